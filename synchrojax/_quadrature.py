@@ -1,0 +1,103 @@
+"""Nodes, weights and the trimming of integration ranges to where the integrand lives."""
+
+import functools
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_GOLDEN = 0.6180339887498949
+
+
+@functools.cache
+def legendre(n):
+    """Gauss-Legendre nodes and weights on [0, 1]."""
+    x, w = np.polynomial.legendre.leggauss(n)
+    return 0.5 * (x + 1.0), 0.5 * w
+
+
+def panel(lo, hi, n):
+    """Gauss-Legendre nodes and weights between two scalars."""
+    x, w = legendre(n)
+    return lo + (hi - lo) * x, (hi - lo) * w
+
+
+@functools.cache
+def gregory_weights(terms, order):
+    """Weights w with sum_(k<terms) w_k F(k) + Int_(terms-1)^inf F dx = sum_(k>=0) F(k).
+
+    The end correction is Gregory's, in backward differences up to ``order``.
+    """
+    # x / ln(1 - x) generates it: Int = F/2-weighted sum - sum_k g_k nabla^k F
+    series = [Fraction(1)]
+    for k in range(1, order + 2):
+        series.append(-sum(series[i] * Fraction(1, k - i + 1) for i in range(k)))
+    weights = [Fraction(1)] * terms
+    # sum beyond the last node = Int + sum_k series[k + 1] nabla^k F (series[1] = -1/2)
+    for k in range(order + 1):
+        binomial = Fraction(1)
+        for i in range(k + 1):
+            weights[terms - 1 - i] += series[k + 1] * binomial * (-1) ** i
+            binomial = binomial * (k - i) / (i + 1)
+    return np.array([float(w) for w in weights])
+
+
+def maximise(function, lo, hi, steps):
+    """Golden-section search: where a unimodal scalar function is largest on [lo, hi]."""
+
+    def shrink(_, state):
+        a, b, x1, x2, f1, f2 = state
+        left = f1 > f2
+        a, b = jnp.where(left, a, x1), jnp.where(left, x2, b)
+        new = jnp.where(left, b - _GOLDEN * (b - a), a + _GOLDEN * (b - a))
+        f = function(new)
+        x1, x2 = jnp.where(left, new, x2), jnp.where(left, x1, new)
+        return a, b, x1, x2, jnp.where(left, f, f2), jnp.where(left, f1, f)
+
+    x1, x2 = hi - _GOLDEN * (hi - lo), lo + _GOLDEN * (hi - lo)
+    state = jax.lax.fori_loop(0, steps, shrink, (lo, hi, x1, x2, function(x1), function(x2)))
+    _, _, x1, x2, f1, f2 = state
+    return jnp.where(f1 > f2, x1, x2), jnp.maximum(f1, f2)
+
+
+def trim(function, lo, hi, drop, *, steps=26, edge_steps=10):
+    """The part of [lo, hi] where a unimodal log-weight is within ``drop`` of its maximum."""
+    peak, top = maximise(function, lo, hi, steps)
+
+    def bisect(_, state):
+        out_l, in_l, out_r, in_r = state
+        left, right = 0.5 * (out_l + in_l), 0.5 * (out_r + in_r)
+        low_l, low_r = function(left) < top - drop, function(right) < top - drop
+        return (
+            jnp.where(low_l, left, out_l),
+            jnp.where(low_l, in_l, left),
+            jnp.where(low_r, right, out_r),
+            jnp.where(low_r, in_r, right),
+        )
+
+    out_l, _, out_r, _ = jax.lax.fori_loop(0, edge_steps, bisect, (lo, peak, hi, peak))
+    return out_l, out_r
+
+
+def scan(function, lo, hi, drop, *, points=48, refinements=2, refined_points=16, smallest=1e-4):
+    """As ``trim`` for a log-weight with several scales: a geometric scan upward from ``lo``.
+
+    Returns an interval that holds every scanned point within ``drop`` of the highest, and
+    the highest value.
+    """
+    ratio = jnp.log((hi - lo) / smallest) / (points - 2)
+    grid = jnp.concatenate([jnp.zeros(1), smallest * jnp.exp(ratio * jnp.arange(points - 1))])
+    grid = jnp.minimum(lo + grid, hi)
+    best = -jnp.inf
+    for level in range(refinements + 1):
+        value = jax.vmap(function)(grid)
+        best = jnp.maximum(best, jnp.max(value))
+        high = value > best - drop
+        n = grid.shape[0]
+        first = jnp.argmax(high)
+        last = n - 1 - jnp.argmax(high[::-1])
+        left, right = grid[jnp.maximum(first - 1, 0)], grid[jnp.minimum(last + 1, n - 1)]
+        if level < refinements:
+            grid = jnp.linspace(left, right, refined_points)
+    return left, right, best
