@@ -1,0 +1,13 @@
+"""synchrojax: polarized synchrotron transfer coefficients, exact, fast and differentiable.
+
+``load("thermal").coefficients(params)`` evaluates a trained network, ``exact.coefficients`` the
+integrals. CGS, fluid frame; signs and shapes are described in the README.
+"""
+
+from synchrojax import distributions, exact
+from synchrojax._coefficients import Coefficients
+from synchrojax._model import Model, load, models
+from synchrojax._sky import SkyCoefficients, as_array, rotate
+
+__all__ = ["Coefficients", "Model", "SkyCoefficients", "as_array", "distributions", "exact", "load", "models", "rotate"]
+__version__ = "0.1.0"

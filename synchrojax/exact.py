@@ -178,7 +178,8 @@ def _absorption_sums(here, frozen, slices, outer, weight, top, nodes, small_orde
         node = slices.node(here, outer, v)
         pair = _bessel_at(here, node, small_orders=small_orders, second_kind=False)
         f = slices.measure(here, outer) * weight * dv * node.w
-        f = f * jnp.exp(here.log_f(node.gamma, node.mu) - 2.0 * pair.xi - top)
+        # the bound matters only where exp(top) underflows and the scan missed a needle of a peak
+        f = f * jnp.exp(jnp.minimum(here.log_f(node.gamma, node.mu) - 2.0 * pair.xi - top, 300.0))
         parallel, perpendicular = (node.u * pair.j) ** 2, (node.u_perp * pair.dj) ** 2
         cross = -2.0 * node.u * node.u_perp * pair.j * pair.dj
         kernels = jnp.stack([parallel + perpendicular, parallel - perpendicular, cross])

@@ -1,0 +1,171 @@
+"""The packaged networks as one differentiable call."""
+
+import functools
+import importlib.resources
+import json
+import pathlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synchrojax._coefficients import Coefficients
+from synchrojax._constants import ELECTRON_MASS, GYRO
+from synchrojax._families import FAMILIES
+from synchrojax._network import forward
+from synchrojax._params import COMMON, broadcast, unphysical
+from synchrojax._weights import read_model
+
+POLICIES = ("clip", "extrapolate", "nan")
+_BLOCK = 4096  # points per block: network and intermediates stay in cache
+_SHIFT = 40.0  # keeps exp(ln j_hat) inside float32 until n_e is multiplied in
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("weights",),
+    meta_fields=("distribution", "out_of_domain", "report_text"),
+)
+@dataclass(frozen=True)
+class Model:
+    """A trained model: a pytree whose leaves are the network weights.
+
+    Make one with ``synchrojax.load``. ``coefficients`` and ``flags`` are pure and work under jit, vmap,
+    grad, jacfwd and scan, with the model closed over or passed as an argument.
+    """
+
+    weights: Any
+    distribution: str
+    out_of_domain: str
+    report_text: str
+
+    @property
+    def inputs(self):
+        """Names that ``params`` must hold, in order."""
+        return (*COMMON, *FAMILIES[self.distribution].PARAMETERS)
+
+    @property
+    def domain(self):
+        """name -> (low, high): the trained box; s = nu / nu_c."""
+        return dict(FAMILIES[self.distribution].DOMAIN)
+
+    @property
+    def report(self):
+        """The accuracy measured in training, and on which held-out rows."""
+        return json.loads(self.report_text)
+
+    def coefficients(self, params):
+        """The eight coefficients for ``params``, a mapping of array-likes that broadcast.
+
+        nu [Hz] > 0, B [G] >= 0, n_e [cm^-3] >= 0, theta [rad], and the distribution's parameters. Returns
+        ``Coefficients`` of the broadcast shape in the promoted float dtype, CGS fluid frame. Unphysical input
+        gives NaN, B = 0 or n_e = 0 zeros. Missing or unknown names and shapes that do not broadcast raise
+        ValueError. Accuracy: see README and ``report``.
+        """
+        values = broadcast(params, self.inputs)
+        return Coefficients(*_blockwise(functools.partial(_coefficients, self), values))
+
+    def flags(self, params):
+        """int32 per point: bit i = entry i of ``domain`` exceeded, highest used bit = unphysical input.
+
+        theta is folded into 0..pi first, by symmetry. The rotativities hold for theta_e down to 1e-3 and any x
+        even where those bits are set.
+        """
+        bad, outside = _status(self, *broadcast(params, self.inputs))
+        bits = [jnp.where(o & ~bad, 1 << i, 0) for i, o in enumerate(outside)]
+        return (sum(bits) + jnp.where(bad, 1 << len(bits), 0)).astype(jnp.int32)
+
+
+def _safe_point(model, nu, b, n_e, theta, own):
+    """The dimensionless point, with a harmless one where there is nothing to compute."""
+    bad = unphysical(nu, b, n_e, theta, own)
+    empty = bad | (b == 0.0) | (n_e == 0.0)
+    family = FAMILIES[model.distribution]
+    s = jnp.where(empty, 1e3, nu / (GYRO * jnp.where(empty, 1.0, b)))
+    point = family.point(s, jnp.where(empty, 1.0, theta), *(jnp.where(empty, 1.0, v) for v in own))
+    return bad, empty, point
+
+
+def _status(model, nu, b, n_e, theta, *own):
+    """(unphysical, [outside per domain entry]); nothing is outside where B = 0 or n_e = 0."""
+    bad, empty, point = _safe_point(model, nu, b, n_e, theta, own)
+    family = FAMILIES[model.distribution]
+    values = (point.s, jnp.zeros_like(point.s), *point[3:], *family.combinations(point))
+    slack = 4.0 * jnp.finfo(nu.dtype).eps  # the edge itself is inside, whatever the rounding
+    outside = [
+        ((v < lo * (1.0 - slack)) | (v > hi * (1.0 + slack))) & ~empty
+        for v, (lo, hi) in zip(values, family.DOMAIN.values(), strict=True)
+    ]
+    return bad, outside
+
+
+def _coefficients(model, nu, b, n_e, theta, *own):
+    bad, empty, point = _safe_point(model, nu, b, n_e, theta, own)
+    family = FAMILIES[model.distribution]
+    networks = {head: functools.partial(forward, layers) for head, layers in model.weights.items()}
+    log_j, q, v, rho_q, rho_v = family.evaluate(networks, point, clip=model.out_of_domain != "extrapolate")
+
+    def stop_empty(value):
+        return jnp.where(empty, jnp.where(bad, jnp.nan, 0.0), value)
+
+    log_nu = jnp.log(jnp.where(empty, 1.0, nu))
+    n = n_e * float(np.exp(-_SHIFT))
+    log_mass = float(np.log(2.0 * ELECTRON_MASS))
+    # Kirchhoff: j / alpha = 2 m_e theta_e nu^2, taken in logarithms to stay inside float32
+    j = n * jnp.exp(log_j + log_nu + _SHIFT)
+    alpha = n * jnp.exp(log_j - log_nu - jnp.log(point.theta_e) - log_mass + _SHIFT)
+    per_nu = n_e / jnp.where(empty, 1.0, nu)
+    values = [j, j * q, j * v, alpha, alpha * q, alpha * v, per_nu * rho_q, per_nu * rho_v]
+    values = [stop_empty(x) for x in values]
+    if model.out_of_domain == "nan":
+        emission, rotation = family.invalid(_status(model, nu, b, n_e, theta, *own)[1], point)
+        values = [jnp.where(emission if k < 6 else rotation, jnp.nan, x) for k, x in enumerate(values)]
+    return tuple(values)
+
+
+def _blockwise(function, values):
+    """Apply a pointwise function; on CPU in blocks that fit the cache, where the size is large.
+
+    Block k takes every K-th point, so that an array sharded over devices stays sharded in each block.
+    """
+    shape, size = values[0].shape, values[0].size
+    count = -(-size // _BLOCK)
+    if count < 4 or jax.default_backend() != "cpu":
+        return function(*values)
+    rows = -(-size // count)
+    fill = rows * count - size
+
+    def cut(value):
+        return jnp.pad(value.reshape(-1), (0, fill), mode="edge").reshape(rows, count).T
+
+    out = jax.lax.map(lambda block: function(*block), tuple(cut(v) for v in values))
+    return tuple(o.T.reshape(-1)[:size].reshape(shape) for o in out)
+
+
+def models():
+    """Names of the packaged models."""
+    root = importlib.resources.files("synchrojax") / "models"
+    return tuple(sorted(p.name.removesuffix(".safetensors") for p in root.iterdir() if p.name.endswith(".safetensors")))
+
+
+def load(name, *, out_of_domain="clip"):
+    """A packaged model by name (see ``models()``) or the path of one trained by you.
+
+    ``out_of_domain``: ``"clip"`` holds the learned corrections at the edge of the box, ``"extrapolate"`` lets
+    them run on, ``"nan"`` returns NaN outside. Raises ValueError for unknown names, policies and bad files.
+    """
+    if out_of_domain not in POLICIES:
+        raise ValueError(f"out_of_domain must be one of {', '.join(POLICIES)}, got {out_of_domain!r}")
+    return replace(_read(str(name)), out_of_domain=out_of_domain)
+
+
+def _read(name):
+    path = pathlib.Path(name)
+    if name in models():
+        path = pathlib.Path(str(importlib.resources.files("synchrojax") / "models" / f"{name}.safetensors"))
+    elif path.suffix != ".safetensors":
+        raise ValueError(f"unknown model {name!r}; packaged: {', '.join(models()) or 'none'}; or give the path of a .safetensors file")
+    distribution, weights, report = read_model(path)
+    return Model(weights, distribution, "clip", json.dumps(report))

@@ -1,0 +1,41 @@
+"""The Flax networks: small multilayer perceptrons. The only module besides training that knows Flax."""
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+
+class Perceptron(nnx.Module):
+    """Fully connected, tanh between layers, linear output; ``sizes`` includes input and output."""
+
+    def __init__(self, sizes, *, rngs, dtype=jnp.float64):
+        init = nnx.initializers.variance_scaling(1.0, "fan_in", "normal")
+        bias = nnx.initializers.normal(0.3)
+        self.layers = nnx.List(
+            nnx.Linear(a, b, kernel_init=init, bias_init=bias, param_dtype=dtype, dtype=dtype, rngs=rngs)
+            for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+
+    def __call__(self, x):
+        return forward(self.weights(), x)
+
+    def weights(self):
+        """The parameters as a plain pytree: ((kernel, bias), ...)."""
+        return tuple((layer.kernel[...], layer.bias[...]) for layer in self.layers)
+
+
+def initial_weights(sizes, seed):
+    """Fresh float64 weights of a ``Perceptron``, drawn from an explicit seed."""
+    return Perceptron(sizes, rngs=nnx.Rngs(seed)).weights()
+
+
+def forward(weights, x):
+    """The network as a pure function of its weights, in the precision of ``x``."""
+    for kernel, bias in weights[:-1]:
+        x = jnp.tanh(x @ kernel.astype(x.dtype) + bias.astype(x.dtype))
+    kernel, bias = weights[-1]
+    return x @ kernel.astype(x.dtype) + bias.astype(x.dtype)
+
+
+def sizes_of(weights):
+    return (weights[0][0].shape[0], *(np.shape(bias)[0] for _, bias in weights))

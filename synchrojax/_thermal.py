@@ -1,0 +1,323 @@
+"""Thermal electrons, between physical and network space.
+
+The network never sees raw coefficients. Emission is a saddle-point exponential times a smooth
+correction; its polarization is a point of the unit disk, reached by a map that cannot leave it;
+rotativities are their cold/hot limits times smooth corrections that vanish at high frequency. All
+coefficients depend on (s' = s sin(theta), tau = theta_e sin(theta), cos^2(theta)) only, apart from
+the sign of V. Everything here is a pure function of one point, with arrays broadcasting.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synchrojax._constants import ELECTRON_CHARGE, ELECTRON_MASS, SPEED_OF_LIGHT
+from synchrojax._modified_bessel import scaled_k012
+
+NAME = "thermal"
+PARAMETERS = ("theta_e",)
+# the trained box: s, theta and theta_e as in the contract, then two combinations
+DOMAIN = {
+    "s": (10.0, 1e8),
+    "theta": (0.0, float(np.pi)),
+    "theta_e": (0.1, 100.0),
+    "s_sin_theta": (5.0, 1e8),
+    "x": (0.0, 1e5),  # s / (theta_e^2 sin(theta))
+}
+ROTATION_THETA_E = 1e-3  # rotativities: lowest theta_e, and any x
+FEATURES = 4
+HEADS = {"emission": 3, "rotation": 2}  # outputs; each has two more rows for the harmonic ripple
+
+_MAHADEVAN = (4.0505, 0.40, 0.5316)  # Mahadevan, Narayan & Yi 1996 (ApJ 465, 327), eq. 33
+_CLASSICAL = ELECTRON_CHARGE**2 / (ELECTRON_MASS * SPEED_OF_LIGHT)
+
+
+class Point(NamedTuple):
+    """A direction and a temperature; all that the coefficients depend on."""
+
+    s: jax.Array
+    sine: jax.Array
+    cosine: jax.Array
+    theta_e: jax.Array
+
+
+def point(s, theta, theta_e):
+    return Point(s, jnp.abs(jnp.sin(theta)), jnp.cos(theta), theta_e)
+
+
+def combinations(p):
+    """s sin(theta) and the relative frequency x = s / (theta_e^2 sin(theta)), for the domain."""
+    return p.s * p.sine, p.s / p.theta_e / (p.theta_e * jnp.maximum(p.sine, 1e-30))
+
+
+def clamp(p, *, s, theta_e):
+    """The nearest point with s and theta_e inside the given ranges, then sin(theta) up to s' = 5."""
+    clipped, perp = jnp.clip(p.s, *s), DOMAIN["s_sin_theta"][0]
+    lowest = jnp.maximum(perp / clipped, perp / DOMAIN["s"][1])
+    return Point(clipped, jnp.clip(p.sine, lowest, 1.0), p.cosine, jnp.clip(p.theta_e, *theta_e))
+
+
+# The saddle of the emission integrand --------------------------------------------------
+
+
+class Saddle(NamedTuple):
+    """Where f J^2 peaks: alpha, the exponent above 1 / theta_e, and the harmonic ripple."""
+
+    alpha: jax.Array
+    exponent: jax.Array
+    ripple_cos: jax.Array
+    ripple_sin: jax.Array
+
+
+def _excess(alpha):
+    """sinh(2 alpha) - 2 alpha and alpha coth(alpha) - 1 for alpha > 0, without cancellation."""
+    small = alpha < 0.7
+    a = jnp.where(small, alpha, 0.5)
+    b = jnp.where(small, 1.0, alpha)
+    a2 = a * a
+    cubic = a * a2 * (4 / 3 + a2 * (4 / 15 + a2 * (8 / 315 + a2 * (4 / 2835 + a2 * (8 / 155925)))))
+    ratio = a2 * (1 / 3 - a2 * (1 / 45 - a2 * (2 / 945 - a2 * (1 / 4725 - a2 * (2 / 93555)))))
+    return (
+        jnp.where(small, cubic, jnp.sinh(2.0 * b) - 2.0 * b),
+        jnp.where(small, ratio, b / jnp.tanh(b) - 1.0),
+    )
+
+
+def saddle(p):
+    """The stationary point of gamma / theta_e + 2 xi over phase space.
+
+    With s' = s sin(theta), tau = theta_e sin(theta) and q = s' tau it lies at sinh(2 alpha) - 2 alpha = 1 / q,
+    and the exponent is sqrt(A^2 - cot^2(theta) / theta_e^2), A = coth(alpha) / tau + 2 s' (alpha coth(alpha) - 1).
+    The saddle of the first Poisson term exp(2 pi i n) of the sum over harmonics (1 / q -> 1 / q - 2 pi i)
+    gives strength and phase of the ripple that harmonics leave on the coefficients.
+    """
+    s_perp, tau, cold = p.s * p.sine, p.theta_e * p.sine, 1.0 / p.theta_e
+    y = 1.0 / (s_perp * tau)
+    large = y > 4.0
+    yl = jnp.where(large, y, 4.0)
+    alpha = jnp.where(large, 0.5 * jnp.log(2.0 * yl + 2.0 * jnp.log(2.0 * yl)), jnp.cbrt(0.75 * jnp.where(large, 4.0, y)))
+    for _ in range(3):
+        alpha = alpha - (_excess(alpha)[0] - y) / (4.0 * jnp.sinh(alpha) ** 2)
+
+    # A^2 - cot^2 / theta_e^2 - 1 / theta_e^2, every term positive
+    coth, h = 1.0 / jnp.tanh(alpha), 2.0 * s_perp * _excess(alpha)[1]
+    square = (1.0 / (jnp.sinh(alpha) * tau)) ** 2 + 2.0 * h * coth / tau + h * h
+    total = jnp.sqrt(square + cold * cold)
+
+    # the ripple is gone long before s' = 200, and unlearned below theta_e = 0.05: there a plain
+    # point takes its place, which keeps float32 in range
+    fade = jnp.clip(20.0 * p.theta_e - 1.0, 0.0, 1.0)
+    fade = jnp.where(s_perp < 200.0, fade * fade * (3.0 - 2.0 * fade), 0.0)
+    live = fade > 0.0
+    near, width = jnp.where(live, s_perp, 200.0), jnp.where(live, tau, 1.0)
+    yr = 1.0 / (near * width)
+    z = jax.lax.complex(yr, jnp.full_like(yr, -2.0 * jnp.pi))
+    b = 0.5 * jnp.log(2.0 * z + (5.6 - 2.2j))
+    b = 0.5 * jnp.log(2.0 * z + 4.0 * b)
+    for _ in range(2):
+        e = jnp.exp(2.0 * b)
+        b = b - (0.5 * (e - 1.0 / e) - 2.0 * b - z) / (e + 1.0 / e - 2.0)
+    e = jnp.exp(-2.0 * b)
+    ccoth = (1.0 + e) / (1.0 - e)
+    ch = 2.0 * near * ((b - 1j * jnp.pi) * ccoth - 1.0)
+    csquare = (ccoth * ccoth - 1.0) / (width * width) + 2.0 * ch * ccoth / width + ch * ch
+    difference = (csquare - jnp.where(live, square, 0.0)) / (jnp.sqrt(csquare + cold * cold) + total)
+    ripple = fade * jnp.exp(-jax.lax.complex(jnp.clip(difference.real, 0.0, 80.0), difference.imag))
+    return Saddle(alpha, square / (total + cold), ripple.real, ripple.imag)
+
+
+# Baselines -----------------------------------------------------------------------------
+
+
+def log_emissivity(p, exponent):
+    """ln of the approximate j_I at nu = 1 Hz, n_e = 1 cm^-3.
+
+    Mahadevan, Narayan & Yi 1996 (ApJ 465, 327), eqs. 31 and 33, with their ultrarelativistic exponent
+    replaced by the exact one of the saddle.
+    """
+    x = jnp.log(p.s) - 2.0 * jnp.log(p.theta_e) - jnp.log(p.sine) + float(np.log(2.0 / 3.0))
+    power, c1, c2 = _MAHADEVAN
+    shape = 1.0 + c1 * jnp.exp(-x / 4.0) + c2 * jnp.exp(-x / 2.0)
+    norm = float(np.log(4.0 * np.pi * ELECTRON_CHARGE**2 / (np.sqrt(3.0) * SPEED_OF_LIGHT) * power))
+    return norm - jnp.log(scaled_k012(1.0 / p.theta_e)[2]) - x / 6.0 + jnp.log(shape) - exponent
+
+
+def faraday_limits(p):
+    """rho_Q and rho_V at high frequency for nu = 1 Hz, n_e = 1 cm^-3 (Shcherbakov 2008, ApJ 688, 695).
+
+    Cold plasma and hot plasma are the two ends of the ratios of modified Bessel functions.
+    """
+    k0, k1, k2 = scaled_k012(1.0 / p.theta_e)
+    ratio = p.sine / p.s
+    return -_CLASSICAL * ratio * ratio * (k1 / k2 + 6.0 * p.theta_e), 2.0 * _CLASSICAL * p.cosine / p.s * (k0 / k2)
+
+
+# Network input -------------------------------------------------------------------------
+
+
+def _log_x(p):
+    return jnp.log(p.s) - 2.0 * jnp.log(p.theta_e) - jnp.log(p.sine)
+
+
+def _log_y(p):
+    """ln of s / (1 + theta_e^2 sin(theta)): distance from the cyclotron or the synchrotron peak."""
+    return jnp.log(p.s) - jnp.log1p(p.theta_e * p.theta_e * p.sine)
+
+
+def emission_features(p, highest_x=jnp.inf):
+    log_x = jnp.minimum(_log_x(p), jnp.log(highest_x))
+    log_q = jnp.log(p.s) + jnp.log(p.theta_e) + 2.0 * jnp.log(p.sine)
+    return jnp.stack([(log_x - 2.0) / 6.0, (log_q - 2.0) / 4.0, jnp.log(p.theta_e) / 4.0, 1.0 - 2.0 * p.sine * p.sine], -1)
+
+
+def rotation_features(p):
+    log_y = jnp.minimum(_log_y(p), float(np.log(1e4)))
+    log_s = jnp.minimum(jnp.log(p.s) + jnp.log(p.sine), float(np.log(1e5)))
+    return jnp.stack([(log_y - 3.0) / 4.0, (log_s - 5.0) / 4.0, jnp.log(p.theta_e + 0.03) / 4.0, 1.0 - 2.0 * p.sine * p.sine], -1)
+
+
+FEATURE_MAPS = {"emission": emission_features, "rotation": rotation_features}
+
+
+# Bijections between network output and physics -------------------------------------------
+
+
+def decode_stokes(y, log_base, cosine, alpha):
+    """Three free numbers -> ln j_I, j_Q / j_I, j_V / j_I with sqrt(j_Q^2 + j_V^2) < j_I, V odd in cos(theta).
+
+    (a, b) -> (a, b) / sqrt(1 + a^2 + b^2) maps the plane onto the open unit disk.
+    """
+    a = -jnp.exp(y[..., 1])
+    b = cosine * jnp.sinh(alpha) * jnp.exp(y[..., 2])
+    inside = jax.lax.rsqrt(1.0 + a * a + b * b) * (1.0 - 4.0 * jnp.finfo(a.dtype).eps)  # strict after rounding
+    return log_base + y[..., 0], a * inside, b * inside
+
+
+def encode_stokes(log_j, q, v, log_base, cosine, alpha):
+    """Inverse of ``decode_stokes`` for j_Q < 0 and j_V cos(theta) > 0."""
+    outside = 1.0 / jnp.sqrt((1.0 - q) * (1.0 + q) - v * v)
+    return jnp.stack([log_j - log_base, jnp.log(-q * outside), jnp.log(v * outside / (cosine * jnp.sinh(alpha)))], -1)
+
+
+def _rotation_frame(p):
+    """Envelopes of the corrections: they vanish where the limits are exact."""
+    log_x, log_y = _log_x(p), _log_y(p)
+    low = jax.nn.sigmoid(4.0 / 3.0 * log_x)  # rho_Q ~ x^(4/3) of its limit at low frequency
+    step = jax.nn.sigmoid(2.0 * log_x - 7.17)  # and changes sign on the way up
+    return low, step, 0.05 * jax.nn.sigmoid(float(np.log(100.0)) - log_y), jax.nn.sigmoid(-log_y)
+
+
+def decode_rotation(y, p):
+    """Two free numbers -> rho_Q and rho_V over their high-frequency limits; either sign is possible."""
+    low, step, scale_q, scale_v = _rotation_frame(p)
+    return low * (step + scale_q * y[..., 0]), 1.0 + scale_v * y[..., 1]
+
+
+def encode_rotation(ratio_q, ratio_v, p):
+    """Inverse of ``decode_rotation``."""
+    low, step, scale_q, scale_v = _rotation_frame(p)
+    return jnp.stack([(ratio_q / low - step) / scale_q, (ratio_v - 1.0) / scale_v], -1)
+
+
+def with_ripple(output, ripple_cos, ripple_sin):
+    """[..., 3 k] network output -> [..., k]: a mean and the two phases of the harmonic ripple."""
+    mean, cos_part, sin_part = jnp.split(output, 3, axis=-1)
+    return mean + ripple_cos[..., None] * cos_part + ripple_sin[..., None] * sin_part
+
+
+# Training rows and the whole evaluation --------------------------------------------------
+
+
+def training_rows(head, table):
+    """What the network of ``head`` learns from a table ``{name: array}``.
+
+    Returns the row numbers used, features, ripple (cos, sin), targets, and the weights that turn an
+    error of the network's output into a relative error of the coefficient.
+    """
+    p = point(*(np.asarray(table[k]) for k in ("s", "theta", "theta_e")))
+    if head == "emission":
+        x = combinations(p)[1]
+        keep = (p.theta_e > DOMAIN["theta_e"][0] / 1.25) & (x < 1.25 * DOMAIN["x"][1]) & (np.abs(p.cosine) > 1e-12)
+        keep = np.flatnonzero(keep & (np.asarray(table["j_I"]) > 0.0))
+        p, r = Point(*(v[keep] for v in p)), {k: np.asarray(table[k])[keep] for k in ("j_I", "j_Q", "j_V")}
+        wave = saddle(p)
+        base = log_emissivity(p, wave.exponent)
+        target = encode_stokes(np.log(r["j_I"]), r["j_Q"] / r["j_I"], r["j_V"] / r["j_I"], base, p.cosine, wave.alpha)
+        ripple, weight = (wave.ripple_cos, wave.ripple_sin), np.ones(target.shape)
+    else:
+        keep = np.flatnonzero(np.abs(p.cosine) > 1e-12)
+        p = Point(*(v[keep] for v in p))
+        limit_q, limit_v = faraday_limits(p)
+        q, v = np.asarray(table["rho_Q"])[keep] / limit_q, np.asarray(table["rho_V"])[keep] / limit_v
+        wave = saddle(p)
+        target, ripple = encode_rotation(q, v, p), (wave.ripple_cos, wave.ripple_sin)
+        low, _, scale_q, scale_v = _rotation_frame(p)
+        # near its zero, rho_Q counts relative to 2 % of its low-frequency law
+        weight = jnp.stack([scale_q / jnp.maximum(jnp.abs(q / low), 0.02), scale_v / jnp.abs(v)], -1)
+    return keep, FEATURE_MAPS[head](p), jnp.stack(ripple, -1), target, weight
+
+
+def invalid(outside, p):
+    """Where the policy "nan" applies: (emission and absorption, rotativities)."""
+    s, _, theta_e, perp, _ = outside
+    cold = p.theta_e < ROTATION_THETA_E * (1.0 - 1e-6)
+    hot = p.theta_e > DOMAIN["theta_e"][1] * (1.0 + 1e-6)
+    return functools.reduce(jnp.logical_or, outside), s | perp | (theta_e & (cold | hot))
+
+
+def evaluate(networks, p, *, clip):
+    """ln j_I, j_Q / j_I, j_V / j_I, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3.
+
+    ``networks``: head -> function of the features. With ``clip`` the corrections see the nearest
+    point of the box, while saddle and limits keep the true frequency and temperature above s = 10.
+    """
+    low = (DOMAIN["s"][0], 1e14)
+    true = clamp(p, s=low, theta_e=(1e-5, 1e6))
+    inner = outer = true
+    highest_x = DOMAIN["x"][1] if clip else jnp.inf
+    if clip:
+        inner = clamp(p, s=DOMAIN["s"], theta_e=DOMAIN["theta_e"])
+        outer = clamp(p, s=DOMAIN["s"], theta_e=(ROTATION_THETA_E, DOMAIN["theta_e"][1]))
+    wave = saddle(true)
+    y = with_ripple(networks["emission"](emission_features(inner, highest_x)), wave.ripple_cos, wave.ripple_sin)
+    stokes = decode_stokes(y, log_emissivity(true, wave.exponent), p.cosine, wave.alpha)
+
+    y = with_ripple(networks["rotation"](rotation_features(outer)), wave.ripple_cos, wave.ripple_sin)
+    ratio_q, ratio_v = decode_rotation(y, true)
+    limit_q, limit_v = faraday_limits(true._replace(s=jnp.maximum(p.s, DOMAIN["s"][0]), sine=p.sine))
+    return *stokes, limit_q * ratio_q, limit_v * ratio_v
+
+
+# A space-filling sample of the box -------------------------------------------------------
+
+
+def sample(u, margin):
+    """Map points u of the unit cube [n, 3] into the box, widened by the factor ``margin``.
+
+    Half of them fill the box of the emission (theta_e and x limited), half that of the rotativities,
+    mostly where these differ from their limits. theta is half uniform, half logarithmic.
+    Returns {"s": ..., "theta": ..., "theta_e": ...} with theta <= pi/2: the other half is symmetric.
+    """
+    (s_lo, s_hi), (theta_e_lo, theta_e_hi) = DOMAIN["s"], DOMAIN["theta_e"]
+    perp_lo, x_hi = DOMAIN["s_sin_theta"][0], DOMAIN["x"][1]
+    emission = u[:, 0] < 0.5
+    lo = np.where(emission, theta_e_lo, ROTATION_THETA_E) / margin
+    theta_e = lo * (theta_e_hi * margin / lo) ** (2.0 * u[:, 0] % 1.0)
+
+    far = u[:, 1] > 0.85  # rotativities out to the highest s
+    near_s = np.where(far, s_hi, 1e4)
+    sine_lo = np.where(emission, np.sqrt(perp_lo / x_hi) / theta_e, perp_lo / near_s) / margin
+    theta_lo, right = np.arcsin(sine_lo), 0.5 * np.pi
+    t = 2.0 * u[:, 2] % 1.0
+    theta = np.where(u[:, 2] < 0.5, theta_lo + (right - theta_lo) * t, theta_lo * (right / theta_lo) ** t)
+    sine = np.sin(theta)
+
+    low = np.maximum(perp_lo, s_lo * sine) / margin
+    high = np.where(emission, x_hi * theta_e**2 * sine**2, near_s * sine * np.where(far, 1.0, 1.0 + theta_e**2 * sine))
+    high = np.maximum(np.minimum(high, s_hi * sine) * margin, low)
+    t = np.where(emission, u[:, 1], np.where(far, (u[:, 1] - 0.85) / 0.15, u[:, 1] / 0.85))
+    s = low * (high / low) ** t / sine
+    return {"s": s, "theta": theta, "theta_e": theta_e}

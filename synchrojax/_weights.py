@@ -1,0 +1,83 @@
+"""Model files: safetensors weights under a readable header. Reading one executes no code."""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from synchrojax._families import FAMILIES
+
+FORMAT = "synchrojax-model-1"
+
+
+class ModelFileError(ValueError):
+    """A file that is not a usable model; the message names file and tensor."""
+
+
+def write_model(path, distribution, weights, report):
+    """Write ``weights`` (head -> ((kernel, bias), ...)) as float64, with the domain and ``report``."""
+    path = pathlib.Path(path)
+    tensors = {
+        f"{head}.{k}.{name}": np.ascontiguousarray(value, np.float64)
+        for head, layers in weights.items()
+        for k, layer in enumerate(layers)
+        for name, value in zip(("kernel", "bias"), layer, strict=True)
+    }
+    header = {
+        "format": FORMAT,
+        "distribution": distribution,
+        "domain": json.dumps(FAMILIES[distribution].DOMAIN),
+        "units": "CGS; s = nu / nu_c, theta [rad]",
+        "shapes": json.dumps({k: list(v.shape) for k, v in tensors.items()}),
+        "report": json.dumps(report),
+    }
+    temporary = path.with_name(f".{path.name}.part")
+    safetensors.numpy.save_file(tensors, temporary, header)
+    os.replace(temporary, path)
+
+
+def read_model(path):
+    """(distribution, weights, report) of a model file, checked before use."""
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such model file")
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelFileError(f"{path}: not a readable safetensors file, or truncated ({error})") from None
+    if header.get("format") != FORMAT:
+        raise ModelFileError(f"{path}: not a synchrojax model (format {header.get('format')!r}, expected {FORMAT!r})")
+    distribution = header.get("distribution")
+    if distribution not in FAMILIES:
+        raise ModelFileError(f"{path}: distribution {distribution!r} is unknown here; known: {', '.join(FAMILIES)}")
+    family, weights = FAMILIES[distribution], {}
+    for head, outputs in family.HEADS.items():
+        layers, inputs = [], family.FEATURES
+        while f"{head}.{len(layers)}.kernel" in tensors:
+            layer = []
+            for name in ("kernel", "bias"):
+                key = f"{head}.{len(layers)}.{name}"
+                if key not in tensors:
+                    raise ModelFileError(f"{path}: tensor {key} is missing")
+                value = tensors.pop(key)
+                if value.dtype != np.float64 or not np.all(np.isfinite(value)):
+                    raise ModelFileError(f"{path}: tensor {key} is not finite float64 (dtype {value.dtype})")
+                layer.append(value)
+            kernel, bias = layer
+            if kernel.ndim != 2 or kernel.shape[0] != inputs or bias.shape != kernel.shape[1:]:
+                raise ModelFileError(
+                    f"{path}: tensors {head}.{len(layers)}: kernel {kernel.shape} and bias {bias.shape} do not fit {inputs} inputs"
+                )
+            inputs = kernel.shape[1]
+            layers.append((kernel, bias))
+        if not layers or inputs != 3 * outputs:
+            raise ModelFileError(f"{path}: tensors of {head} end in {inputs} outputs, expected {3 * outputs}")
+        weights[head] = tuple(layers)
+    if tensors:
+        raise ModelFileError(f"{path}: unknown tensors {', '.join(sorted(tensors))}")
+    return distribution, weights, json.loads(header.get("report", "{}"))

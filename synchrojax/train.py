@@ -1,0 +1,315 @@
+"""Train the networks of a distribution on a table of exact coefficients.
+
+Two stages per network: Adam with a decaying rate finds the basin, Levenberg-Marquardt (the damped
+Gauss-Newton method; Marquardt 1963, J. SIAM 11, 431) goes to the bottom. The networks are small, so
+the full Gauss-Newton matrix is affordable and worth two orders of magnitude in error over Adam.
+"""
+
+import functools
+import json
+import logging
+import pathlib
+import shutil
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.flatten_util import ravel_pytree
+
+from synchrojax import _table
+from synchrojax._families import get_family
+from synchrojax._network import forward, initial_weights
+from synchrojax._progress import progress
+from synchrojax._weights import write_model
+
+_BLOCK = 1024  # rows per block of the Gauss-Newton sums
+
+
+class Options(NamedTuple):
+    """What a training depends on, beside the table."""
+
+    widths: tuple[int, ...] = (32, 32)
+    seed: int = 0
+    adam_steps: int = 3000
+    adam_batch: int = 1024
+    adam_rate: float = 3e-3
+    iterations: int = 120  # of Levenberg-Marquardt
+    patience: int = 15  # iterations without a better validation loss before stopping
+    validation: float = 0.1
+    test: float = 0.1
+
+
+class TrainingError(ValueError):
+    """A training that cannot start; the message says why."""
+
+
+class _Rows(NamedTuple):
+    """Network input, ripple, target and weight to relative error, row by row."""
+
+    features: jax.Array
+    ripple: jax.Array
+    target: jax.Array
+    weight: jax.Array
+
+
+def split(n, options):
+    """Disjoint row numbers (train, validation, test), fixed by the seed."""
+    order = np.random.default_rng(options.seed).permutation(n)
+    validation, test = int(options.validation * n), int(options.test * n)
+    return order[validation + test :], order[:validation], order[validation : validation + test]
+
+
+def _residuals(weights, rows, ripple):
+    output = ripple(forward(weights, rows.features), rows.ripple[..., 0], rows.ripple[..., 1])
+    return (output - rows.target) * rows.weight
+
+
+def _blocks(rows):
+    """[block, row, ...] with zero-weight rows to fill the last block."""
+    n = len(rows.features)
+    fill = -n % _BLOCK
+    index = np.concatenate([np.arange(n), np.zeros(fill, int)])
+    weight = np.concatenate([rows.weight, np.zeros((fill, rows.weight.shape[1]))])
+    rows = rows._replace(features=rows.features[index], ripple=rows.ripple[index], target=rows.target[index], weight=weight)
+    return _Rows(*(jnp.asarray(a).reshape(-1, _BLOCK, a.shape[-1]) for a in rows))
+
+
+class _Problem:
+    """Compiled pieces of one least-squares problem in the flattened weights."""
+
+    def __init__(self, weights, ripple):
+        flat, self.unravel = ravel_pytree(weights)
+        size = flat.size
+
+        def residuals(flat, rows):
+            return _residuals(self.unravel(flat), rows, ripple)
+
+        def mean_square(flat, blocks):
+            def step(total, rows):
+                return total + jnp.sum(residuals(flat, rows) ** 2), None
+
+            return jax.lax.scan(step, 0.0, blocks)[0]
+
+        def normal_equations(flat, blocks):
+            def step(state, rows):
+                matrix, gradient, total = state
+                r = residuals(flat, rows).reshape(-1)
+                jacobian = jax.vmap(jax.jacrev(residuals), (None, 0))(flat, rows).reshape(-1, size)
+                return (matrix + jacobian.T @ jacobian, gradient + jacobian.T @ r, total + r @ r), None
+
+            start = jnp.zeros((size, size)), jnp.zeros(size), 0.0
+            return jax.lax.scan(step, start, blocks)[0]
+
+        def solve(matrix, gradient, damping):
+            diagonal = jnp.diag(matrix)
+            damped = matrix + jnp.diag(damping * (diagonal + 1e-9 * jnp.max(diagonal)))
+            return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(damped), gradient)
+
+        self.sum_of_squares = jax.jit(mean_square)
+        self.normal_equations = jax.jit(normal_equations)
+        self.solve = jax.jit(solve)
+        self.residuals = residuals
+
+
+def _adam(problem, flat, rows, options):
+    """Warm start: Adam on random batches, the rate decaying to zero along a cosine."""
+    optimiser = optax.adam(optax.cosine_decay_schedule(options.adam_rate, options.adam_steps))
+    data = _Rows(*(jnp.asarray(a) for a in rows))
+
+    def step(state, key):
+        flat, moments = state
+        index = jax.random.randint(key, (options.adam_batch,), 0, len(data.features))
+        batch = _Rows(*(a[index] for a in data))
+        gradient = jax.grad(lambda f: jnp.mean(problem.residuals(f, batch) ** 2))(flat)
+        update, moments = optimiser.update(gradient, moments)
+        return (optax.apply_updates(flat, update), moments), None
+
+    keys = jax.random.split(jax.random.key(options.seed), options.adam_steps)
+    return jax.jit(lambda f: jax.lax.scan(step, (f, optimiser.init(f)), keys)[0][0])(flat)
+
+
+def _improve(problem, state, train):
+    """One Levenberg-Marquardt iteration: the damping follows success and failure."""
+    flat, damping = jnp.asarray(state["flat"]), float(state["damping"])
+    matrix, gradient, total = problem.normal_equations(flat, train)
+    for _ in range(10):
+        trial = flat - problem.solve(matrix, gradient, damping)
+        value = problem.sum_of_squares(trial, train)
+        if bool(jnp.isfinite(value)) and value < total:
+            return {**state, "flat": np.asarray(trial), "damping": np.array(max(damping / 3.0, 1e-12))}, float(value)
+        damping *= 4.0
+    return {**state, "damping": np.array(damping)}, float(total)
+
+
+class _Checkpoints:
+    """The state of one head on disk, so that a killed run goes on where it was."""
+
+    def __init__(self, directory):
+        from orbax.checkpoint import v1 as ocp
+
+        logging.getLogger("absl").setLevel(logging.ERROR)
+        keep = ocp.training.preservation_policies.LatestN(2)
+        self._store = ocp.training.Checkpointer(pathlib.Path(directory).absolute(), preservation_policy=keep)
+
+    def load(self, like):
+        """The latest state, or None; ``like`` gives names, shapes and dtypes."""
+        return None if self._store.latest is None else self._store.load(None, like)
+
+    def save(self, step, state):
+        self._store.save(step, state)
+
+    def close(self):
+        self._store.close()
+
+
+def _state(flat, options):
+    return {
+        "flat": np.asarray(flat),
+        "best": np.asarray(flat),
+        "best_loss": np.array(np.inf),
+        "damping": np.array(1e-3),
+        "iteration": np.array(0),
+        "best_iteration": np.array(0),
+        "history": np.full((options.iterations + 1, 3), np.nan),
+    }
+
+
+def fit(rows, ripple, sizes, options, *, checkpoints=None, quiet=False, title="train"):
+    """Fit one network. ``rows`` = (train, validation). Returns (weights, history).
+
+    history: [iteration, (training rms, validation rms, seconds)].
+    """
+    train, validation = rows
+    problem = _Problem(initial_weights(sizes, options.seed), ripple)
+    flat = ravel_pytree(initial_weights(sizes, options.seed))[0]
+    blocks, check = _blocks(train), _blocks(validation)
+    count, check_count = train.target.size, validation.target.size
+    state = _state(flat, options)
+    store = _Checkpoints(checkpoints) if checkpoints else None
+    found = store.load(state) if store else None
+    begin = time.perf_counter()
+    if found is None:
+        flat = _adam(problem, flat, train, options)
+        loss = float(np.sqrt(problem.sum_of_squares(flat, check) / check_count))
+        state |= {"flat": np.asarray(flat), "best": np.asarray(flat), "best_loss": np.array(loss)}
+        first = np.sqrt(problem.sum_of_squares(flat, blocks) / count)
+        state["history"][0] = first, loss, time.perf_counter() - begin
+    else:
+        state = {k: np.array(v) for k, v in found.items()}
+    offset, begin = np.nanmax(state["history"][:, 2]), time.perf_counter()
+    saved = begin
+    try:
+        with progress(title, options.iterations, "iterations", quiet=quiet) as advance:
+            advance(int(state["iteration"]), f"loss {state['best_loss']:.2e}", counted=False)
+            while not _finished(state, options):
+                state, total = _improve(problem, state, blocks)
+                step = int(state["iteration"]) + 1
+                loss = float(np.sqrt(problem.sum_of_squares(state["flat"], check) / check_count))
+                state["iteration"] = np.array(step)
+                state["history"][step] = np.sqrt(total / count), loss, offset + time.perf_counter() - begin
+                if loss < 0.998 * state["best_loss"]:
+                    state["best_iteration"] = np.array(step)
+                if loss < state["best_loss"]:
+                    state |= {"best": state["flat"], "best_loss": np.array(loss)}
+                advance(1, f"loss {loss:.2e}")
+                if store and (time.perf_counter() - saved > 20.0 or _finished(state, options)):
+                    store.save(step, state)
+                    saved = time.perf_counter()
+    finally:
+        if store:
+            store.close()
+    history = state["history"][~np.isnan(state["history"][:, 0])]
+    return problem.unravel(jnp.asarray(state["best"])), history
+
+
+def _finished(state, options):
+    stalled = state["iteration"] - state["best_iteration"] >= options.patience
+    return bool(state["iteration"] >= options.iterations or stalled or state["damping"] > 1e8)
+
+
+def _save_history(path, histories):
+    lines = ["head,iteration,train_rms,validation_rms,seconds"]
+    for head, history in histories.items():
+        lines += [f"{head},{i},{a:.6e},{b:.6e},{t:.1f}" for i, (a, b, t) in enumerate(history)]
+    path.with_suffix(".loss.csv").write_text("\n".join(lines) + "\n")
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    for k, (head, history) in enumerate(histories.items()):
+        axes.semilogy(history[:, 0], color=f"C{k}", alpha=0.5, label=f"{head}, training")
+        axes.semilogy(history[:, 1], color=f"C{k}", ls="--", label=f"{head}, validation")
+    axes.set(xlabel="Levenberg-Marquardt iteration", ylabel="rms relative error", title=path.stem)
+    axes.legend(frameon=False)
+    figure.savefig(path.with_suffix(".loss.png"), dpi=150)
+
+
+def train(table, out, *, distribution="thermal", options=Options(), overwrite=False, quiet=False):
+    """Train all networks of ``distribution`` on the table directory ``table``, write the model ``out``.
+
+    ``out`` is a .safetensors file; beside it appear ``.loss.csv`` and, with matplotlib, ``.loss.png``. While it
+    runs, ``<out>.checkpoints`` holds the state: the same command resumes from it. Train, validation
+    and test rows are disjoint and fixed by ``options.seed``. Needs float64. Returns the path.
+    Raises TableError for a bad table and TrainingError for settings that contradict each other.
+    """
+    if not jax.config.jax_enable_x64:
+        raise RuntimeError('training needs float64: jax.config.update("jax_enable_x64", True)')
+    family, out = get_family(distribution), pathlib.Path(out)
+    if out.suffix != ".safetensors":
+        raise TrainingError(f"{out}: a model file ends in .safetensors")
+    work = out.with_suffix(".checkpoints")
+    if out.exists() and not overwrite:
+        raise TrainingError(f"{out} exists; choose another name or pass --overwrite")
+    data = _table.read_table(table, ("s", "theta", *family.PARAMETERS))
+    n = len(data["s"])
+    if n < 100:
+        raise _table.TableError(f"{table}: {n} rows are too few to train on")
+    settings = json.dumps([distribution, list(options), n, float(np.sum(data["rho_V"] * data["s"]))])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work.mkdir(exist_ok=True)
+    record = work / "settings.json"
+    if record.exists() and record.read_text() != settings:
+        raise TrainingError(f"{work} belongs to a run with other settings or another table; remove it or choose another --out")
+    record.write_text(settings)
+
+    part = np.zeros(n, int)
+    for k, index in enumerate(split(n, options)):
+        part[index] = k
+    weights, histories, scores = {}, {}, {}
+    for head, outputs in family.HEADS.items():
+        keep, *columns = family.training_rows(head, data)
+        rows = [_Rows(*(np.asarray(c)[part[keep] == k] for c in columns)) for k in range(3)]
+        if min(len(r.features) for r in rows) == 0:
+            raise _table.TableError(f"{table}: no rows for {head} inside the box {family.DOMAIN}")
+        sizes = (family.FEATURES, *options.widths, 3 * outputs)
+        fitted, histories[head] = fit(
+            rows[:2], family.with_ripple, sizes, options, checkpoints=work / head, quiet=quiet, title=f"train {head}"
+        )
+        weights[head] = fitted
+        error = np.abs(np.asarray(_residuals(fitted, rows[2], family.with_ripple)))
+        scores[head] = {
+            "rows": len(error),
+            **{k: [float(f"{x:.3g}") for x in f(error)] for k, f in _SCORES.items()},
+        }
+    seconds = sum(h[-1, 2] for h in histories.values())
+    report = {
+        "held_out": f"test rows of the training table, {options.test:.0%} of {n}, seed {options.seed}",
+        "training": {"rows": n, "seconds": round(float(seconds)), "widths": list(options.widths), "seed": options.seed},
+        "network_space_error": scores,
+    }
+    write_model(out, distribution, weights, report)
+    _save_history(out, histories)
+    shutil.rmtree(work)
+    return out
+
+
+_SCORES = {
+    "median": functools.partial(np.median, axis=0),
+    "p99": functools.partial(np.quantile, q=0.99, axis=0),
+    "max": functools.partial(np.max, axis=0),
+}
