@@ -202,24 +202,31 @@ def encode_stokes(log_j, q, v, log_base, cosine, alpha):
     return jnp.stack([log_j - log_base, jnp.log(-q * outside), jnp.log(v * outside / (cosine * jnp.sinh(alpha)))], -1)
 
 
+_LOWEST = 0.04  # rho_Q stays above minus this times its low-frequency law (exact: above -0.024)
+
+
 def _rotation_frame(p):
-    """Envelopes of the corrections: they vanish where the limits are exact."""
+    """The low-frequency law of rho_Q and the envelopes of the corrections, which vanish at high frequency."""
     log_x, log_y = _log_x(p), _log_y(p)
-    low = jax.nn.sigmoid(4.0 / 3.0 * log_x)  # rho_Q ~ x^(4/3) of its limit at low frequency
-    step = jax.nn.sigmoid(2.0 * log_x - 7.17)  # and changes sign on the way up
-    return low, step, 0.05 * jax.nn.sigmoid(float(np.log(100.0)) - log_y), jax.nn.sigmoid(-log_y)
+    # rho_Q ~ x^(4/3) of its limit at low frequency
+    return jax.nn.sigmoid(4.0 / 3.0 * log_x), jax.nn.sigmoid(float(np.log(100.0)) - log_y), jax.nn.sigmoid(-log_y)
 
 
 def decode_rotation(y, p):
     """Two free numbers -> rho_Q and rho_V over their high-frequency limits; either sign is possible."""
-    low, step, scale_q, scale_v = _rotation_frame(p)
-    return low * (step + scale_q * y[..., 0]), 1.0 + scale_v * y[..., 1]
+    low, scale_q, scale_v = _rotation_frame(p)
+    return low * ((1.0 + _LOWEST) * jnp.exp(scale_q * y[..., 0]) - _LOWEST), 1.0 + scale_v * y[..., 1]
 
 
 def encode_rotation(ratio_q, ratio_v, p):
-    """Inverse of ``decode_rotation``."""
-    low, step, scale_q, scale_v = _rotation_frame(p)
-    return jnp.stack([(ratio_q / low - step) / scale_q, (ratio_v - 1.0) / scale_v], -1)
+    """Inverse of ``decode_rotation`` where the ratios are physical."""
+    low, scale_q, scale_v = _rotation_frame(p)
+    return jnp.stack([jnp.log((ratio_q / low + _LOWEST) / (1.0 + _LOWEST)) / scale_q, (ratio_v - 1.0) / scale_v], -1)
+
+
+def rotation_floor(p):
+    """The magnitude of rho_Q below which its errors are not relative any more: near its zero."""
+    return 0.02 * _rotation_frame(p)[0] * jnp.abs(faraday_limits(p)[0])
 
 
 def with_ripple(output, ripple_cos, ripple_sin):
@@ -254,9 +261,10 @@ def training_rows(head, table):
         q, v = np.asarray(table["rho_Q"])[keep] / limit_q, np.asarray(table["rho_V"])[keep] / limit_v
         wave = saddle(p)
         target, ripple = encode_rotation(q, v, p), (wave.ripple_cos, wave.ripple_sin)
-        low, _, scale_q, scale_v = _rotation_frame(p)
+        low, scale_q, scale_v = _rotation_frame(p)
         # near its zero, rho_Q counts relative to 2 % of its low-frequency law
-        weight = jnp.stack([scale_q / jnp.maximum(jnp.abs(q / low), 0.02), scale_v / jnp.abs(v)], -1)
+        g = q / low
+        weight = jnp.stack([scale_q * (g + _LOWEST) / jnp.maximum(jnp.abs(g), 0.02), scale_v / jnp.abs(v)], -1)
     return keep, FEATURE_MAPS[head](p), jnp.stack(ripple, -1), target, weight
 
 

@@ -26,6 +26,7 @@ from synchrojax._progress import progress
 from synchrojax._weights import write_model
 
 _BLOCK = 1024  # rows per block of the Gauss-Newton sums
+_SAVE_EVERY = 20.0  # [s] between checkpoints
 
 
 class Options(NamedTuple):
@@ -33,10 +34,10 @@ class Options(NamedTuple):
 
     widths: tuple[int, ...] = (32, 32)
     seed: int = 0
-    adam_steps: int = 3000
+    adam_steps: int = 100  # more saturate units that the second stage cannot free
     adam_batch: int = 1024
     adam_rate: float = 3e-3
-    iterations: int = 120  # of Levenberg-Marquardt
+    iterations: int = 70  # of Levenberg-Marquardt
     patience: int = 15  # iterations without a better validation loss before stopping
     validation: float = 0.1
     test: float = 0.1
@@ -215,7 +216,7 @@ def fit(rows, ripple, sizes, options, *, checkpoints=None, quiet=False, title="t
                 if loss < state["best_loss"]:
                     state |= {"best": state["flat"], "best_loss": np.array(loss)}
                 advance(1, f"loss {loss:.2e}")
-                if store and (time.perf_counter() - saved > 20.0 or _finished(state, options)):
+                if store and (time.perf_counter() - saved > _SAVE_EVERY or _finished(state, options)):
                     store.save(step, state)
                     saved = time.perf_counter()
     finally:

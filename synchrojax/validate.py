@@ -1,0 +1,115 @@
+"""Hold a model against the exact integrals on a fresh sample: values and logarithmic slopes."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synchrojax import exact
+from synchrojax._constants import GYRO
+from synchrojax._families import FAMILIES
+from synchrojax._table import RESULTS
+from synchrojax.generate import draw
+
+_STEP = 2e-3  # of the fourth-order differences; their error is below 1e-7
+QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+
+
+class Validation(NamedTuple):
+    """Errors per coefficient: ``values[name]`` and ``slopes[input][name]``, arrays over the points used."""
+
+    points: dict
+    values: dict
+    slopes: dict
+
+
+def _exact_with_slopes(name, points, directions):
+    """c and dc/dp along each direction, p = ln of the input (theta: sin(theta) d/dtheta)."""
+
+    def at(direction, shift):
+        moved = dict(points)
+        step = np.sin(points["theta"]) if direction == "theta" else points[direction]
+        moved[direction] = points[direction] + shift * step if direction == "theta" else step * np.exp(shift)
+        return exact.hatted(name, **moved)
+
+    h = _STEP
+    slopes = {d: (8.0 * (at(d, h) - at(d, -h)) - (at(d, 2 * h) - at(d, -2 * h))) / (12.0 * h) for d in directions}
+    return exact.hatted(name, **points), slopes
+
+
+def _model_with_slopes(model, points, directions):
+    def hat(*values):
+        p = dict(zip(points, values, strict=True))
+        own = {k: v for k, v in p.items() if k not in ("s", "theta")}
+        return jnp.stack(model.coefficients({"nu": 1.0, "B": 1.0 / (GYRO * p["s"]), "n_e": 1.0, "theta": p["theta"], **own}))
+
+    columns = [jnp.asarray(v) for v in points.values()]
+    jacobian = jax.jit(jax.vmap(jax.jacfwd(hat, argnums=tuple(range(len(columns))))))(*columns)
+    value = jax.jit(jax.vmap(hat))(*columns)
+    slopes = {}
+    for d, j in zip(points, jacobian, strict=True):
+        if d in directions:
+            slopes[d] = np.asarray(j) * (np.sin(points[d]) if d == "theta" else points[d])[:, None]
+    return np.asarray(value), slopes
+
+
+def validate(model, *, n=5000, seed=12345, slopes=True):
+    """Compare ``model`` with the exact integrals on ``n`` fresh points of its box. Needs float64.
+
+    Errors are relative. rho_Q, which changes sign, is relative to no less than 2 % of its law at low
+    frequency (stricter than its high-frequency magnitude). Slopes are d ln|c| / d ln(s), d ln|c| / d ln(theta_e)
+    and d ln|c| / d theta; their errors are absolute, and relative where the slope exceeds one. Emission
+    and absorption count inside ``model.domain``, rotativities also below its theta_e and above its x.
+    """
+    name = model.distribution
+    family = FAMILIES[name]
+    points = draw(name, n, seed=seed, margin=1.0)
+    mirrored = np.arange(n) % 2 == 1
+    # small angles stay small: pi - theta would round their sine
+    points["theta"] = np.where(mirrored & (points["theta"] > 1e-2), np.pi - points["theta"], points["theta"])
+    directions = tuple(points) if slopes else ()
+    truth, truth_slopes = _exact_with_slopes(name, points, directions)
+    ours, our_slopes = _model_with_slopes(model, points, directions)
+
+    own = {k: points[k] for k in family.PARAMETERS}
+    physical = {"nu": GYRO * points["s"], "B": 1.0, "n_e": 1.0, "theta": points["theta"], **own}
+    inside = np.asarray(model.flags(physical)) == 0
+    floor = family.rotation_floor(family.point(points["s"], points["theta"], *own.values()))
+    values, slope_errors = {}, {d: {} for d in directions}
+    for k, coefficient in enumerate(RESULTS):
+        scale = np.abs(truth[:, k])
+        if coefficient == "rho_Q":
+            scale = np.maximum(scale, np.asarray(floor))
+        use = scale > 1e-250
+        if not coefficient.startswith("rho"):
+            use &= inside
+        values[coefficient] = (np.abs(ours[:, k] - truth[:, k]) / scale)[use]
+        for d in directions:
+            exact_slope, our_slope = truth_slopes[d][:, k] / scale, our_slopes[d][:, k] / scale
+            unit = np.sin(points["theta"]) if d == "theta" else 1.0  # back from sin(theta) d/dtheta
+            error = np.abs(our_slope - exact_slope) / np.maximum(unit, np.abs(exact_slope))
+            slope_errors[d][coefficient] = error[use]
+    return Validation(points, values, slope_errors)
+
+
+def summary(validation):
+    """Nested dict: quantity -> coefficient -> median, p90, p99, max, points."""
+
+    def row(errors):
+        stats = {k: float(np.quantile(errors, q)) for k, q in QUANTILES.items()} if len(errors) else {}
+        return {**stats, "points": len(errors)}
+
+    tables = {"value": validation.values}
+    for d, errors in validation.slopes.items():
+        tables[f"d ln|c| / d {'theta' if d == 'theta' else f'ln({d})'}"] = errors
+    return {title: {c: row(e) for c, e in errors.items()} for title, errors in tables.items()}
+
+
+def report_lines(summarised):
+    """The summary as text."""
+    for title, rows in summarised.items():
+        yield f"{title:<26}" + "".join(f"{k:>11}" for k in QUANTILES) + f"{'points':>9}"
+        for coefficient, row in rows.items():
+            numbers = "".join(f"{row[k]:11.2e}" for k in QUANTILES) if row["points"] else "          -" * 4
+            yield f"  {coefficient:<24}{numbers}{row['points']:9d}"

@@ -1,0 +1,142 @@
+"""Laws of the maps between network and physical space, for any network output."""
+
+import gzip
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.test_util import check_grads
+
+from synchrojax import _thermal
+from synchrojax._table import parts, read_table
+
+pytestmark = pytest.mark.usefixtures("x64")
+TABLE = "data/thermal_heldout"
+
+
+@pytest.fixture(scope="module")
+def rows(request):
+    path = request.config.rootpath / TABLE
+    return read_table(path, ("s", "theta", "theta_e"))
+
+
+def point_of(rows):
+    return _thermal.point(*(jnp.asarray(rows[k]) for k in ("s", "theta", "theta_e")))
+
+
+finite = st.floats(-30.0, 30.0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(finite, finite, finite, st.floats(0.0, np.pi), st.floats(1e-4, 5.0))
+def test_stokes_stay_inside_the_disk(y0, y1, y2, theta, alpha):
+    """sqrt(j_Q^2 + j_V^2) < j_I and the sign of V for any output whatever, in both precisions."""
+    with jax.enable_x64(True):
+        for dtype in (jnp.float32, jnp.float64):
+            y, cosine = jnp.asarray([y0, y1, y2], dtype), jnp.cos(jnp.asarray(theta, dtype))
+            _, q, v = _thermal.decode_stokes(y, jnp.zeros((), dtype), cosine, jnp.asarray(alpha, dtype))
+            assert float(q) ** 2 + float(v) ** 2 < 1.0
+            assert float(v) * float(cosine) >= 0.0
+            assert float(q) <= 0.0
+            _, q2, v2 = _thermal.decode_stokes(y, jnp.zeros((), dtype), -cosine, jnp.asarray(alpha, dtype))
+            assert float(q2) == float(q)
+            assert float(v2) == -float(v)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(-3.0, 3.0), st.floats(-2.0, 2.0), st.floats(-2.0, 2.0), st.floats(0.05, 1.5), st.floats(0.01, 2.0))
+def test_stokes_round_trip(y0, y1, y2, theta, alpha):
+    with jax.enable_x64(True):
+        y, cosine = jnp.asarray([y0, y1, y2]), jnp.cos(theta)
+        decoded = _thermal.decode_stokes(y, 0.3, cosine, alpha)
+        assert np.allclose(_thermal.encode_stokes(*decoded, 0.3, cosine, alpha), y, rtol=0, atol=1e-9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(-3.0, 3.0), st.floats(-3.0, 3.0), st.floats(2.0, 7.0), st.floats(-7.0, 4.0), st.floats(0.05, 1.5))
+def test_rotation_round_trip(y0, y1, log_s, log_theta_e, theta):
+    with jax.enable_x64(True):
+        p = _thermal.point(jnp.exp(log_s), jnp.asarray(theta), jnp.exp(log_theta_e))
+        y = jnp.asarray([y0, y1])
+        back = _thermal.encode_rotation(*_thermal.decode_rotation(y, p), p)
+        assert np.allclose(back, y, rtol=0, atol=1e-8)
+
+
+def test_rotation_vanishes_to_the_limits_and_changes_sign():
+    hot = _thermal.point(jnp.asarray([1.0, 1e12]), jnp.asarray(1.0), jnp.asarray(10.0))
+    ratio_q, ratio_v = _thermal.decode_rotation(jnp.full((2, 2), 3.0), hot)
+    assert abs(float(ratio_q[1]) - 1) < 1e-6
+    assert abs(float(ratio_v[1]) - 1) < 1e-6
+    low = _thermal.point(jnp.asarray(20.0), jnp.asarray(1.0), jnp.asarray(100.0))
+    signs = [float(_thermal.decode_rotation(jnp.asarray([y, 0.0]), low)[0]) for y in (-6.0, 1.0)]
+    assert signs[0] < 0 < signs[1]
+
+
+def test_exact_rotativities_stay_above_the_floor_of_the_map(rows):
+    p = point_of(rows)
+    low = np.asarray(_thermal._rotation_frame(p)[0])
+    ratio = rows["rho_Q"] / np.asarray(_thermal.faraday_limits(p)[0]) / low
+    assert np.min(ratio) < 0.0
+    assert np.min(ratio) > -0.6 * _thermal._LOWEST
+
+
+def test_saddle_solves_its_equation(rows):
+    p = point_of(rows)
+    wave = jax.jit(_thermal.saddle)(p)
+    q = p.s * p.sine**2 * p.theta_e
+    alpha = np.asarray(wave.alpha)
+    tidy = alpha > 0.05  # below, sinh(2 alpha) - 2 alpha cancels in this plain check
+    assert np.max(np.abs((np.sinh(2 * alpha) - 2 * alpha) * q - 1)[tidy]) < 1e-5
+    a = 1 / np.tanh(alpha) / (p.theta_e * p.sine) + 2 * p.s * p.sine * (alpha / np.tanh(alpha) - 1)
+    exponent = np.sqrt(a**2 - (p.cosine / p.sine / p.theta_e) ** 2) - 1 / p.theta_e
+    mild = (p.sine > 0.1) & (alpha > 0.3)
+    assert np.max(np.abs(wave.exponent / exponent - 1)[mild]) < 1e-8
+
+
+def test_ripple_follows_the_harmonics():
+    """The first Poisson saddle oscillates with s' and fades with temperature and frequency."""
+    s = jnp.linspace(5.0, 8.0, 400)
+    size = {}
+    for theta_e in (0.1, 0.3, 1.0):
+        wave = _thermal.saddle(_thermal.point(s, jnp.asarray(1.57), jnp.full(400, theta_e)))
+        size[theta_e] = np.hypot(wave.ripple_cos, wave.ripple_sin)
+        turns = np.unwrap(np.arctan2(wave.ripple_sin, wave.ripple_cos))
+        assert 2.0 < abs(turns[-1] - turns[0]) / (2 * np.pi) < 4.0
+    assert size[0.1][0] > size[0.3][0] > size[1.0][0]
+    assert np.all(np.diff(size[0.3]) < 0)
+
+
+def test_exact_thermal_emission_is_physical(rows):
+    """The invariants that the transforms enforce hold for the truth: checked, not assumed."""
+    for kind in ("j", "alpha"):
+        i, q, v = (rows[f"{kind}_{s}"] for s in "IQV")
+        use = i > 1e-250
+        assert use.sum() > 3000
+        assert np.all(np.hypot(q, v)[use] < i[use])
+        assert np.all(q[use] < 0)
+        assert np.all((v * np.cos(rows["theta"]))[use] > 0)
+
+
+def test_gradients_of_the_maps():
+    p = _thermal.point(jnp.asarray(300.0), jnp.asarray(0.8), jnp.asarray(4.0))
+
+    def exponent(s, theta, theta_e):
+        return _thermal.saddle(_thermal.point(s, theta, theta_e)).exponent
+
+    check_grads(exponent, (300.0, 0.8, 4.0), 2, rtol=1e-4)
+    check_grads(lambda y: jnp.stack(_thermal.decode_stokes(y, 0.1, 0.4, 0.3)), (jnp.asarray([0.1, -0.2, 0.3]),), 2)
+    check_grads(lambda y: jnp.stack(_thermal.decode_rotation(y, p)), (jnp.asarray([0.1, -0.2]),), 2)
+
+
+def test_committed_tables_say_how_they_were_made(request):
+    for name, margin in (("thermal", 1.2), ("thermal_heldout", 1.0)):
+        directory = request.config.rootpath / "data" / name
+        settings_ = json.loads((directory / "table.json").read_text())
+        assert settings_["distribution"] == "thermal"
+        assert settings_["margin"] == margin
+        total = sum(len(gzip.decompress(p.read_bytes()).splitlines()) - 1 for p in parts(directory))
+        assert total == settings_["n"]
