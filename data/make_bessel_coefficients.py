@@ -71,7 +71,9 @@ def fit_olver(n, lo, hi, alpha_of, scaled):
 
 
 def fit_airy(n, lo, hi, eta_of, functions):
-    rows = [[float(f(eta_of(mp.mpf((lo + hi) / 2 + (hi - lo) / 2 * k)))) for f in functions] for k in chebyshev_nodes(n)]
+    rows = [
+        [float(f(eta_of(mp.mpf((lo + hi) / 2 + (hi - lo) / 2 * k)))) for f in functions] for k in chebyshev_nodes(n)
+    ]
     return to_monomials(np.array(rows)).T
 
 

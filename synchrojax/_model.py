@@ -166,6 +166,8 @@ def _read(name):
     if name in models():
         path = pathlib.Path(str(importlib.resources.files("synchrojax") / "models" / f"{name}.safetensors"))
     elif path.suffix != ".safetensors":
-        raise ValueError(f"unknown model {name!r}; packaged: {', '.join(models()) or 'none'}; or give the path of a .safetensors file")
+        raise ValueError(
+            f"unknown model {name!r}; packaged: {', '.join(models()) or 'none'}; or give a .safetensors path"
+        )
     distribution, weights, report = read_model(path)
     return Model(weights, distribution, "clip", json.dumps(report))

@@ -1,5 +1,7 @@
 """The Flax networks: small multilayer perceptrons. The only module besides training that knows Flax."""
 
+import itertools
+
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -13,7 +15,7 @@ class Perceptron(nnx.Module):
         bias = nnx.initializers.normal(0.3)
         self.layers = nnx.List(
             nnx.Linear(a, b, kernel_init=init, bias_init=bias, param_dtype=dtype, dtype=dtype, rngs=rngs)
-            for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+            for a, b in itertools.pairwise(sizes)
         )
 
     def __call__(self, x):

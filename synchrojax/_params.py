@@ -30,7 +30,9 @@ def broadcast(params, names):
     except TypeError:
         given = None
     if given is None or not hasattr(params, "__getitem__"):
-        raise ValueError(f"params must be a mapping of names to values, got {type(params).__name__}; it takes {describe(names)}")
+        raise ValueError(
+            f"params must be a mapping of names to values, got {type(params).__name__}; it takes {describe(names)}"
+        )
     missing, unknown = [n for n in names if n not in given], sorted(map(str, given - set(names)))
     if missing or unknown:
         parts = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(unknown)}"] * bool(unknown)
@@ -42,7 +44,9 @@ def broadcast(params, names):
         except (TypeError, ValueError):
             value = None
         if value is None or not (jnp.issubdtype(value.dtype, jnp.floating) or jnp.issubdtype(value.dtype, jnp.integer)):
-            raise ValueError(f"params[{n!r}] must be real numbers [{UNITS.get(n, 'dimensionless')}], got {params[n]!r}"[:300])
+            raise ValueError(
+                f"params[{n!r}] must be real numbers [{UNITS.get(n, 'dimensionless')}], got {params[n]!r}"[:300]
+            )
         values.append(value)
     dtype = jnp.result_type(*values)
     if not jnp.issubdtype(dtype, jnp.floating):

@@ -32,7 +32,9 @@ def rotate(c, psi):
     turned = (v for q in (c.j_Q, c.alpha_Q, c.rho_Q) for v in (q * cos, q * sin))
     j_q, j_u, alpha_q, alpha_u, rho_q, rho_u = turned
     shape = jnp.shape(j_q)
-    j_i, j_v, alpha_i, alpha_v, rho_v = (jnp.broadcast_to(v, shape) for v in (c.j_I, c.j_V, c.alpha_I, c.alpha_V, c.rho_V))
+    j_i, j_v, alpha_i, alpha_v, rho_v = (
+        jnp.broadcast_to(v, shape) for v in (c.j_I, c.j_V, c.alpha_I, c.alpha_V, c.rho_V)
+    )
     return SkyCoefficients(j_i, j_q, j_u, j_v, alpha_i, alpha_q, alpha_u, alpha_v, rho_q, rho_u, rho_v)
 
 

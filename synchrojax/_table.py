@@ -122,6 +122,8 @@ def read_table(directory, inputs):
         for name, store in columns.items():
             bad = np.flatnonzero(~np.isfinite(named[name]))
             if len(bad):
-                raise TableError(f"{path}, line {bad[0] + 2}, column {name}: {named[name][bad[0]]} ({len(bad)} such rows)")
+                raise TableError(
+                    f"{path}, line {bad[0] + 2}, column {name}: {named[name][bad[0]]} ({len(bad)} such rows)"
+                )
             store.append(named[name])
     return {n: np.concatenate(v) for n, v in columns.items()}

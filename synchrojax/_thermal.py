@@ -98,7 +98,9 @@ def saddle(p):
     y = 1.0 / (s_perp * tau)
     large = y > 4.0
     yl = jnp.where(large, y, 4.0)
-    alpha = jnp.where(large, 0.5 * jnp.log(2.0 * yl + 2.0 * jnp.log(2.0 * yl)), jnp.cbrt(0.75 * jnp.where(large, 4.0, y)))
+    alpha = jnp.where(
+        large, 0.5 * jnp.log(2.0 * yl + 2.0 * jnp.log(2.0 * yl)), jnp.cbrt(0.75 * jnp.where(large, 4.0, y))
+    )
     for _ in range(3):
         alpha = alpha - (_excess(alpha)[0] - y) / (4.0 * jnp.sinh(alpha) ** 2)
 
@@ -170,13 +172,17 @@ def _log_y(p):
 def emission_features(p, highest_x=jnp.inf):
     log_x = jnp.minimum(_log_x(p), jnp.log(highest_x))
     log_q = jnp.log(p.s) + jnp.log(p.theta_e) + 2.0 * jnp.log(p.sine)
-    return jnp.stack([(log_x - 2.0) / 6.0, (log_q - 2.0) / 4.0, jnp.log(p.theta_e) / 4.0, 1.0 - 2.0 * p.sine * p.sine], -1)
+    return jnp.stack(
+        [(log_x - 2.0) / 6.0, (log_q - 2.0) / 4.0, jnp.log(p.theta_e) / 4.0, 1.0 - 2.0 * p.sine * p.sine], -1
+    )
 
 
 def rotation_features(p):
     log_y = jnp.minimum(_log_y(p), float(np.log(1e4)))
     log_s = jnp.minimum(jnp.log(p.s) + jnp.log(p.sine), float(np.log(1e5)))
-    return jnp.stack([(log_y - 3.0) / 4.0, (log_s - 5.0) / 4.0, jnp.log(p.theta_e + 0.03) / 4.0, 1.0 - 2.0 * p.sine * p.sine], -1)
+    return jnp.stack(
+        [(log_y - 3.0) / 4.0, (log_s - 5.0) / 4.0, jnp.log(p.theta_e + 0.03) / 4.0, 1.0 - 2.0 * p.sine * p.sine], -1
+    )
 
 
 FEATURE_MAPS = {"emission": emission_features, "rotation": rotation_features}

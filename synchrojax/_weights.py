@@ -71,7 +71,8 @@ def read_model(path):
             kernel, bias = layer
             if kernel.ndim != 2 or kernel.shape[0] != inputs or bias.shape != kernel.shape[1:]:
                 raise ModelFileError(
-                    f"{path}: tensors {head}.{len(layers)}: kernel {kernel.shape} and bias {bias.shape} do not fit {inputs} inputs"
+                    f"{path}: tensors {head}.{len(layers)}: kernel {kernel.shape} and bias {bias.shape} "
+                    f"do not fit {inputs} inputs"
                 )
             inputs = kernel.shape[1]
             layers.append((kernel, bias))

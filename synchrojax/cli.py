@@ -69,7 +69,9 @@ def _coefficients(options):
     missing = [f"--{n.replace('_', '-')}" for n in model.inputs if n not in given]
     unknown = [f"--{n.replace('_', '-')}" for n in given if n not in model.inputs]
     if missing or unknown:
-        wrong = [f"missing {', '.join(missing)}"] * bool(missing) + [f"not for this model: {', '.join(unknown)}"] * bool(unknown)
+        wrong = [f"missing {', '.join(missing)}"] * bool(missing) + [
+            f"not for this model: {', '.join(unknown)}"
+        ] * bool(unknown)
         raise ValueError(f"{options.model}: {'; '.join(wrong)}")
     axes = [_spread(n, given[n]) for n in model.inputs]
     grid = [a.ravel() for a in np.meshgrid(*axes, indexing="ij")]
@@ -161,7 +163,9 @@ def _train(options):
     jax.config.update("jax_enable_x64", True)
     from synchrojax.train import Options, train
 
-    settings = Options(widths=options.widths, seed=options.seed, iterations=options.iterations, patience=options.patience)
+    settings = Options(
+        widths=options.widths, seed=options.seed, iterations=options.iterations, patience=options.patience
+    )
     out = train(
         options.table,
         options.out,
@@ -175,7 +179,8 @@ def _train(options):
     report = read_model(out)[2]
     print(f"{out}: trained on {report['training']['rows']} rows in {report['training']['seconds']} s")
     for head, scores in report["network_space_error"].items():
-        print(f"  {head}: median {max(scores['median']):.1e}, p99 {max(scores['p99']):.1e}, max {max(scores['max']):.1e} on held-out rows")
+        worst = ", ".join(f"{k} {max(scores[k]):.1e}" for k in ("median", "p99", "max"))
+        print(f"  {head}: {worst} on held-out rows")
 
 
 def _validate(options):
@@ -204,7 +209,9 @@ def _positive(text):
 
 
 def _parser():
-    parser = _Parser(prog="synchrojax", description="Polarized synchrotron coefficients: networks, exact integrals, training.")
+    parser = _Parser(
+        prog="synchrojax", description="Polarized synchrotron coefficients: networks, exact integrals, training."
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(name, action, text):
@@ -213,14 +220,20 @@ def _parser():
         return sub
 
     sub = verb("coefficients", _coefficients, "Print the eight transfer coefficients with their units.")
-    sub.add_argument("--model", default="thermal", help="packaged model or path of a .safetensors file (default: thermal)")
+    sub.add_argument(
+        "--model", default="thermal", help="packaged model or path of a .safetensors file (default: thermal)"
+    )
     for name, unit in UNITS.items():
         needed = "" if name in COMMON else "; if the model takes it"
-        sub.add_argument(f"--{name.replace('_', '-')}", dest=name, type=_values, metavar="X|LOW:HIGH:N", help=f"[{unit}]{needed}")
+        sub.add_argument(
+            f"--{name.replace('_', '-')}", dest=name, type=_values, metavar="X|LOW:HIGH:N", help=f"[{unit}]{needed}"
+        )
     sub.add_argument("--exact", action="store_true", help="the integrals instead of the network")
     sub.add_argument("--compare", action="store_true", help="network, exact and their relative difference")
     sub.add_argument("--json", action="store_true", help="machine-readable; NaN as null")
-    sub.add_argument("--out-of-domain", choices=("clip", "extrapolate", "nan"), default="clip", help="outside the trained box")
+    sub.add_argument(
+        "--out-of-domain", choices=("clip", "extrapolate", "nan"), default="clip", help="outside the trained box"
+    )
 
     sub = verb("models", _models, "List the packaged models, their inputs and their domains.")
     sub.add_argument("--json", action="store_true", help="one JSON object per line, with the accuracy report")
@@ -231,7 +244,9 @@ def _parser():
     sub.add_argument("--out", type=pathlib.Path, required=True, help="directory; a stopped run resumes there")
     sub.add_argument("--seed", type=int, default=0, help="of the scrambled Sobol sequence (default 0)")
     sub.add_argument("--margin", type=float, default=1.2, help="factor by which the box is widened (default 1.2)")
-    sub.add_argument("--format", choices=("txt", "txt.gz", "parquet"), default="txt.gz", help="of the parts (default txt.gz)")
+    sub.add_argument(
+        "--format", choices=("txt", "txt.gz", "parquet"), default="txt.gz", help="of the parts (default txt.gz)"
+    )
     sub.add_argument("--quiet", action="store_true", help="no progress")
 
     sub = verb("train", _train, "Train the networks on a table; the same command resumes a stopped run.")
@@ -239,8 +254,12 @@ def _parser():
     sub.add_argument("--out", type=pathlib.Path, required=True, metavar="MODEL.safetensors", help="model file to write")
     sub.add_argument("--distribution", default="thermal", help="default: thermal")
     sub.add_argument("--widths", type=_widths, default=(32, 32), help="hidden layers, e.g. 32,32 (default)")
-    sub.add_argument("--iterations", type=_positive, default=70, help="Levenberg-Marquardt iterations per network (default 70)")
-    sub.add_argument("--patience", type=_positive, default=15, help="iterations without progress before stopping (default 15)")
+    sub.add_argument(
+        "--iterations", type=_positive, default=70, help="Levenberg-Marquardt iterations per network (default 70)"
+    )
+    sub.add_argument(
+        "--patience", type=_positive, default=15, help="iterations without progress before stopping (default 15)"
+    )
     sub.add_argument("--seed", type=int, default=0, help="of split, start and batches (default 0)")
     sub.add_argument("--overwrite", action="store_true", help="replace an existing model")
     sub.add_argument("--quiet", action="store_true", help="no progress")

@@ -74,7 +74,9 @@ class Function(Distribution):
         self._f = f
         self._bounds = float(gamma_min), float(gamma_max)
         self.parameters = tuple(
-            n for n, p in list(inspect.signature(f).parameters.items())[2:] if p.default is p.empty and p.kind != p.VAR_KEYWORD
+            n
+            for n, p in list(inspect.signature(f).parameters.items())[2:]
+            if p.default is p.empty and p.kind != p.VAR_KEYWORD
         )
 
     def log_f(self, gamma, mu, **parameters):

@@ -322,7 +322,9 @@ def _block(distribution, mode, resolution, batch):
     """Compiled evaluation of a block of points, [point, input] -> [point, 8]."""
 
     def one(x):
-        return _hatted_point(distribution, dict(zip(distribution.parameters, x[2:], strict=True)), x[0], x[1], mode, resolution)
+        return _hatted_point(
+            distribution, dict(zip(distribution.parameters, x[2:], strict=True)), x[0], x[1], mode, resolution
+        )
 
     return jax.jit(lambda block: jax.lax.map(one, block, batch_size=batch))
 
@@ -358,7 +360,9 @@ def _evaluate_traced(distribution, x, resolution):
     def one(row):
         parameters = dict(zip(distribution.parameters, row[2:], strict=True))
         branches = [
-            lambda r, m=m: _hatted_point(distribution, dict(zip(distribution.parameters, r[2:], strict=True)), r[0], r[1], m, resolution)
+            lambda r, m=m: _hatted_point(
+                distribution, dict(zip(distribution.parameters, r[2:], strict=True)), r[0], r[1], m, resolution
+            )
             for m in range(3)
         ]
         return jax.lax.switch(_mode(distribution, parameters, row[0], row[1]), branches, row)

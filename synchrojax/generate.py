@@ -43,7 +43,9 @@ def generate(name, n, out, *, seed=0, margin=1.2, suffix=".txt.gz", quiet=False)
     record = out / "table.json"
     if record.exists():
         if json.loads(record.read_text()) != settings:
-            raise _table.TableError(f"{record}: made with other settings ({record.read_text().strip()}); choose another --out")
+            raise _table.TableError(
+                f"{record}: made with other settings ({record.read_text().strip()}); choose another --out"
+            )
     elif any(_table.suffix_of(p) for p in out.iterdir()):
         raise _table.TableError(f"{out}: holds a table already; choose another --out")
     record.write_text(json.dumps(settings) + "\n")

@@ -37,7 +37,8 @@ class Options(NamedTuple):
     adam_steps: int = 100  # more saturate units that the second stage cannot free
     adam_batch: int = 1024
     adam_rate: float = 3e-3
-    iterations: int = 70  # of Levenberg-Marquardt
+    iterations: int = 70  # of Levenberg-Marquardt, the last 30 % of them on all rows
+    rows: int = 16384  # drawn afresh for each of the others
     patience: int = 15  # iterations without a better validation loss before stopping
     validation: float = 0.1
     test: float = 0.1
@@ -74,7 +75,9 @@ def _blocks(rows):
     fill = -n % _BLOCK
     index = np.concatenate([np.arange(n), np.zeros(fill, int)])
     weight = np.concatenate([rows.weight, np.zeros((fill, rows.weight.shape[1]))])
-    rows = rows._replace(features=rows.features[index], ripple=rows.ripple[index], target=rows.target[index], weight=weight)
+    rows = rows._replace(
+        features=rows.features[index], ripple=rows.ripple[index], target=rows.target[index], weight=weight
+    )
     return _Rows(*(jnp.asarray(a).reshape(-1, _BLOCK, a.shape[-1]) for a in rows))
 
 
@@ -187,7 +190,7 @@ def fit(rows, ripple, sizes, options, *, checkpoints=None, quiet=False, title="t
     problem = _Problem(initial_weights(sizes, options.seed), ripple)
     flat = ravel_pytree(initial_weights(sizes, options.seed))[0]
     blocks, check = _blocks(train), _blocks(validation)
-    count, check_count = train.target.size, validation.target.size
+    check_count = validation.target.size
     state = _state(flat, options)
     store = _Checkpoints(checkpoints) if checkpoints else None
     found = store.load(state) if store else None
@@ -196,7 +199,7 @@ def fit(rows, ripple, sizes, options, *, checkpoints=None, quiet=False, title="t
         flat = _adam(problem, flat, train, options)
         loss = float(np.sqrt(problem.sum_of_squares(flat, check) / check_count))
         state |= {"flat": np.asarray(flat), "best": np.asarray(flat), "best_loss": np.array(loss)}
-        first = np.sqrt(problem.sum_of_squares(flat, blocks) / count)
+        first = np.sqrt(problem.sum_of_squares(flat, blocks) / train.target.size)
         state["history"][0] = first, loss, time.perf_counter() - begin
     else:
         state = {k: np.array(v) for k, v in found.items()}
@@ -206,8 +209,10 @@ def fit(rows, ripple, sizes, options, *, checkpoints=None, quiet=False, title="t
         with progress(title, options.iterations, "iterations", quiet=quiet) as advance:
             advance(int(state["iteration"]), f"loss {state['best_loss']:.2e}", counted=False)
             while not _finished(state, options):
-                state, total = _improve(problem, state, blocks)
                 step = int(state["iteration"]) + 1
+                chosen = _draw(blocks, step, options)
+                count = float(jnp.sum(chosen.weight[..., 0] > 0.0)) * train.target.shape[1]
+                state, total = _improve(problem, state, chosen)
                 loss = float(np.sqrt(problem.sum_of_squares(state["flat"], check) / check_count))
                 state["iteration"] = np.array(step)
                 state["history"][step] = np.sqrt(total / count), loss, offset + time.perf_counter() - begin
@@ -224,6 +229,15 @@ def fit(rows, ripple, sizes, options, *, checkpoints=None, quiet=False, title="t
             store.close()
     history = state["history"][~np.isnan(state["history"][:, 0])]
     return problem.unravel(jnp.asarray(state["best"])), history
+
+
+def _draw(blocks, step, options):
+    """The blocks of one iteration, the same again after a restart."""
+    count, total = max(options.rows // _BLOCK, 1), len(blocks.features)
+    if step > 0.7 * options.iterations or count >= total:
+        return blocks
+    index = np.random.default_rng((options.seed, step)).choice(total, count, replace=False)
+    return _Rows(*(a[index] for a in blocks))
 
 
 def _finished(state, options):
@@ -275,7 +289,9 @@ def train(table, out, *, distribution="thermal", options=Options(), overwrite=Fa
     work.mkdir(exist_ok=True)
     record = work / "settings.json"
     if record.exists() and record.read_text() != settings:
-        raise TrainingError(f"{work} belongs to a run with other settings or another table; remove it or choose another --out")
+        raise TrainingError(
+            f"{work} belongs to a run with other settings or another table; remove it or choose another --out"
+        )
     record.write_text(settings)
 
     part = np.zeros(n, int)

@@ -42,7 +42,9 @@ def _model_with_slopes(model, points, directions):
     def hat(*values):
         p = dict(zip(points, values, strict=True))
         own = {k: v for k, v in p.items() if k not in ("s", "theta")}
-        return jnp.stack(model.coefficients({"nu": 1.0, "B": 1.0 / (GYRO * p["s"]), "n_e": 1.0, "theta": p["theta"], **own}))
+        return jnp.stack(
+            model.coefficients({"nu": 1.0, "B": 1.0 / (GYRO * p["s"]), "n_e": 1.0, "theta": p["theta"], **own})
+        )
 
     columns = [jnp.asarray(v) for v in points.values()]
     jacobian = jax.jit(jax.vmap(jax.jacfwd(hat, argnums=tuple(range(len(columns))))))(*columns)

@@ -20,13 +20,20 @@ def reference(a, z):
 
 
 def relative(ours, truth):
-    return max((float(abs(mp.mpf(float(o)) / t - 1)) for o, t in zip(ours, truth, strict=True) if 1e-300 < abs(t) < 1e300), default=0.0)
+    return max(
+        (float(abs(mp.mpf(float(o)) / t - 1)) for o, t in zip(ours, truth, strict=True) if 1e-300 < abs(t) < 1e300),
+        default=0.0,
+    )
 
 
 def sample(count, rng, low, high):
     a = 10 ** rng.uniform(np.log10(low), np.log10(high), count)
     kind = np.arange(count) % 3
-    ratio = np.where(kind == 0, rng.uniform(0, 1, count), np.where(kind == 1, 1 - 10 ** rng.uniform(-12, -1, count), 10 ** rng.uniform(-4, 0, count)))
+    ratio = np.where(
+        kind == 0,
+        rng.uniform(0, 1, count),
+        np.where(kind == 1, 1 - 10 ** rng.uniform(-12, -1, count), 10 ** rng.uniform(-4, 0, count)),
+    )
     return a, np.minimum(a * ratio, np.nextafter(a, 0))
 
 
@@ -69,7 +76,12 @@ def test_large_orders(a, xi):
     # the Wronskian ties Y and both derivatives to J
     assert abs((j * dy - dj * y) * np.pi * z / 2 - 1) < 1e-10
     step = a ** (1 / 3) * 1e-3
-    slope = (-bessel(a, z + 2 * step)[0] + 8 * bessel(a, z + step)[0] - 8 * bessel(a, z - step)[0] + bessel(a, z - 2 * step)[0]) / (12 * step)
+    slope = (
+        -bessel(a, z + 2 * step)[0]
+        + 8 * bessel(a, z + step)[0]
+        - 8 * bessel(a, z - step)[0]
+        + bessel(a, z - 2 * step)[0]
+    ) / (12 * step)
     assert abs(float(slope) / dj - 1) < 1e-7
 
 

@@ -60,7 +60,7 @@ def test_ranges(capsys):
 
 
 def test_out_of_domain_note(capsys):
-    status, out, err = run(capsys, "coefficients", "--nu", "1", *POINT[2:])
+    status, _, err = run(capsys, "coefficients", "--nu", "1", *POINT[2:])
     assert status == 0
     assert "flagged: s outside 10..1e+08" in err
     assert err.count("\n") == 1

@@ -145,7 +145,9 @@ def test_symmetry_kirchhoff_and_scalings(model, rng):
         ratio = c[:3] / c[3:6] / (2 * ELECTRON_MASS * params["theta_e"] * params["nu"] ** 2)
         assert np.max(np.abs(ratio - 1)) < 1e-12
         # at fixed s: j ~ n_e nu, alpha and rho ~ n_e / nu
-        scaled = np.array(model.coefficients({**params, "nu": 7 * params["nu"], "B": 7 * params["B"], "n_e": 3 * params["n_e"]}))
+        scaled = np.array(
+            model.coefficients({**params, "nu": 7 * params["nu"], "B": 7 * params["B"], "n_e": 3 * params["n_e"]})
+        )
         factor = np.array([21.0] * 3 + [3 / 7] * 5)[:, None]
         assert np.max(np.abs(scaled / c / factor - 1)) < 1e-9
 
@@ -164,7 +166,9 @@ def test_cold_plasma_limit(model):
 
 
 def test_float32_agrees_with_float64(model, rng):
-    params = {k: np.broadcast_to(np.float32(v), 500 if np.ndim(v) == 0 else np.shape(v)) for k, v in inside(2000, rng).items()}
+    params = {
+        k: np.broadcast_to(np.float32(v), 500 if np.ndim(v) == 0 else np.shape(v)) for k, v in inside(2000, rng).items()
+    }
     size = min(len(v) for v in params.values() if np.ndim(v))
     params = {k: np.resize(v, len(params["theta"])) for k, v in params.items()} if size else params
     single = np.array(model.coefficients({k: jnp.asarray(v, jnp.float32) for k, v in params.items()}))
@@ -208,16 +212,30 @@ def test_transformations(model, point):
 def test_large_arrays_go_through_blocks_unchanged(model, rng):
     with jax.enable_x64(True):
         n = 40_001
-        params = {"nu": 10 ** rng.uniform(9, 12, n), "B": 20.0, "n_e": 1.0, "theta": rng.uniform(0.1, 3, n), "theta_e": 10 ** rng.uniform(-1, 2, n)}
+        params = {
+            "nu": 10 ** rng.uniform(9, 12, n),
+            "B": 20.0,
+            "n_e": 1.0,
+            "theta": rng.uniform(0.1, 3, n),
+            "theta_e": 10 ** rng.uniform(-1, 2, n),
+        }
         whole = np.array(model.coefficients(params))
         pieces = np.concatenate(
-            [np.array(model.coefficients({k: v[i : i + 5000] if np.ndim(v) else v for k, v in params.items()})) for i in range(0, n, 5000)], 1
+            [
+                np.array(model.coefficients({k: v[i : i + 5000] if np.ndim(v) else v for k, v in params.items()}))
+                for i in range(0, n, 5000)
+            ],
+            1,
         )
         assert np.allclose(whole, pieces, rtol=1e-11, atol=0)
-        total = jax.grad(lambda t: jnp.sum(model.coefficients({**params, "theta_e": t}).rho_V))(jnp.asarray(params["theta_e"]))
-        one = jax.grad(lambda t: model.coefficients({k: (v[7] if np.ndim(v) else v) for k, v in params.items()} | {"theta_e": t}).rho_V)(
-            params["theta_e"][7]
+        total = jax.grad(lambda t: jnp.sum(model.coefficients({**params, "theta_e": t}).rho_V))(
+            jnp.asarray(params["theta_e"])
         )
+        one = jax.grad(
+            lambda t: (
+                model.coefficients({k: (v[7] if np.ndim(v) else v) for k, v in params.items()} | {"theta_e": t}).rho_V
+            )
+        )(params["theta_e"][7])
         assert abs(float(total[7]) / float(one) - 1) < 1e-9
 
 
@@ -229,7 +247,15 @@ def test_flags_and_policies(model, point):
     assert int(model.flags({**point, "nu": 1.0})) & bit["s"]
     assert int(model.flags({**point, "theta_e": 200.0})) == bit["theta_e"]
     assert int(model.flags({**point, "theta": 1e-6})) & bit["s_sin_theta"]
-    for wrong in ({"nu": -1.0}, {"nu": 0.0}, {"B": -1.0}, {"n_e": -1.0}, {"theta": np.nan}, {"theta_e": 0.0}, {"nu": np.inf}):
+    for wrong in (
+        {"nu": -1.0},
+        {"nu": 0.0},
+        {"B": -1.0},
+        {"n_e": -1.0},
+        {"theta": np.nan},
+        {"theta_e": 0.0},
+        {"nu": np.inf},
+    ):
         assert int(model.flags({**point, **wrong})) == bit["unphysical"]
         assert all(np.isnan(v) for v in model.coefficients({**point, **wrong}))
     assert model.flags({**point, "nu": np.ones((2, 3))}).dtype == jnp.int32
@@ -241,7 +267,14 @@ def test_flags_and_policies(model, point):
     assert np.isnan(cold.j_I)
     assert np.isfinite(cold.rho_V)
     edges = {"s": 10.0, "theta_e": 0.1}
-    assert int(model.flags({"nu": GYRO * edges["s"], "B": 1.0, "n_e": 1.0, "theta": np.pi / 2, "theta_e": edges["theta_e"]})) == 0
+    assert (
+        int(
+            model.flags(
+                {"nu": GYRO * edges["s"], "B": 1.0, "n_e": 1.0, "theta": np.pi / 2, "theta_e": edges["theta_e"]}
+            )
+        )
+        == 0
+    )
 
 
 def test_messages(model, point):
@@ -285,7 +318,11 @@ def test_sky():
     assert np.allclose(turned.rho_U, c.rho_Q, rtol=1e-6)
     assert turned.rho_V == c.rho_V
     assert synchrojax.rotate(c, np.zeros(3)).j_I.shape == (3,)
-    signs = {"neurosynchro": [1, 4, 2, 5, 3, 6, -7, 8], "ipole": [1, -2, 3, 4, -5, 6, -7, 8], "grtrans": [1, -2, 3, 4, -5, 6, -7, 8]}
+    signs = {
+        "neurosynchro": [1, 4, 2, 5, 3, 6, -7, 8],
+        "ipole": [1, -2, 3, 4, -5, 6, -7, 8],
+        "grtrans": [1, -2, 3, 4, -5, 6, -7, 8],
+    }
     for convention, expected in signs.items():
         assert np.array_equal(synchrojax.as_array(c, convention=convention), expected)
     with pytest.raises(ValueError, match="unknown convention"):

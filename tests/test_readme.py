@@ -32,7 +32,11 @@ def test_modules_import_only_downward():
     order = re.findall(r"^\| `([\w.]+)\.py` \|", README, re.M)
     for position, name in enumerate(order):
         source = (ROOT / "synchrojax" / f"{name}.py").read_text()
-        used = set(re.findall(r"from synchrojax\.(\w+) import|from synchrojax import ([\w, ]+)|import synchrojax\.(\w+)", source))
+        used = set(
+            re.findall(
+                r"from synchrojax\.(\w+) import|from synchrojax import ([\w, ]+)|import synchrojax\.(\w+)", source
+            )
+        )
         used = {m.strip() for groups in used for g in groups for m in g.split(",") if m.strip() in order}
         assert all(order.index(m) < position for m in used), (name, used)
 

@@ -12,7 +12,12 @@ INPUTS = ("s", "theta", "theta_e")
 
 
 def columns(n=5):
-    data = {"s(log)": np.arange(n) + 10.5, "theta(lin)": np.full(n, 0.3), "theta_e(log)": np.full(n, 2.0), "time_ms(meta)": np.ones(n)}
+    data = {
+        "s(log)": np.arange(n) + 10.5,
+        "theta(lin)": np.full(n, 0.3),
+        "theta_e(log)": np.full(n, 2.0),
+        "time_ms(meta)": np.ones(n),
+    }
     return data | {f"{k}(res)": np.arange(n) * 1.25e-30 - 3e-31 for k in _table.RESULTS}
 
 

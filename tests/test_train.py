@@ -73,7 +73,7 @@ def test_train_resumes_where_it_was(table, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("x64")
 def test_refusals(table, tmp_path):
-    with pytest.raises(TrainingError, match="ends in .safetensors"):
+    with pytest.raises(TrainingError, match=r"ends in \.safetensors"):
         train(table, tmp_path / "model.pkl", options=SMALL, quiet=True)
     with pytest.raises(_table.TableError, match="no such table"):
         train(tmp_path / "absent", tmp_path / "m.safetensors", options=SMALL, quiet=True)
