@@ -214,8 +214,14 @@ _LOWEST = 0.04  # rho_Q stays above minus this times its low-frequency law (exac
 def _rotation_frame(p):
     """The low-frequency law of rho_Q and the envelopes of the corrections, which vanish at high frequency."""
     log_x, log_y = _log_x(p), _log_y(p)
-    # rho_Q ~ x^(4/3) of its limit at low frequency
-    return jax.nn.sigmoid(4.0 / 3.0 * log_x), jax.nn.sigmoid(float(np.log(100.0)) - log_y), jax.nn.sigmoid(-log_y)
+    # rho_Q ~ x^(4/3) of its limit at low frequency; that of rho_V is cut off where it is below 1e-6,
+    # so that its d/d theta vanishes at small angles too
+    cut = jax.nn.sigmoid(2.0 * (float(np.log(3000.0)) - log_y))
+    return (
+        jax.nn.sigmoid(4.0 / 3.0 * log_x),
+        jax.nn.sigmoid(float(np.log(100.0)) - log_y),
+        jax.nn.sigmoid(-log_y) * cut,
+    )
 
 
 def decode_rotation(y, p):

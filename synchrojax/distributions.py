@@ -81,8 +81,8 @@ class Function(Distribution):
 
     def log_f(self, gamma, mu, **parameters):
         f = self._f(gamma, mu, **parameters)
-        positive = f > 0.0
-        return jnp.where(positive, jnp.log(jnp.where(positive, f, 1.0)), -1e4)
+        usable = (f > 0.0) & jnp.isfinite(f)  # a power law is infinite at gamma = 1, on no node
+        return jnp.where(usable, jnp.log(jnp.where(usable, f, 1.0)), -1e4)
 
     def gamma_bounds(self, **parameters):
         return self._bounds
