@@ -5,6 +5,13 @@ import pytest
 import synchrojax
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    """Benchmarks run with --benchmark-only and are skipped otherwise."""
+    if not config.option.benchmark_only:
+        config.option.benchmark_skip = True
+
+
 @pytest.fixture
 def x64():
     """float64 for this test only; the package never switches it on by itself."""
