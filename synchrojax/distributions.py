@@ -51,7 +51,7 @@ class Thermal(Distribution):
         return jnp.ones_like(theta_e), 1.0 + 800.0 * theta_e
 
     def harmonics_matter(self, s, sine, *, theta_e):
-        # elsewhere sum and integral agree to 1e-8 or better (tests/test_exact.py): far above the
+        # elsewhere sum and integral agree to 2e-7 (tests/test_exact.py): far above the
         # cyclotron line, or Doppler-broadened over many harmonics along B
         low = s * sine < jnp.minimum(15.0 + 1.5 / theta_e, 80.0)
         return low & ((s < 120.0) | (theta_e * sine > 0.005))

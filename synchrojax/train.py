@@ -2,7 +2,7 @@
 
 Two stages per network: Adam with a decaying rate finds the basin, Levenberg-Marquardt (the damped
 Gauss-Newton method; Marquardt 1963, J. SIAM 11, 431) goes to the bottom. The networks are small, so
-the full Gauss-Newton matrix is affordable and worth two orders of magnitude in error over Adam.
+the full Gauss-Newton matrix is affordable.
 """
 
 import functools
