@@ -23,6 +23,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from synchrojax._modified_bessel import horner
+
 ORDER_SPLIT = 5.0  # the interpolated form starts here
 
 _TABLES = dict(np.load(pathlib.Path(__file__).with_name("_bessel_coefficients.npz"), allow_pickle=False))
@@ -36,13 +38,6 @@ class BesselPair(NamedTuple):
     y: object
     dy: object
     xi: object
-
-
-def _horner(coefficients, t):
-    value = coefficients[-1]
-    for c in coefficients[-2::-1]:
-        value = value * t + c
-    return value
 
 
 def _centre(value, lo, hi):
@@ -72,7 +67,7 @@ def _polynomials(table, positions, inner=None):
 
     def step(value, row):
         if inner is not None:
-            row = _horner([row[..., k].reshape(shape) for k in range(row.shape[-1])], inner)
+            row = horner([row[..., k].reshape(shape) for k in range(row.shape[-1])], inner)
         else:
             row = row.reshape(shape)
         return value * u + row, None
@@ -88,7 +83,7 @@ def debye_angle(x, y):
     yl = jnp.where(small, 0.5, y)
     xl = jnp.where(small, 0.8, x)
     y2 = ys * ys
-    series = ys * y2 * _horner([1.0 / (2 * k + 3) for k in range(15)], y2)
+    series = ys * y2 * horner([1.0 / (2 * k + 3) for k in range(15)], y2)
     alpha = jnp.log((1.0 + yl) / xl)
     return jnp.where(small, series + ys, alpha), jnp.where(small, series, alpha - yl)
 
@@ -175,8 +170,8 @@ def _small_order(a, x, y, second_kind):
     steps = jnp.round(a)
     mu = a - steps
     mu2 = mu * mu
-    g_even = _horner(_RECIPROCAL_GAMMA[0::2], mu2)  # Temme's Gamma_2
-    g_odd = _horner(_RECIPROCAL_GAMMA[1::2], mu2)  # minus Temme's Gamma_1
+    g_even = horner(_RECIPROCAL_GAMMA[0::2], mu2)  # Temme's Gamma_2
+    g_odd = horner(_RECIPROCAL_GAMMA[1::2], mu2)  # minus Temme's Gamma_1
     inverse_gamma_p = g_even + mu * g_odd  # 1 / Gamma(1 + mu)
     inverse_gamma_m = g_even - mu * g_odd  # 1 / Gamma(1 - mu)
     product = 1.0
@@ -344,6 +339,6 @@ def debye_products(excess, inverse):
     i2 = inverse * inverse
 
     def total(rows):
-        return _horner([_horner(row, excess) for row in rows], i2)
+        return horner([horner(row, excess) for row in rows], i2)
 
     return total(jy) * i2, total(both) * i2, total(slope) * inverse

@@ -165,6 +165,8 @@ def _read(name):
     path = pathlib.Path(name)
     if name in models():
         path = pathlib.Path(str(importlib.resources.files("synchrojax") / "models" / f"{name}.safetensors"))
+    elif not path.suffix and pathlib.Path(f"{name}.safetensors").is_file():
+        path = pathlib.Path(f"{name}.safetensors")
     elif path.suffix != ".safetensors":
         raise ValueError(
             f"unknown model {name!r}; packaged: {', '.join(models()) or 'none'}; or give a .safetensors path"

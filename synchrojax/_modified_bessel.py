@@ -23,8 +23,9 @@ _I1 = [1.0 / (math.factorial(k) * math.factorial(k + 1)) for k in range(_TERMS)]
 _K1 = [c * (0.5 * (_harmonic(k) + _harmonic(k + 1)) - _EULER) for k, c in enumerate(_I1)]
 
 
-def _horner(coefficients, t):
-    value = jnp.full_like(t, coefficients[-1])
+def horner(coefficients, t):
+    """The polynomial with ``coefficients``, constant first."""
+    value = coefficients[-1]
     for c in coefficients[-2::-1]:
         value = value * t + c
     return value
@@ -36,12 +37,12 @@ def scaled_k012(x):
     xn = jnp.where(near, x, 1.0)
     q = 0.25 * xn * xn
     log_half = jnp.log(0.5 * xn)
-    k0n = _horner(_K0, q) - log_half * _horner(_I0, q)
-    k1n = 1.0 / xn + 0.5 * xn * (log_half * _horner(_I1, q) - _horner(_K1, q))
+    k0n = horner(_K0, q) - log_half * horner(_I0, q)
+    k1n = 1.0 / xn + 0.5 * xn * (log_half * horner(_I1, q) - horner(_K1, q))
     grow = jnp.exp(xn)
     xf = jnp.where(near, 2.0, x)
     t = 4.0 / xf - 1.0
     root = jnp.sqrt(xf)
-    k0 = jnp.where(near, k0n * grow, _horner(_FAR[0], t) / root)
-    k1 = jnp.where(near, k1n * grow, _horner(_FAR[1], t) / root)
+    k0 = jnp.where(near, k0n * grow, horner(_FAR[0], t) / root)
+    k1 = jnp.where(near, k1n * grow, horner(_FAR[1], t) / root)
     return k0, k1, k0 + 2.0 * k1 / x

@@ -29,7 +29,7 @@ DOMAIN = {
 }
 ROTATION_THETA_E = 1e-3  # rotativities: lowest theta_e, and any x
 FEATURES = 4
-HEADS = {"emission": 3, "rotation": 2}  # outputs; each has two more rows for the harmonic ripple
+HEADS = {"emission": 3, "rho_Q": 1, "rho_V": 1}  # outputs; each has two more rows for the harmonic ripple
 
 _MAHADEVAN = (4.0505, 0.40, 0.5316)  # Mahadevan, Narayan & Yi 1996 (ApJ 465, 327), eq. 33
 _CLASSICAL = ELECTRON_CHARGE**2 / (ELECTRON_MASS * SPEED_OF_LIGHT)
@@ -185,9 +185,6 @@ def rotation_features(p):
     )
 
 
-FEATURE_MAPS = {"emission": emission_features, "rotation": rotation_features}
-
-
 # Bijections between network output and physics -------------------------------------------
 
 
@@ -257,27 +254,33 @@ def training_rows(head, table):
     error of the network's output into a relative error of the coefficient.
     """
     p = point(*(np.asarray(table[k]) for k in ("s", "theta", "theta_e")))
+    keep = np.abs(p.cosine) > 1e-12  # V carries no information at right angles
     if head == "emission":
         x = combinations(p)[1]
-        keep = (p.theta_e > DOMAIN["theta_e"][0] / 1.25) & (x < 1.25 * DOMAIN["x"][1]) & (np.abs(p.cosine) > 1e-12)
-        keep = np.flatnonzero(keep & (np.asarray(table["j_I"]) > 0.0))
-        p, r = Point(*(v[keep] for v in p)), {k: np.asarray(table[k])[keep] for k in ("j_I", "j_Q", "j_V")}
-        wave = saddle(p)
+        keep &= (
+            (p.theta_e > DOMAIN["theta_e"][0] / 1.25) & (x < 1.25 * DOMAIN["x"][1]) & (np.asarray(table["j_I"]) > 0.0)
+        )
+    keep = np.flatnonzero(keep)
+    p, row = Point(*(v[keep] for v in p)), {k: np.asarray(v)[keep] for k, v in table.items()}
+    wave = saddle(p)
+    ripple = jnp.stack([wave.ripple_cos, wave.ripple_sin], -1)
+    if head == "emission":
         base = log_emissivity(p, wave.exponent)
-        target = encode_stokes(np.log(r["j_I"]), r["j_Q"] / r["j_I"], r["j_V"] / r["j_I"], base, p.cosine, wave.alpha)
-        ripple, weight = (wave.ripple_cos, wave.ripple_sin), np.ones(target.shape)
+        polarization = row["j_Q"] / row["j_I"], row["j_V"] / row["j_I"]
+        target = encode_stokes(np.log(row["j_I"]), *polarization, base, p.cosine, wave.alpha)
+        return keep, emission_features(p), ripple, target, np.ones(target.shape)
+    limit_q, limit_v = faraday_limits(p)
+    ratio_q, ratio_v = row["rho_Q"] / limit_q, row["rho_V"] / limit_v
+    target = encode_rotation(ratio_q, ratio_v, p)
+    low, scale_q, scale_v = _rotation_frame(p)
+    if head == "rho_Q":
+        # near its zero it counts relative to 2 % of its low-frequency law
+        g = ratio_q / low
+        target, weight = target[:, :1], scale_q * (g + _LOWEST) / jnp.maximum(jnp.abs(g), 0.02)
     else:
-        keep = np.flatnonzero(np.abs(p.cosine) > 1e-12)
-        p = Point(*(v[keep] for v in p))
-        limit_q, limit_v = faraday_limits(p)
-        q, v = np.asarray(table["rho_Q"])[keep] / limit_q, np.asarray(table["rho_V"])[keep] / limit_v
-        wave = saddle(p)
-        target, ripple = encode_rotation(q, v, p), (wave.ripple_cos, wave.ripple_sin)
-        low, scale_q, scale_v = _rotation_frame(p)
-        # near its zero, rho_Q counts relative to 2 % of its low-frequency law
-        g = q / low
-        weight = jnp.stack([scale_q * (g + _LOWEST) / jnp.maximum(jnp.abs(g), 0.02), scale_v / jnp.abs(v)], -1)
-    return keep, FEATURE_MAPS[head](p), jnp.stack(ripple, -1), target, weight
+        # d/d theta is 1 / sin(theta) times the derivative with the logarithm that the network sees
+        target, weight = target[:, 1:], scale_v / jnp.abs(ratio_v) * jnp.maximum(1.0, 0.02 / jnp.maximum(p.sine, 1e-4))
+    return keep, rotation_features(p), ripple, target, weight[:, None]
 
 
 def invalid(outside, p):
@@ -302,10 +305,15 @@ def evaluate(networks, p, *, clip):
         inner = clamp(p, s=DOMAIN["s"], theta_e=DOMAIN["theta_e"])
         outer = clamp(p, s=DOMAIN["s"], theta_e=(ROTATION_THETA_E, DOMAIN["theta_e"][1]))
     wave = saddle(true)
-    y = with_ripple(networks["emission"](emission_features(inner, highest_x)), wave.ripple_cos, wave.ripple_sin)
+
+    def output(head, features):
+        return with_ripple(networks[head](features), wave.ripple_cos, wave.ripple_sin)
+
+    y = output("emission", emission_features(inner, highest_x))
     stokes = decode_stokes(y, log_emissivity(true, wave.exponent), p.cosine, wave.alpha)
 
-    y = with_ripple(networks["rotation"](rotation_features(outer)), wave.ripple_cos, wave.ripple_sin)
+    features = rotation_features(outer)
+    y = jnp.concatenate([output("rho_Q", features), output("rho_V", features)], -1)
     ratio_q, ratio_v = decode_rotation(y, true)
     limit_q, limit_v = faraday_limits(true._replace(s=jnp.maximum(p.s, DOMAIN["s"][0]), sine=p.sine))
     return *stokes, limit_q * ratio_q, limit_v * ratio_v

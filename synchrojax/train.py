@@ -37,7 +37,7 @@ class Options(NamedTuple):
     adam_steps: int = 100  # more saturate units that the second stage cannot free
     adam_batch: int = 1024
     adam_rate: float = 3e-3
-    iterations: int = 70  # of Levenberg-Marquardt, the last 30 % of them on all rows
+    iterations: int = 100  # of Levenberg-Marquardt, the last 30 % of them on all rows
     rows: int = 16384  # drawn afresh for each of the others
     patience: int = 15  # iterations without a better validation loss before stopping
     validation: float = 0.1
@@ -275,6 +275,8 @@ def train(table, out, *, distribution="thermal", options=Options(), overwrite=Fa
     if not jax.config.jax_enable_x64:
         raise RuntimeError('training needs float64: jax.config.update("jax_enable_x64", True)')
     family, out = get_family(distribution), pathlib.Path(out)
+    if not out.suffix:
+        out = out.with_suffix(".safetensors")
     if out.suffix != ".safetensors":
         raise TrainingError(f"{out}: a model file ends in .safetensors")
     work = out.with_suffix(".checkpoints")

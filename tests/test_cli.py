@@ -115,6 +115,8 @@ def test_generate_and_validate(capsys, tmp_path):
     assert status == 0
     assert set(result["value"]) == set(synchrojax.Coefficients._fields)
     assert result["value"]["rho_V"]["points"] == 32
+    assert result["cost"]["weights"] > 1000
+    assert 1.0 < result["cost"]["ns_per_point_float32"] < 1e5
 
 
 def test_interrupt(capsys, monkeypatch, tmp_path):

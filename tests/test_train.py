@@ -58,7 +58,7 @@ def test_train_resumes_where_it_was(table, tmp_path, monkeypatch):
         train(table, stopped, options=SMALL._replace(seed=9), quiet=True)
     monkeypatch.setattr(training, "_improve", lambda *args: calls.append(1) or real(*args))
     train(table, stopped, options=SMALL, quiet=True)
-    assert len(calls) == 4 + 3 + 6  # three done before the stop are not repeated
+    assert len(calls) == 4 + 3 + 6 + 6  # three done before the stop are not repeated
     ours, theirs = (read_model(p)[1] for p in (stopped, whole))
     for head in ours:
         for a, b in zip(ours[head], theirs[head], strict=True):
@@ -93,7 +93,7 @@ def test_model_file_round_trip(tmp_path):
     write_model(tmp_path / "m.safetensors", name, weights, report)
     again = synchrojax.load(tmp_path / "m.safetensors")
     assert again.report == report
-    assert np.array_equal(again.weights["rotation"][0][0], weights["rotation"][0][0])
+    assert np.array_equal(again.weights["rho_V"][0][0], weights["rho_V"][0][0])
 
 
 def test_bad_model_files(tmp_path):
@@ -116,10 +116,10 @@ def test_bad_model_files(tmp_path):
     write_model(bad, name, cut, report)
     with pytest.raises(ModelFileError, match="tensors of emission end in"):
         synchrojax.load(bad)
-    kernel, bias = weights["rotation"][0]
-    write_model(bad, name, {**weights, "rotation": ((kernel * np.nan, bias), *weights["rotation"][1:])}, report)
-    with pytest.raises(ModelFileError, match=r"rotation\.0\.kernel is not finite float64"):
+    kernel, bias = weights["rho_V"][0]
+    write_model(bad, name, {**weights, "rho_V": ((kernel * np.nan, bias), *weights["rho_V"][1:])}, report)
+    with pytest.raises(ModelFileError, match=r"rho_V\.0\.kernel is not finite float64"):
         synchrojax.load(bad)
-    write_model(bad, name, {**weights, "rotation": ((kernel[:-1], bias), *weights["rotation"][1:])}, report)
+    write_model(bad, name, {**weights, "rho_V": ((kernel[:-1], bias), *weights["rho_V"][1:])}, report)
     with pytest.raises(ModelFileError, match="do not fit 4 inputs"):
         synchrojax.load(bad)
