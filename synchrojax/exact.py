@@ -30,20 +30,25 @@ from synchrojax.distributions import get_distribution
 
 __all__ = ["bessel", "coefficients", "hatted"]
 
-_DROP = 36.0  # the integrand is trimmed where it is below e^-36 of its peak
+_DROP = 28.0  # the integrand is trimmed where it is below e^-28 of its peak
 _DEBYE_FROM = 25.0  # xi from which the Debye products are used
 _SMALL_S = 5.0  # Bessel orders below this need the series
 _PHASES = 8, 16  # samples of the harmonic phase in the principal value: s' >= 5, below
-_EXPLICIT, _END, _TAIL = 80, 40, 40  # harmonics summed one by one; hybrid: explicit part and tail
 
 
 class Resolution(NamedTuple):
-    """Gauss-Legendre nodes: outer and inner, emission and (per half) rotativities."""
+    """Gauss-Legendre nodes: outer and inner, emission and (per half) rotativities.
+
+    ``harmonics``: twice this many are summed one by one; of more, this many, and as many nodes for their tail.
+    ``principal``: the same and the inner nodes for the principal value, a small part of the rotativities.
+    """
 
     outer: int = 40
     inner: int = 48
+    harmonics: int = 40
+    principal: tuple[int, int] = (24, 28)
     rotation_outer: int = 56
-    rotation_inner: tuple[int, int] = (40, 32)
+    rotation_inner: tuple[int, int] = (32, 24)
 
 
 class _Integrand(NamedTuple):
@@ -205,28 +210,28 @@ def _harmonics(here, frozen, resolution, small_orders):
 
     lo, hi, top = scan(lambda eta: _best(frozen, _HarmonicSlices, order(eta)), jnp.zeros(()), highest, _DROP)
 
-    def total(phase):
+    def total(phase, count, nodes):
         """Sum of K(n + phase) over integers n."""
         start = jnp.floor(order(lo) - phase) + phase
         start = jnp.where(start <= frozen.s_perp, start + 1.0, start)
         end = jnp.maximum(order(hi), start) + 2.0
-        each = start + jnp.arange(_EXPLICIT)
+        each = start + jnp.arange(2 * count)
         each_weight = jnp.where(each <= end, 1.0, 0.0)
         # more harmonics than that: the first few, then an integral with Gregory's correction
-        corner = start + (_END - 1.0)
-        log_a, tail_weight = panel(jnp.log(corner), jnp.log(jnp.maximum(end, corner)), _TAIL)
-        mixed = jnp.concatenate([each[:_END], jnp.exp(log_a)])
-        mixed_weight = jnp.concatenate([gregory_weights(_END, 9), tail_weight * jnp.exp(log_a)])
-        few = end - start < _EXPLICIT
+        corner = start + (count - 1.0)
+        log_a, tail_weight = panel(jnp.log(corner), jnp.log(jnp.maximum(end, corner)), count)
+        mixed = jnp.concatenate([each[:count], jnp.exp(log_a)])
+        mixed_weight = jnp.concatenate([gregory_weights(count, 9), tail_weight * jnp.exp(log_a)])
+        few = end - start < 2 * count
         a, weight = jnp.where(few, each, mixed), jnp.where(few, each_weight, mixed_weight)
-        return _absorption_sums(here, frozen, _HarmonicSlices, a, weight, top, resolution.inner, small_orders)
+        return _absorption_sums(here, frozen, _HarmonicSlices, a, weight, top, nodes, small_orders)
 
     count = _PHASES[small_orders]
     phases = (np.arange(count) + 0.5) / count
-    sums = jax.lax.map(total, jnp.asarray(np.concatenate([[0.0], phases])))
+    shifted = jax.lax.map(lambda phase: total(phase, *resolution.principal)[3:], jnp.asarray(phases))
     # principal value of Int da cot(pi a) K(a): exact for the first count - 1 Fourier modes
     cot = jnp.asarray(1.0 / np.tan(np.pi * phases)) / count
-    return sums[0], top, jnp.tensordot(cot, sums[1:, 3:], 1)
+    return total(0.0, resolution.harmonics, resolution.inner), top, jnp.tensordot(cot, shifted, 1)
 
 
 def _rotativities(here, frozen, resolution, small_orders):
@@ -268,7 +273,7 @@ def _rotativities(here, frozen, resolution, small_orders):
                 far = exponent(half) > _DEBYE_FROM
                 return jnp.where(far, inside, half), jnp.where(far, half, outside)
 
-            outside = jax.lax.fori_loop(0, 30, bisect, (middle, end))[1]
+            outside = jax.lax.fori_loop(0, 20, bisect, (middle, end))[1]
             return jnp.where(exponent(middle) > _DEBYE_FROM, middle, outside)
 
         def integrate(lo, hi, nodes, debye):
@@ -278,7 +283,7 @@ def _rotativities(here, frozen, resolution, small_orders):
             return jnp.sum(kernels(node, debye) * (f * _log_slope(here, node)), -1)
 
         left, right = _LabSlices.limits(frozen, chi)
-        middle = maximise(lambda v: -exponent(v), left, right, 30)[0]
+        middle = maximise(lambda v: -exponent(v), left, right, 22)[0]
         near_left, near_right = transition(middle, left), transition(middle, right)
         left, right = _LabSlices.limits(here, chi)
         near, far = resolution.rotation_inner
@@ -355,17 +360,18 @@ def _evaluate(distribution, x, resolution):
 
 
 def _evaluate_traced(distribution, x, resolution):
-    """Inside someone else's jit, grad or vmap: one point after another, by a real branch."""
+    """Inside someone else's jit, grad or vmap: one point after another, by a real branch.
+
+    Mode 2 stands in for mode 1: one branch less to compile.
+    """
 
     def one(row):
         parameters = dict(zip(distribution.parameters, row[2:], strict=True))
-        branches = [
-            lambda r, m=m: _hatted_point(
-                distribution, dict(zip(distribution.parameters, r[2:], strict=True)), r[0], r[1], m, resolution
-            )
-            for m in range(3)
-        ]
-        return jax.lax.switch(_mode(distribution, parameters, row[0], row[1]), branches, row)
+
+        def branch(mode):
+            return lambda: _hatted_point(distribution, parameters, row[0], row[1], mode, resolution)
+
+        return jax.lax.cond(_mode(distribution, parameters, row[0], row[1]) > 0, branch(2), branch(0))
 
     return jax.lax.map(one, x)
 
@@ -400,7 +406,8 @@ def coefficients(distribution, params, *, resolution=Resolution()):
 
     Relative error for thermal electrons: below 1e-7 (rho_Q: 1e-6) for theta_e from 0.03 to 100,
     1 <= s <= 1e8, s sin(theta) >= 5 (``tests/test_exact.py``). Concrete input runs on all cores;
-    traced input (jit, grad, vmap) runs one point after another. theta = 0 is taken as 1e-9.
+    traced input (jit, grad, vmap) compiles for up to a minute and runs one point after another.
+    theta = 0 is taken as 1e-9.
     Unphysical input gives NaN, B = 0 or n_e = 0 gives zeros. ValueError for wrong names or shapes,
     RuntimeError where float64 is switched off.
     """
