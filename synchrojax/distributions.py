@@ -52,8 +52,9 @@ class Thermal(Distribution):
 
     def harmonics_matter(self, s, sine, *, theta_e):
         # elsewhere sum and integral agree to 2e-7 (tests/test_exact.py): far above the
-        # cyclotron line, or Doppler-broadened over many harmonics along B
-        low = s * sine < jnp.minimum(15.0 + 1.5 / theta_e, 80.0)
+        # cyclotron line, hot, or Doppler-broadened over many harmonics along B
+        limit = 15.0 + 1.5 / theta_e - 4.5 * jnp.log10(1.0 + 10.0 * theta_e * sine)
+        low = s * sine < jnp.clip(limit, 5.0, 80.0)
         return low & ((s < 120.0) | (theta_e * sine > 0.005))
 
 

@@ -46,7 +46,7 @@ class Resolution(NamedTuple):
     outer: int = 40
     inner: int = 48
     harmonics: int = 40
-    principal: tuple[int, int] = (24, 28)
+    principal: tuple[int, int] = (24, 40)
     rotation_outer: int = 56
     rotation_inner: tuple[int, int] = (32, 24)
 
