@@ -17,6 +17,7 @@ from synchrojax._families import FAMILIES
 from synchrojax._network import forward
 from synchrojax._params import COMMON, broadcast, unphysical
 from synchrojax._weights import read_model
+from synchrojax.distributions import get_distribution
 
 POLICIES = ("clip", "extrapolate", "nan")
 _BLOCK = 16384  # points per block: network and intermediates stay in cache, both cores stay busy
@@ -81,7 +82,8 @@ class Model:
 
 def _safe_point(model, nu, b, n_e, theta, own):
     """The dimensionless point, with a harmless one where there is nothing to compute."""
-    bad = unphysical(nu, b, n_e, theta, own)
+    parameters = dict(zip(FAMILIES[model.distribution].PARAMETERS, own, strict=True))
+    bad = unphysical(nu, b, n_e, theta, own, get_distribution(model.distribution).violated(**parameters))
     empty = bad | (b == 0.0) | (n_e == 0.0)
     family = FAMILIES[model.distribution]
     s = jnp.where(empty, 1e3, nu / (GYRO * jnp.where(empty, 1.0, b)))

@@ -1,5 +1,7 @@
 """What a call takes: names, units, broadcasting, and the tests for unphysical input."""
 
+from types import MappingProxyType
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,12 @@ UNITS = {
     "n_e": "cm^-3, electron number density",
     "theta": "rad, angle between the wave vector and B",
     "theta_e": "k T / (m_e c^2), dimensionless electron temperature",
+    "p": "dimensionless, N ~ gamma^-p",
+    "gamma_min": "dimensionless, lowest Lorentz factor, default 1",
+    "gamma_max": "dimensionless, highest Lorentz factor, default infinity",
+    "kappa": "dimensionless, f ~ gamma^-(kappa + 1) in the tail",
+    "w": "dimensionless, width of the kappa distribution",
+    "k": "dimensionless, f times sin^k of the pitch angle",
 }
 COMMON = ("nu", "B", "n_e", "theta")
 
@@ -19,8 +27,10 @@ def describe(names):
     return "; ".join(f"{n} [{UNITS.get(n, 'dimensionless')}]" for n in names)
 
 
-def broadcast(params, names):
+def broadcast(params, names, defaults=MappingProxyType({})):
     """The values of ``params`` in the order of ``names``, broadcast, in one float dtype.
+
+    ``defaults``: the values of those that may be left out.
 
     Raises ValueError for missing or unknown names, values that are not real numbers, and
     shapes that do not broadcast.
@@ -33,14 +43,21 @@ def broadcast(params, names):
         raise ValueError(
             f"params must be a mapping of names to values, got {type(params).__name__}; it takes {describe(names)}"
         )
-    missing, unknown = [n for n in names if n not in given], sorted(map(str, given - set(names)))
+    missing, unknown = [n for n in names if n not in given and n not in defaults], sorted(map(str, given - set(names)))
     if missing or unknown:
         parts = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(unknown)}"] * bool(unknown)
         raise ValueError(f"params: {' and '.join(parts)}; the model takes {describe(names)}")
-    values = []
+    values, dtypes = [], []
     for n in names:
+        value = params[n] if n in given else defaults[n]
         try:
-            value = jnp.asarray(params[n])
+            # whole numbers first become floats: 230 * 10**9 overflows int32
+            if isinstance(value, int | list | tuple | np.ndarray | np.generic) and np.asarray(value).dtype.kind in "iu":
+                value = float(value) if isinstance(value, int) else jnp.asarray(np.asarray(value, float))
+            else:
+                value = jnp.asarray(value)
+                dtypes += [value] * (n in given and jnp.issubdtype(value.dtype, jnp.floating))
+            value = jnp.asarray(value)
         except (TypeError, ValueError):
             value = None
         if value is None or not (jnp.issubdtype(value.dtype, jnp.floating) or jnp.issubdtype(value.dtype, jnp.integer)):
@@ -48,9 +65,7 @@ def broadcast(params, names):
                 f"params[{n!r}] must be real numbers [{UNITS.get(n, 'dimensionless')}], got {params[n]!r}"[:300]
             )
         values.append(value)
-    dtype = jnp.result_type(*values)
-    if not jnp.issubdtype(dtype, jnp.floating):
-        dtype = jnp.result_type(float)
+    dtype = jnp.result_type(*dtypes) if dtypes else jnp.result_type(float)
     try:
         shape = np.broadcast_shapes(*(v.shape for v in values))
     except ValueError:
@@ -59,16 +74,16 @@ def broadcast(params, names):
     return [jnp.broadcast_to(v.astype(dtype), shape) for v in values]
 
 
-def unphysical(nu, b, n_e, theta, own):
-    """True where no electron gas has such values: NaN, nu <= 0, B < 0, n_e < 0, own parameters <= 0.
+def unphysical(nu, b, n_e, theta, own, violated):
+    """True where no electron gas has such values: nu <= 0, B < 0, n_e < 0, anything not finite.
 
-    Infinite values are unphysical too.
+    ``own``: the distribution's parameters, ``violated``: where they break its own conditions.
     """
     bad = (nu <= 0.0) | (b < 0.0) | (n_e < 0.0)
     for value in (nu, b, n_e, theta, *own):
         bad = bad | ~jnp.isfinite(value)
-    for value in own:
-        bad = bad | (value <= 0.0)
+    for broken in violated.values():
+        bad = bad | broken
     return bad
 
 

@@ -7,24 +7,39 @@ pitch angle. Isotropic: f = N(gamma) / (4 pi gamma sqrt(gamma^2 - 1)).
 import abc
 import functools
 import inspect
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import gammaln
 
 from synchrojax._modified_bessel import scaled_k012
+
+HIGHEST_GAMMA = 1e12  # infinity, for every purpose here
+_EDGES = ("keep", "omit")
 
 
 class Distribution(abc.ABC):
     """What the exact calculator needs to know of a distribution.
 
-    ``parameters`` are the names that ``params`` must hold beside nu, B, n_e and theta;
-    each method receives their values (one point) as keywords.
+    ``parameters`` are the names that ``params`` must hold beside nu, B, n_e and theta, ``defaults``
+    the values of those that may be left out; each method receives their values (one point) as keywords.
     """
 
     parameters: tuple[str, ...] = ()
+    defaults: Mapping[str, float] = MappingProxyType({})
+    extended = False  # a tail over many decades of gamma needs more nodes
+    isotropic = True
+    edges = "keep"  # or "omit": whether df/dgamma includes the jumps of f
 
     @abc.abstractmethod
-    def log_f(self, gamma, mu, **parameters):
-        """ln f at gamma >= 1, -1 <= mu <= 1."""
+    def log_shape(self, gamma, mu, **parameters):
+        """ln f + ``log_norm`` at gamma >= 1, -1 <= mu <= 1."""
+
+    @abc.abstractmethod
+    def log_norm(self, **parameters):
+        """ln of the integral of exp(``log_shape``) over d^3u."""
 
     @abc.abstractmethod
     def gamma_bounds(self, **parameters):
@@ -33,6 +48,18 @@ class Distribution(abc.ABC):
     @abc.abstractmethod
     def harmonics_matter(self, s, sine, **parameters):
         """True where harmonics do not overlap and have to be summed; sine = |sin(theta)|."""
+
+    def canonical(self, **parameters):
+        """The parameters, infinity replaced by what stands for it."""
+        return parameters
+
+    def jumps(self, **parameters):
+        """((gamma, +1 up or -1 down), ...): where f jumps at fixed gamma."""
+        return ()
+
+    def violated(self, **parameters):
+        """{"condition that must hold": True where it does not}; NaN violates nothing."""
+        return {}
 
 
 class Thermal(Distribution):
@@ -43,9 +70,11 @@ class Thermal(Distribution):
 
     parameters = ("theta_e",)
 
-    def log_f(self, gamma, mu, *, theta_e):
-        norm = jnp.log(4.0 * jnp.pi * theta_e * scaled_k012(1.0 / theta_e)[2])
-        return -(gamma - 1.0) / theta_e - norm
+    def log_shape(self, gamma, mu, *, theta_e):
+        return -(gamma - 1.0) / theta_e
+
+    def log_norm(self, *, theta_e):
+        return jnp.log(4.0 * jnp.pi * theta_e * scaled_k012(1.0 / theta_e)[2])
 
     def gamma_bounds(self, *, theta_e):
         return jnp.ones_like(theta_e), 1.0 + 800.0 * theta_e
@@ -57,6 +86,129 @@ class Thermal(Distribution):
         low = s * sine < jnp.clip(limit, 5.0, 80.0)
         return low & ((s < 120.0) | (theta_e * sine > 0.005))
 
+    def violated(self, *, theta_e):
+        return {"theta_e > 0": theta_e <= 0.0}
+
+
+class PowerLaw(Distribution):
+    """N(gamma) = (p - 1) gamma^-p / (gamma_min^(1-p) - gamma_max^(1-p)) between the two. Isotropic.
+
+    The sharp ends belong to the distribution: ``edges="keep"`` gives absorption and rotativities their
+    share of df/dgamma there. Symphony, Rimphony and the fits in the literature leave it out:
+    ``edges="omit"``, for comparisons. At gamma_min = 1 it is zero.
+    """
+
+    parameters = ("p", "gamma_min", "gamma_max")
+    defaults = MappingProxyType({"gamma_min": 1.0, "gamma_max": HIGHEST_GAMMA})
+    extended = True
+
+    def __init__(self, *, edges="keep"):
+        if edges not in _EDGES:
+            raise ValueError(f"edges must be one of {', '.join(_EDGES)}, got {edges!r}")
+        self.edges = edges
+
+    def log_shape(self, gamma, mu, *, p, gamma_min, gamma_max):
+        # infinite at gamma = 1, which is on no node of the integrals
+        return -(p + 1.0) * jnp.log(gamma) - 0.5 * jnp.log(jnp.maximum(gamma - 1.0, 1e-14) * (gamma + 1.0))
+
+    def log_norm(self, *, p, gamma_min, gamma_max):
+        # integral of gamma^-p, times 4 pi
+        decades = jnp.log(gamma_max) - jnp.log(gamma_min)
+        total = -jnp.expm1((1.0 - p) * decades) / (p - 1.0)
+        return jnp.log(4.0 * jnp.pi * total) + (1.0 - p) * jnp.log(gamma_min)
+
+    def gamma_bounds(self, *, p, gamma_min, gamma_max):
+        return gamma_min, gamma_max
+
+    def harmonics_matter(self, s, sine, *, p, gamma_min, gamma_max):
+        # a sharp edge above gamma = 1 cuts single harmonics off: their sum is then a sawtooth in s,
+        # and its average, the integral, is taken for the coefficient
+        return (s * sine < 5.0) | ((s * sine < 15.0) & (gamma_min < 1.0 + 1e-6))
+
+    def canonical(self, *, p, gamma_min, gamma_max):
+        return {"p": p, "gamma_min": gamma_min, "gamma_max": jnp.minimum(gamma_max, HIGHEST_GAMMA)}
+
+    def jumps(self, *, p, gamma_min, gamma_max):
+        return (gamma_min, 1.0), (gamma_max, -1.0)
+
+    def violated(self, *, p, gamma_min, gamma_max):
+        return {"p > 1": p <= 1.0, "gamma_min >= 1": gamma_min < 1.0, "gamma_max > gamma_min": gamma_max <= gamma_min}
+
+
+class Kappa(Distribution):
+    """Relativistic kappa: f proportional to (1 + (gamma - 1) / (kappa w))^-(kappa + 1). Isotropic.
+
+    Vasyliunas 1968 (J. Geophys. Res. 73, 2839) in the form of Pandya et al. 2016 (ApJ 822, 34), eq. 7.
+    kappa -> infinity is a thermal distribution with theta_e = w.
+    """
+
+    parameters = ("kappa", "w")
+    extended = True
+
+    def log_shape(self, gamma, mu, *, kappa, w):
+        return -(kappa + 1.0) * jnp.log1p((gamma - 1.0) / (kappa * w))
+
+    def log_norm(self, *, kappa, w):
+        # double exponential rule in y = gamma - 1 about its scale (Takahasi & Mori 1974)
+        t, step = np.linspace(-4.6, 4.6, 185, retstep=True)
+        scale = kappa * w / (1.0 + kappa)
+        log_ratio = 0.5 * np.pi * np.sinh(t)
+        y = scale * jnp.exp(log_ratio)
+        log_weight = float(np.log(4.0 * np.pi * step * 0.5 * np.pi)) + np.log(np.cosh(t))
+        terms = jnp.log1p(y) + 0.5 * jnp.log(y * (y + 2.0)) + jnp.log(scale) + log_ratio + log_weight
+        terms = terms + self.log_shape(1.0 + y, 0.0, kappa=kappa, w=w)
+        top = jnp.max(terms)
+        return top + jnp.log(jnp.sum(jnp.exp(terms - top)))
+
+    def gamma_bounds(self, *, kappa, w):
+        return jnp.ones_like(kappa), jnp.full_like(kappa, HIGHEST_GAMMA)
+
+    def harmonics_matter(self, s, sine, *, kappa, w):
+        return (s * sine < 15.0) & (s < 1e4)
+
+    def violated(self, *, kappa, w):
+        return {"kappa > 2": kappa <= 2.0, "w > 0": w <= 0.0}
+
+
+class PitchAngle(Distribution):
+    """An isotropic distribution times sin^k of the pitch angle: (1 - mu^2)^(k / 2), normalised.
+
+    The factor is divided by 2F1(1/2, -k/2; 3/2; 1) = Gamma(3/2) Gamma(1 + k/2) / Gamma(3/2 + k/2). k > -1.
+    """
+
+    isotropic = False
+
+    def __init__(self, base):
+        self.base = get_distribution(base)
+        if isinstance(self.base, PitchAngle):
+            raise ValueError("the base of a PitchAngle distribution is isotropic, not another PitchAngle")
+        self.parameters = (*self.base.parameters, "k")
+        self.defaults = self.base.defaults
+        self.extended, self.edges = self.base.extended, self.base.edges
+
+    def log_shape(self, gamma, mu, *, k, **parameters):
+        across = jnp.maximum((1.0 - mu) * (1.0 + mu), 1e-300)
+        return self.base.log_shape(gamma, mu, **parameters) + 0.5 * k * jnp.log(across)
+
+    def log_norm(self, *, k, **parameters):
+        factor = gammaln(1.5) + gammaln(1.0 + 0.5 * k) - gammaln(1.5 + 0.5 * k)
+        return self.base.log_norm(**parameters) + factor
+
+    def gamma_bounds(self, *, k, **parameters):
+        return self.base.gamma_bounds(**parameters)
+
+    def harmonics_matter(self, s, sine, *, k, **parameters):
+        return self.base.harmonics_matter(s, sine, **parameters)
+
+    def canonical(self, *, k, **parameters):
+        return {**self.base.canonical(**parameters), "k": k}
+
+    def jumps(self, *, k, **parameters):
+        return self.base.jumps(**parameters)
+
+    def violated(self, *, k, **parameters):
+        return {**self.base.violated(**parameters), "k > -1": k <= -1.0}
+
 
 class Function(Distribution):
     """A user-written f(gamma, mu) or f(gamma, mu, name=...), array in, array out, in JAX.
@@ -66,6 +218,8 @@ class Function(Distribution):
     ``gamma_min <= gamma <= gamma_max``; a jump at those edges adds nothing to the absorption
     (the "omit" convention of the literature).
     """
+
+    extended, isotropic = True, False  # for all we know
 
     def __init__(self, f, *, gamma_min=1.0, gamma_max=1e12):
         if not callable(f):
@@ -80,7 +234,10 @@ class Function(Distribution):
             if p.default is p.empty and p.kind != p.VAR_KEYWORD
         )
 
-    def log_f(self, gamma, mu, **parameters):
+    def log_norm(self, **parameters):
+        return 0.0
+
+    def log_shape(self, gamma, mu, **parameters):
         f = self._f(gamma, mu, **parameters)
         usable = (f > 0.0) & jnp.isfinite(f)  # a power law is infinite at gamma = 1, on no node
         return jnp.where(usable, jnp.log(jnp.where(usable, f, 1.0)), -1e4)
@@ -90,9 +247,6 @@ class Function(Distribution):
 
     def harmonics_matter(self, s, sine, **parameters):
         return (s * sine < 100.0) & (s < 1e5)
-
-
-_NAMES = {"thermal": Thermal()}
 
 
 def get_distribution(distribution):
@@ -112,3 +266,12 @@ def _wrap(distribution):
     if isinstance(distribution, type) and issubclass(distribution, Distribution):
         return distribution()
     return Function(distribution)
+
+
+_NAMES = {
+    "thermal": Thermal(),
+    "powerlaw": PowerLaw(),
+    "kappa": Kappa(),
+    "powerlaw_pitch": PitchAngle(PowerLaw()),
+    "kappa_pitch": PitchAngle(Kappa()),
+}

@@ -24,13 +24,14 @@ import numpy as np
 from synchrojax._bessel import bessel, debye_angle, debye_products, scaled_bessel
 from synchrojax._coefficients import Coefficients
 from synchrojax._constants import ABSORPTION, EMISSION, GYRO
-from synchrojax._params import COMMON, broadcast, is_traced, unphysical
+from synchrojax._params import COMMON, broadcast, describe, is_traced, unphysical
 from synchrojax._quadrature import gregory_weights, maximise, panel, scan, trim
-from synchrojax.distributions import get_distribution
+from synchrojax.distributions import HIGHEST_GAMMA, get_distribution
 
 __all__ = ["bessel", "coefficients", "hatted"]
 
 _DROP = 28.0  # the integrand is trimmed where it is below e^-28 of its peak
+_GROWTH = 7.0 / 3.0  # kernels, measure and width of a slice grow with this power of gamma
 _DEBYE_FROM = 25.0  # xi from which the Debye products are used
 _SMALL_S = 5.0  # Bessel orders below this need the series
 _PHASES = 8, 16  # samples of the harmonic phase in the principal value: s' >= 5, below
@@ -40,6 +41,7 @@ class Resolution(NamedTuple):
     """Gauss-Legendre nodes: outer and inner, emission and (per half) rotativities.
 
     ``harmonics``: twice this many are summed one by one; of more, this many, and as many nodes for their tail.
+    ``rotation_cluster``: nodes gather towards momenta along B like this power.
     ``principal``: the same and the inner nodes for the principal value, a small part of the rotativities.
     """
 
@@ -49,26 +51,34 @@ class Resolution(NamedTuple):
     principal: tuple[int, int] = (24, 40)
     rotation_outer: int = 56
     rotation_inner: tuple[int, int] = (32, 24)
+    rotation_cluster: int = 1
+
+
+_EXTENDED = Resolution(outer=80, rotation_outer=160, rotation_inner=(36, 28))  # tails over many decades of gamma
+_ANISOTROPIC = _EXTENDED._replace(rotation_inner=(36, 48), rotation_cluster=4)
 
 
 class _Integrand(NamedTuple):
-    """One direction and one distribution: s' = s sin(theta), ln f(gamma, mu), its gamma bounds."""
+    """One direction and one distribution: s' = s sin(theta), ln f(gamma, mu) up to its norm, bounds and jumps."""
 
     s_perp: jax.Array
     sine: jax.Array
     cosine: jax.Array
     log_f: Callable
     bounds: tuple[jax.Array, jax.Array]
+    jumps: tuple[tuple[jax.Array, float], ...]
+    edges: str
 
 
 def _integrand(distribution, parameters, s, theta):
     sine = jnp.maximum(jnp.abs(jnp.sin(theta)), 1e-9)
 
     def log_f(gamma, mu):
-        return distribution.log_f(gamma, mu, **parameters)
+        return distribution.log_shape(gamma, mu, **parameters)
 
     bounds = tuple(jnp.asarray(b, float) for b in distribution.gamma_bounds(**parameters))
-    return _Integrand(s * sine, sine, jnp.cos(theta), log_f, bounds)
+    jumps = tuple(distribution.jumps(**parameters))
+    return _Integrand(s * sine, sine, jnp.cos(theta), log_f, bounds, jumps, distribution.edges)
 
 
 class _Node(NamedTuple):
@@ -193,10 +203,29 @@ def _absorption_sums(here, frozen, slices, outer, weight, top, nodes, small_orde
     return jnp.sum(jax.vmap(row)(outer, weight), 0)
 
 
+def _jump_rows(here):
+    """Outer nodes and weights that turn sums over slices of Df into the delta functions at the jumps of f.
+
+    df/dgamma = +-f delta(gamma - edge), and dgamma = sinh(chi) dchi. No electron moves at gamma = 1.
+    """
+    for gamma, sign in here.jumps if here.edges == "keep" else ():
+        moving = gamma > 1.0 + 1e-12
+        chi = _arccosh(jnp.where(moving, gamma, 2.0))
+        yield chi[None], jnp.where(moving, sign / jnp.sinh(chi), 0.0)[None]
+
+
+def _absorption_jumps(here, frozen, top, nodes, small_orders):
+    """What the jumps of f add to the last three of ``_absorption_sums``, harmonics averaged."""
+    total = jnp.zeros(3)
+    for chi, weight in _jump_rows(here):
+        total += _absorption_sums(here, frozen, _LabSlices, chi, weight, top, nodes, small_orders)[:3]
+    return jnp.concatenate([jnp.zeros(3), total])
+
+
 def _continuous(here, frozen, resolution, small_orders):
     """The six absorption integrals and the logarithm of their unit."""
     lo, hi = map(_arccosh, frozen.bounds)
-    lo, hi, top = scan(lambda chi: _best(frozen, _LabSlices, chi), lo, hi, _DROP)
+    lo, hi, top = scan(lambda chi: _best(frozen, _LabSlices, chi) + _GROWTH * chi, lo, hi, _DROP)
     chi, weight = panel(lo, hi, resolution.outer)
     return _absorption_sums(here, frozen, _LabSlices, chi, weight, top, resolution.inner, small_orders), top
 
@@ -208,7 +237,9 @@ def _harmonics(here, frozen, resolution, small_orders):
     def order(eta):
         return frozen.s_perp * jnp.cosh(eta)
 
-    lo, hi, top = scan(lambda eta: _best(frozen, _HarmonicSlices, order(eta)), jnp.zeros(()), highest, _DROP)
+    lo, hi, top = scan(
+        lambda eta: _best(frozen, _HarmonicSlices, order(eta)) + _GROWTH * eta, jnp.zeros(()), highest, _DROP
+    )
 
     def total(phase, count, nodes):
         """Sum of K(n + phase) over integers n."""
@@ -232,6 +263,18 @@ def _harmonics(here, frozen, resolution, small_orders):
     # principal value of Int da cot(pi a) K(a): exact for the first count - 1 Fourier modes
     cot = jnp.asarray(1.0 / np.tan(np.pi * phases)) / count
     return total(0.0, resolution.harmonics, resolution.inner), top, jnp.tensordot(cot, shifted, 1)
+
+
+def _without_end(here):
+    """f continued above its upper jump, and the part above, or None without such a jump.
+
+    A sharp end far up, where harmonics overlap by far, would cut single ones off: it is taken by the integral.
+    """
+    tops = [gamma for gamma, sign in here.jumps if sign < 0.0]
+    if not tops:
+        return here, None
+    end = jnp.full_like(tops[0], 10.0 * HIGHEST_GAMMA)
+    return here._replace(bounds=(here.bounds[0], end)), here._replace(bounds=(tops[0], end))
 
 
 def _rotativities(here, frozen, resolution, small_orders):
@@ -260,7 +303,7 @@ def _rotativities(here, frozen, resolution, small_orders):
         k_q = (both * node.w - jy / node.w) / (jnp.pi * here.s_perp)
         return jnp.stack([k_q, node.u * slope / (jnp.pi * here.s_perp)])
 
-    def row(chi, weight):
+    def row(chi, weight, slope):
         def exponent(v):
             return _exponent(frozen, _LabSlices.node(frozen, chi, v))
 
@@ -276,11 +319,15 @@ def _rotativities(here, frozen, resolution, small_orders):
             outside = jax.lax.fori_loop(0, 20, bisect, (middle, end))[1]
             return jnp.where(exponent(middle) > _DEBYE_FROM, middle, outside)
 
-        def integrate(lo, hi, nodes, debye):
-            v, dv = panel(lo, hi, nodes)
+        def integrate(outer, inner, nodes, debye):
+            # along B, f may vanish like a fractional power of the distance from the end of the slice
+            x, dx = panel(0.0, 1.0, nodes)
+            cluster = resolution.rotation_cluster if debye else 1
+            v = outer + (inner - outer) * x**cluster
+            dv = jnp.abs(inner - outer) * cluster * x ** (cluster - 1) * dx
             node = _LabSlices.node(here, chi, v)
             f = weight * dv * node.w * jnp.exp(here.log_f(node.gamma, node.mu) - top)
-            return jnp.sum(kernels(node, debye) * (f * _log_slope(here, node)), -1)
+            return jnp.sum(kernels(node, debye) * (f * slope(here, node)), -1)
 
         left, right = _LabSlices.limits(frozen, chi)
         middle = maximise(lambda v: -exponent(v), left, right, 22)[0]
@@ -291,10 +338,13 @@ def _rotativities(here, frozen, resolution, small_orders):
             integrate(near_left, middle, near, False)
             + integrate(middle, near_right, near, False)
             + integrate(left, near_left, far, True)
-            + integrate(near_right, right, far, True)
+            + integrate(right, near_right, far, True)
         )
 
-    return jnp.sum(jax.vmap(row)(chis, weights), 0), top
+    total = jnp.sum(jax.vmap(lambda chi, weight: row(chi, weight, _log_slope))(chis, weights), 0)
+    for chi, weight in _jump_rows(here):
+        total += row(chi[0], weight[0], lambda here, node: 1.0)
+    return total, top
 
 
 def _hatted_point(distribution, parameters, s, theta, mode, resolution):
@@ -310,10 +360,16 @@ def _hatted_point(distribution, parameters, s, theta, mode, resolution):
     if mode == 0:
         sums, top = _continuous(here, frozen, resolution, False)
     else:
-        sums, top, principal = _harmonics(here, frozen, resolution, mode == 2)
+        (endless, above), (frozen_endless, frozen_above) = _without_end(here), _without_end(frozen)
+        sums, top, principal = _harmonics(endless, frozen_endless, resolution, mode == 2)
         rotation = rotation + principal[1:] * jnp.exp(top)
-    unit = jnp.exp(top) * s
-    return jnp.concatenate([EMISSION * unit * sums[:3], -ABSORPTION * unit * sums[3:], -ABSORPTION * s * rotation])
+        if above is not None:
+            excess, excess_top = _continuous(above, frozen_above, resolution, mode == 2)
+            sums -= excess * jnp.exp(excess_top - top)
+    sums += _absorption_jumps(here, frozen, top, resolution.inner, mode == 2)
+    norm = distribution.log_norm(**parameters)
+    unit, rotation = jnp.exp(top - norm) * s, rotation * (jnp.exp(-norm) * s)
+    return jnp.concatenate([EMISSION * unit * sums[:3], -ABSORPTION * unit * sums[3:], -ABSORPTION * rotation])
 
 
 def _mode(distribution, parameters, s, theta):
@@ -384,7 +440,13 @@ def _require_x64():
         )
 
 
-def hatted(distribution, s, theta, *, resolution=Resolution(), **parameters):
+def _resolution(distribution):
+    if not distribution.isotropic:
+        return _ANISOTROPIC
+    return _EXTENDED if distribution.extended else Resolution()
+
+
+def hatted(distribution, s, theta, *, resolution=None, **parameters):
     """The eight coefficients at nu = 1 Hz and n_e = 1 cm^-3 as a NumPy array [point, 8].
 
     ``s`` = nu / nu_c, ``theta`` [rad] and the distribution's own ``parameters`` are one-dimensional
@@ -393,32 +455,41 @@ def hatted(distribution, s, theta, *, resolution=Resolution(), **parameters):
     _require_x64()
     distribution = get_distribution(distribution)
     columns = [s, theta, *(parameters[n] for n in distribution.parameters)]
+    resolution = resolution or _resolution(distribution)
     return _evaluate(distribution, np.stack([np.asarray(c, float) for c in columns], -1), resolution)
 
 
-def coefficients(distribution, params, *, resolution=Resolution()):
+def coefficients(distribution, params, *, resolution=None):
     """All eight coefficients from the integrals: the truth that everything else is held to.
 
-    ``distribution``: a name (``"thermal"``), a ``synchrojax.distributions`` object, or your own
-    f(gamma, mu) written in JAX (further arguments become entries of ``params``).
+    ``distribution``: a name (``"thermal"``, ``"powerlaw"``, ``"kappa"``, ``"powerlaw_pitch"``, ``"kappa_pitch"``), a
+    ``synchrojax.distributions`` object, or your own f(gamma, mu) written in JAX (further arguments
+    become entries of ``params``).
     ``params``: nu [Hz], B [G], n_e [cm^-3], theta [rad] and the distribution's own parameters; any
     shapes that broadcast. Returns ``Coefficients`` of that shape in CGS, float64.
 
     Relative error for thermal electrons: below 1e-7 (rho_Q: 1e-6) for theta_e from 0.03 to 100,
-    1 <= s <= 1e8, s sin(theta) >= 5 (``tests/test_exact.py``). Concrete input runs on all cores;
+    1 <= s <= 1e8, s sin(theta) >= 5 (``tests/test_exact.py``); for the others see ``tests/test_distributions.py``.
+    Concrete input runs on all cores;
     traced input (jit, grad, vmap) compiles for up to a minute and runs one point after another.
     theta = 0 is taken as 1e-9.
-    Unphysical input gives NaN, B = 0 or n_e = 0 gives zeros. ValueError for wrong names or shapes,
-    RuntimeError where float64 is switched off.
+    Unphysical nu, B, n_e and NaN give NaN, B = 0 or n_e = 0 gives zeros. ValueError for wrong names or shapes and for
+    concrete parameters that break a condition of the distribution, RuntimeError where float64 is switched off.
     """
     _require_x64()
     distribution = get_distribution(distribution)
+    resolution = resolution or _resolution(distribution)
     names = (*COMMON, *distribution.parameters)
-    nu, b, n_e, theta, *own = (v.astype(float) for v in broadcast(params, names))
-    bad = unphysical(nu, b, n_e, theta, own)
+    nu, b, n_e, theta, *own = (v.astype(float) for v in broadcast(params, names, distribution.defaults))
+    parameters = distribution.canonical(**dict(zip(distribution.parameters, own, strict=True)))
+    violated, own = distribution.violated(**parameters), list(parameters.values())
+    for condition, broken in violated.items():
+        if not is_traced([broken]) and np.any(broken):
+            raise ValueError(f"params: {condition} does not hold; the distribution takes {describe(names)}")
+    bad = unphysical(nu, b, n_e, theta, own, violated)
     empty = bad | (b == 0.0) | (n_e == 0.0)
     s = jnp.where(empty, 1e3, nu / (GYRO * jnp.where(empty, 1.0, b)))
-    inputs = [s, jnp.where(empty, 1.0, theta), *(jnp.where(empty, 1.0, v) for v in own)]
+    inputs = [s, jnp.where(empty, 1.0, theta), *(jnp.where(bad, 1.0, v) for v in own)]
     x = jnp.stack([v.ravel() for v in inputs], -1)
     if is_traced([x]):
         flat = _evaluate_traced(distribution, x, resolution)

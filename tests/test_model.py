@@ -193,8 +193,11 @@ def test_shapes_and_dtypes(model, point):
     assert all(v.shape == (4, 3) for v in c)
     assert model.coefficients({**point, "nu": np.zeros((0, 2))}).rho_V.shape == (0, 2)
     assert c._fields == ("j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V", "rho_Q", "rho_V")
-    integers = model.coefficients({"nu": 10**9, "B": 1, "n_e": 1, "theta": 1, "theta_e": 10})
+    integers = model.coefficients({"nu": 230 * 10**9, "B": 30, "n_e": 1, "theta": 1, "theta_e": 10})
+    arrays = model.coefficients({"nu": np.array([230 * 10**9]), "B": 30, "n_e": 1, "theta": 1, "theta_e": 10})
+    floats = model.coefficients({"nu": 230e9, "B": 30.0, "n_e": 1.0, "theta": 1.0, "theta_e": 10.0})
     assert jnp.issubdtype(integers.j_I.dtype, jnp.floating)
+    assert integers.j_I == floats.j_I == arrays.j_I[0]
 
 
 def test_transformations(model, point):

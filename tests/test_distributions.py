@@ -1,0 +1,183 @@
+"""Power law, kappa and pitch-angle distributions: normalisation, limits, edges, bad input, independent integrals."""
+
+import itertools
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from reference import NAMES
+from reference_general import PATH, points, reference
+from scipy import integrate
+
+from synchrojax import distributions, exact
+
+pytestmark = pytest.mark.usefixtures("x64")
+OMIT = distributions.PowerLaw(edges="omit")  # one object: compiled once
+BASE = {"nu": 230e9, "B": 30.0, "n_e": 1e3, "theta": np.pi / 3}
+
+
+def test_independent_integrals():
+    """SciPy's adaptive quadrature, sharp edges kept, s sin(theta) >= 25: 1e-7, and 1e-6 for rho_Q."""
+    rows = json.loads(PATH.read_text())
+    assert [r["name"] for r in rows] == [p[0] for p in points()]
+    for row in rows:
+        own = {k: [v] for k, v in row.items() if k not in ("name", "values")}
+        ours = exact.hatted(row["name"], **own)[0]
+        truth = np.array([row["values"][n] for n in NAMES])
+        error = np.abs(ours / truth - 1)
+        assert np.max(np.delete(error, 6)) < 1e-7, row
+        assert error[6] < 1e-6, row
+
+
+@pytest.mark.slow
+def test_independent_integrals_are_reproduced():
+    name, s, theta, own = points()[1]
+    row = json.loads(PATH.read_text())[1]
+    assert np.allclose(reference(name, s, theta, own), [row["values"][n] for n in NAMES], rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("thermal", {"theta_e": 0.7}),
+        ("powerlaw", {"p": 1.5, "gamma_min": 1.0, "gamma_max": 1e12}),
+        ("powerlaw", {"p": 4.0, "gamma_min": 30.0, "gamma_max": 31.0}),
+        ("kappa", {"kappa": 2.5, "w": 100.0}),
+        ("kappa", {"kappa": 8.0, "w": 0.1}),
+        ("kappa_pitch", {"kappa": 4.0, "w": 3.0, "k": 0.3}),
+        ("powerlaw_pitch", {"p": 2.5, "gamma_min": 3.0, "gamma_max": 1e4, "k": 4.0}),
+    ],
+)
+def test_normalised_to_one_electron(name, own):
+    d = distributions.get_distribution(name)
+    lo, hi = (float(b) for b in d.gamma_bounds(**{k: jnp.asarray(v) for k, v in own.items()}))
+    hi = 1e24 if name.startswith("kappa") else hi  # electrons above 1e12 count in the norm
+    x, w = np.polynomial.legendre.leggauss(400)
+    mu = np.sin(0.5 * np.pi * x)  # gathers nodes at mu = +-1
+    weight = w * 0.5 * np.pi * np.cos(0.5 * np.pi * x)
+    norm = float(d.log_norm(**own))
+
+    def over_mu(chi):
+        f = np.exp(np.asarray(d.log_shape(jnp.cosh(chi), jnp.asarray(mu), **own)) - norm)
+        return 2 * np.pi * np.cosh(chi) * np.sinh(chi) ** 2 * np.sum(f * weight)
+
+    edges = np.linspace(np.arccosh(lo) + 1e-9, np.arccosh(hi), 9)
+    total = sum(integrate.quad(over_mu, a, b, epsrel=1e-9)[0] for a, b in itertools.pairwise(edges))
+    assert abs(total - 1) < 1e-6
+
+
+def test_edges_of_the_power_law():
+    """Values of the project's physics notes (nu = 1, n_e = 1): rho_V, rho_Q with and without the edges."""
+    own = {"s": [1e4], "theta": [np.pi / 4], "p": [2.5], "gamma_min": [10.0], "gamma_max": [1e12]}
+    keep = exact.hatted("powerlaw", **own)[0]
+    omit = exact.hatted(OMIT, **own)[0]
+    assert np.allclose(keep[6:], [-1.6447e-9, 1.6858e-8], rtol=5e-5)
+    assert np.allclose(omit[6:], [-1.9570e-9, 5.2849e-8], rtol=5e-5)
+    assert np.array_equal(keep[:3], omit[:3])
+    # at gamma_min = 1 nothing is left of them
+    own["gamma_min"] = [1.0]
+    assert np.allclose(exact.hatted("powerlaw", **own), exact.hatted(OMIT, **own), rtol=1e-12)
+
+
+def test_absorption_with_edges_is_positive_below_gamma_min(rng):
+    """nu far below gamma_min^2 nu_c, where fits fail: alpha_I > 0 needs the lower edge."""
+    n = 12
+    own = {"p": rng.uniform(1.5, 7, n), "gamma_min": 10 ** rng.uniform(1, 3, n), "gamma_max": np.full(n, 1e12)}
+    s, theta = np.full(n, 30.0), rng.uniform(0.3, 1.5, n)
+    keep = exact.hatted("powerlaw", s=s, theta=theta, **own)
+    omit = exact.hatted(OMIT, s=s, theta=theta, **own)
+    assert np.all(keep[:, [0, 3]] > 0)
+    assert np.all(omit[:, 3] > keep[:, 3])
+
+
+def test_additive_in_gamma():
+    """Two halves weighted by their electrons make the whole: all eight are linear in f."""
+    p, cut = 2.8, 40.0
+    share = 1.0 - cut ** (1 - p)
+    low, high, whole = (
+        np.array(exact.coefficients("powerlaw", {**BASE, "p": p, **bounds}))
+        for bounds in ({"gamma_max": cut}, {"gamma_min": cut}, {})
+    )
+    assert np.max(np.abs((share * low + (1 - share) * high) / whole - 1)) < 1e-7
+
+
+def test_infinite_gamma_max_and_defaults():
+    given = exact.coefficients("powerlaw", {**BASE, "p": 2.5, "gamma_min": 1.0, "gamma_max": np.inf})
+    assert np.array_equal(np.array(given), np.array(exact.coefficients("powerlaw", {**BASE, "p": 2.5})))
+    assert np.all(np.isfinite(np.array(given)))
+
+
+def test_no_anisotropy_is_the_isotropic_path():
+    own = {"s": [300.0, 2e5], "theta": [0.4, 1.2], "kappa": [3.5, 6.0], "w": [10.0, 0.5]}
+    plain = exact.hatted("kappa", **own, resolution=exact._ANISOTROPIC)
+    pitch = exact.hatted("kappa_pitch", **own, k=[0.0, 0.0])
+    assert np.max(np.abs(pitch / plain - 1)) < 1e-12
+
+
+def test_kappa_tends_to_thermal():
+    """f_kappa / f_thermal - 1 is of order 1 / kappa."""
+    own = {"s": [200.0], "theta": [1.0]}
+    thermal = exact.hatted("thermal", theta_e=[3.0], **own)[0]
+    gaps = [np.abs(exact.hatted("kappa", kappa=[k], w=[3.0], **own)[0] / thermal - 1) for k in (1e4, 1e5)]
+    assert np.max(gaps[0]) < 0.05
+    assert np.allclose(gaps[0] / gaps[1], 10.0, rtol=0.02)
+
+
+def test_sum_and_integral_agree():
+    """Where the rule switches from harmonics to the integral, at s sin(theta) = 15."""
+    theta = np.array([0.4, 1.3])
+    for name, own in (("powerlaw", [2.5, 1.0, 1e3]), ("kappa", [4.0, 1.0])):
+        d = distributions.get_distribution(name)
+        for t in theta:
+            row = np.array([[15.0 / np.sin(t), t, *own]])
+            both = [np.asarray(exact._block(d, mode, exact._resolution(d), 1)(row))[0] for mode in (0, 1)]
+            error = np.abs(both[0] / both[1] - 1)
+            assert np.max(error[3:]) < 1e-7, (name, t)
+            assert np.max(error[:3]) < 1e-6, (name, t)
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "condition"),
+    [
+        ("powerlaw", {"p": 1.0}, "p > 1"),
+        ("powerlaw", {"p": 2.0, "gamma_min": 0.5}, "gamma_min >= 1"),
+        ("powerlaw", {"p": 2.0, "gamma_min": 20.0, "gamma_max": 10.0}, "gamma_max > gamma_min"),
+        ("kappa", {"kappa": 2.0, "w": 1.0}, "kappa > 2"),
+        ("kappa", {"kappa": 3.0, "w": 0.0}, "w > 0"),
+        ("kappa_pitch", {"kappa": 3.0, "w": 1.0, "k": -1.0}, "k > -1"),
+        ("thermal", {"theta_e": -1.0}, "theta_e > 0"),
+    ],
+)
+def test_bad_parameters(name, own, condition):
+    with pytest.raises(ValueError, match=f"{condition} does not hold"):
+        exact.coefficients(name, {**BASE, **own})
+
+
+def test_bad_distributions():
+    with pytest.raises(ValueError, match="edges must be one of keep, omit"):
+        distributions.PowerLaw(edges="soft")
+    with pytest.raises(ValueError, match="is isotropic, not another PitchAngle"):
+        distributions.PitchAngle("kappa_pitch")
+    with pytest.raises(ValueError, match="missing k"):
+        exact.coefficients("kappa_pitch", {**BASE, "kappa": 3.0, "w": 1.0})
+
+
+@pytest.mark.benchmark(group="exact")
+@pytest.mark.parametrize("name", ["powerlaw", "kappa", "powerlaw_pitch", "kappa_pitch"])
+def test_speed(benchmark, name, rng):
+    """Points per second for all eight, all cores, over the box of the issue; 100 is the bar."""
+    n = 256
+    theta = np.arccos(rng.uniform(0, 1, n))
+    own = {"s": np.maximum(10 ** rng.uniform(1, 8, n), 5 / np.sin(theta)), "theta": theta}
+    if name.startswith("power"):
+        own |= {"p": rng.uniform(1.5, 7, n), "gamma_min": 10 ** rng.uniform(0, 3, n) * np.ones(n)}
+        own["gamma_max"] = own["gamma_min"] * 10 ** rng.uniform(1, 9, n)
+    else:
+        own |= {"kappa": rng.uniform(2.5, 8, n), "w": 10 ** rng.uniform(-1, 2.3, n)}
+    if name.endswith("pitch"):
+        own["k"] = rng.uniform(0, 4, n)
+    exact.hatted(name, **own)
+    result = benchmark.pedantic(lambda: exact.hatted(name, **own), rounds=3)
+    assert np.all(np.isfinite(result))
+    benchmark.extra_info["points_per_second"] = n / benchmark.stats.stats.min
