@@ -30,7 +30,7 @@ _SHIFT = 40.0  # keeps exp(ln j_hat) inside float32 until n_e is multiplied in
     data_fields=("weights",),
     meta_fields=("distribution", "out_of_domain", "report_text"),
 )
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A trained model: a pytree whose leaves are the network weights.
 
@@ -42,6 +42,11 @@ class Model:
     distribution: str
     out_of_domain: str
     report_text: str
+
+    def __repr__(self):
+        size = sum(getattr(leaf, "size", 1) for leaf in jax.tree.leaves(self.weights))
+        policy = f"out_of_domain={self.out_of_domain!r}"
+        return f"Model({self.distribution}: {', '.join(self.inputs)}; {size} weights; {policy})"
 
     @property
     def inputs(self):

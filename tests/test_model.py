@@ -310,6 +310,7 @@ def test_contract_attributes(model):
     assert model.inputs == INPUTS
     assert model.domain["s"] == (10.0, 1e8)
     assert "held_out" in model.report
+    assert repr(model) == "Model(thermal: nu, B, n_e, theta, theta_e; 4143 weights; out_of_domain='clip')"
 
 
 def test_network_against_exact(model, point):
