@@ -251,15 +251,14 @@ def training_rows(head, table):
     """What the network of ``head`` learns from a table ``{name: array}``.
 
     Returns the row numbers used, features, ripple (cos, sin), targets, and the weights that turn an
-    error of the network's output into a relative error of the coefficient.
+    error of the network's output into a relative error of the coefficient (rho_V: more at small angles).
     """
     p = point(*(np.asarray(table[k]) for k in ("s", "theta", "theta_e")))
     keep = np.abs(p.cosine) > 1e-12  # V carries no information at right angles
     if head == "emission":
         x = combinations(p)[1]
-        keep &= (
-            (p.theta_e > DOMAIN["theta_e"][0] / 1.25) & (x < 1.25 * DOMAIN["x"][1]) & (np.asarray(table["j_I"]) > 0.0)
-        )
+        keep &= (p.theta_e > DOMAIN["theta_e"][0] / 1.25) & (x < 1.25 * DOMAIN["x"][1])
+        keep &= np.asarray(table["j_I"]) > 0.0
     keep = np.flatnonzero(keep)
     p, row = Point(*(v[keep] for v in p)), {k: np.asarray(v)[keep] for k, v in table.items()}
     wave = saddle(p)
