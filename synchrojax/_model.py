@@ -21,7 +21,7 @@ from synchrojax.distributions import get_distribution
 
 POLICIES = ("clip", "extrapolate", "nan")
 _BLOCK = 16384  # points per block: network and intermediates stay in cache, both cores stay busy
-_LANES = 64  # a block is a multiple of this: vector units idle at odd lengths, up to half the time
+_LANES = 64  # a block is a multiple of this: vector units idle at odd lengths
 _SHIFT = 40.0  # keeps exp(ln j_hat) inside float32 until n_e is multiplied in
 
 
@@ -87,10 +87,10 @@ class Model:
 
 def _safe_point(model, nu, b, n_e, theta, own):
     """The dimensionless point, with a harmless one where there is nothing to compute."""
-    parameters = dict(zip(FAMILIES[model.distribution].PARAMETERS, own, strict=True))
+    family = FAMILIES[model.distribution]
+    parameters = dict(zip(family.PARAMETERS, own, strict=True))
     bad = unphysical(nu, b, n_e, theta, own, get_distribution(model.distribution).violated(**parameters))
     empty = bad | (b == 0.0) | (n_e == 0.0)
-    family = FAMILIES[model.distribution]
     s = jnp.where(empty, 1e3, nu / (GYRO * jnp.where(empty, 1.0, b)))
     point = family.point(s, jnp.where(empty, 1.0, theta), *(jnp.where(empty, 1.0, v) for v in own))
     return bad, empty, point

@@ -52,12 +52,11 @@ def broadcast(params, names, defaults=MappingProxyType({})):
         value = params[n] if n in given else defaults[n]
         try:
             # whole numbers first become floats: 230 * 10**9 overflows int32
-            if isinstance(value, int | list | tuple | np.ndarray | np.generic) and np.asarray(value).dtype.kind in "iu":
-                value = float(value) if isinstance(value, int) else jnp.asarray(np.asarray(value, float))
-            else:
-                value = jnp.asarray(value)
-                dtypes += [value] * (n in given and jnp.issubdtype(value.dtype, jnp.floating))
-            value = jnp.asarray(value)
+            plain = isinstance(value, int | list | tuple | np.ndarray | np.generic)
+            whole = plain and np.asarray(value).dtype.kind in "iu"
+            value = jnp.asarray(np.asarray(value, float) if whole else value)
+            if not whole and jnp.issubdtype(value.dtype, jnp.floating):
+                dtypes.append(value)
         except (TypeError, ValueError):
             value = None
         if value is None or not (jnp.issubdtype(value.dtype, jnp.floating) or jnp.issubdtype(value.dtype, jnp.integer)):

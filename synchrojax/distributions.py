@@ -29,8 +29,7 @@ class Distribution(abc.ABC):
 
     parameters: tuple[str, ...] = ()
     defaults: Mapping[str, float] = MappingProxyType({})
-    extended = False  # a tail over many decades of gamma needs more nodes
-    isotropic = True
+    extended = False  # a tail over many decades of gamma, or anisotropy, needs more nodes
     edges = "keep"  # or "omit": whether df/dgamma includes the jumps of f
 
     @abc.abstractmethod
@@ -176,7 +175,7 @@ class PitchAngle(Distribution):
     The factor is divided by 2F1(1/2, -k/2; 3/2; 1) = Gamma(3/2) Gamma(1 + k/2) / Gamma(3/2 + k/2). k > -1.
     """
 
-    isotropic = False
+    extended = True
 
     def __init__(self, base):
         self.base = get_distribution(base)
@@ -184,7 +183,7 @@ class PitchAngle(Distribution):
             raise ValueError("the base of a PitchAngle distribution is isotropic, not another PitchAngle")
         self.parameters = (*self.base.parameters, "k")
         self.defaults = self.base.defaults
-        self.extended, self.edges = self.base.extended, self.base.edges
+        self.edges = self.base.edges
 
     def log_shape(self, gamma, mu, *, k, **parameters):
         across = jnp.maximum((1.0 - mu) * (1.0 + mu), 1e-300)
@@ -219,7 +218,7 @@ class Function(Distribution):
     (the "omit" convention of the literature).
     """
 
-    extended, isotropic = True, False  # for all we know
+    extended = True  # for all we know
 
     def __init__(self, f, *, gamma_min=1.0, gamma_max=1e12):
         if not callable(f):

@@ -54,8 +54,8 @@ class Resolution(NamedTuple):
     rotation_cluster: int = 1
 
 
-_EXTENDED = Resolution(outer=80, rotation_outer=160, rotation_inner=(36, 28))  # tails over many decades of gamma
-_ANISOTROPIC = _EXTENDED._replace(rotation_inner=(36, 48), rotation_cluster=4)
+# tails over many decades of gamma, and pitch angles that f may favour
+_EXTENDED = Resolution(outer=80, rotation_outer=160, rotation_inner=(36, 48), rotation_cluster=4)
 
 
 class _Integrand(NamedTuple):
@@ -441,8 +441,6 @@ def _require_x64():
 
 
 def _resolution(distribution):
-    if not distribution.isotropic:
-        return _ANISOTROPIC
     return _EXTENDED if distribution.extended else Resolution()
 
 
@@ -470,9 +468,8 @@ def coefficients(distribution, params, *, resolution=None):
 
     Relative error for thermal electrons: below 1e-7 (rho_Q: 1e-6) for theta_e from 0.03 to 100,
     1 <= s <= 1e8, s sin(theta) >= 5 (``tests/test_exact.py``); for the others see ``tests/test_distributions.py``.
-    Concrete input runs on all cores;
-    traced input (jit, grad, vmap) compiles for up to a minute and runs one point after another.
-    theta = 0 is taken as 1e-9.
+    Concrete input runs on all cores; traced input (jit, grad, vmap) takes long to compile and runs one
+    point after another. theta = 0 is taken as 1e-9.
     Unphysical nu, B, n_e and NaN give NaN, B = 0 or n_e = 0 gives zeros. ValueError for wrong names or shapes and for
     concrete parameters that break a condition of the distribution, RuntimeError where float64 is switched off.
     """
