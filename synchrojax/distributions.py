@@ -33,8 +33,8 @@ class Distribution(abc.ABC):
     edges = "keep"  # or "omit": whether df/dgamma includes the jumps of f
 
     @abc.abstractmethod
-    def log_shape(self, gamma, mu, **parameters):
-        """ln f + ``log_norm`` at gamma >= 1, -1 <= mu <= 1."""
+    def log_shape(self, gamma, mu, across, **parameters):
+        """ln f + ``log_norm`` at gamma >= 1, -1 <= mu <= 1; ``across`` = 1 - mu^2, not rounded near B."""
 
     @abc.abstractmethod
     def log_norm(self, **parameters):
@@ -69,7 +69,7 @@ class Thermal(Distribution):
 
     parameters = ("theta_e",)
 
-    def log_shape(self, gamma, mu, *, theta_e):
+    def log_shape(self, gamma, mu, across, *, theta_e):
         return -(gamma - 1.0) / theta_e
 
     def log_norm(self, *, theta_e):
@@ -106,7 +106,7 @@ class PowerLaw(Distribution):
             raise ValueError(f"edges must be one of {', '.join(_EDGES)}, got {edges!r}")
         self.edges = edges
 
-    def log_shape(self, gamma, mu, *, p, gamma_min, gamma_max):
+    def log_shape(self, gamma, mu, across, *, p, gamma_min, gamma_max):
         # infinite at gamma = 1, which is on no node of the integrals
         return -(p + 1.0) * jnp.log(gamma) - 0.5 * jnp.log(jnp.maximum(gamma - 1.0, 1e-14) * (gamma + 1.0))
 
@@ -144,7 +144,7 @@ class Kappa(Distribution):
     parameters = ("kappa", "w")
     extended = True
 
-    def log_shape(self, gamma, mu, *, kappa, w):
+    def log_shape(self, gamma, mu, across, *, kappa, w):
         return -(kappa + 1.0) * jnp.log1p((gamma - 1.0) / (kappa * w))
 
     def log_norm(self, *, kappa, w):
@@ -155,7 +155,7 @@ class Kappa(Distribution):
         y = scale * jnp.exp(log_ratio)
         log_weight = float(np.log(4.0 * np.pi * step * 0.5 * np.pi)) + np.log(np.cosh(t))
         terms = jnp.log1p(y) + 0.5 * jnp.log(y * (y + 2.0)) + jnp.log(scale) + log_ratio + log_weight
-        terms = terms + self.log_shape(1.0 + y, 0.0, kappa=kappa, w=w)
+        terms = terms + self.log_shape(1.0 + y, 0.0, 1.0, kappa=kappa, w=w)
         top = jnp.max(terms)
         return top + jnp.log(jnp.sum(jnp.exp(terms - top)))
 
@@ -185,9 +185,9 @@ class PitchAngle(Distribution):
         self.defaults = self.base.defaults
         self.edges = self.base.edges
 
-    def log_shape(self, gamma, mu, *, k, **parameters):
-        across = jnp.maximum((1.0 - mu) * (1.0 + mu), 1e-300)
-        return self.base.log_shape(gamma, mu, **parameters) + 0.5 * k * jnp.log(across)
+    def log_shape(self, gamma, mu, across, *, k, **parameters):
+        angular = 0.5 * k * jnp.log(jnp.maximum(across, 1e-300))
+        return self.base.log_shape(gamma, mu, across, **parameters) + angular
 
     def log_norm(self, *, k, **parameters):
         factor = gammaln(1.5) + gammaln(1.0 + 0.5 * k) - gammaln(1.5 + 0.5 * k)
@@ -236,7 +236,7 @@ class Function(Distribution):
     def log_norm(self, **parameters):
         return 0.0
 
-    def log_shape(self, gamma, mu, **parameters):
+    def log_shape(self, gamma, mu, across, **parameters):
         f = self._f(gamma, mu, **parameters)
         usable = (f > 0.0) & jnp.isfinite(f)  # a power law is infinite at gamma = 1, on no node
         return jnp.where(usable, jnp.log(jnp.where(usable, f, 1.0)), -1e4)

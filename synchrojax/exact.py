@@ -73,8 +73,8 @@ class _Integrand(NamedTuple):
 def _integrand(distribution, parameters, s, theta):
     sine = jnp.maximum(jnp.abs(jnp.sin(theta)), 1e-9)
 
-    def log_f(gamma, mu):
-        return distribution.log_shape(gamma, mu, **parameters)
+    def log_f(gamma, mu, across):
+        return distribution.log_shape(gamma, mu, across, **parameters)
 
     bounds = tuple(jnp.asarray(b, float) for b in distribution.gamma_bounds(**parameters))
     jumps = tuple(distribution.jumps(**parameters))
@@ -90,6 +90,7 @@ class _Node(NamedTuple):
     u_perp: jax.Array
     gamma: jax.Array
     mu: jax.Array
+    across: jax.Array  # 1 - mu^2
 
 
 def _node(here, g, gap, v, gamma):
@@ -98,7 +99,8 @@ def _node(here, g, gap, v, gamma):
     u_perp = jnp.sqrt(jnp.maximum(gap, 1e-20 * w) * (g + w))  # the floor is met only at zero weight
     u_par = here.sine * u + here.cosine * gamma
     gamma = jnp.broadcast_to(gamma, jnp.shape(u))
-    return _Node(g, u, w, u_perp, gamma, u_par / jnp.hypot(u_par, u_perp))
+    total = jnp.hypot(u_par, u_perp)
+    return _Node(g, u, w, u_perp, gamma, u_par / total, (u_perp / total) ** 2)
 
 
 def _bessel_at(here, node, **options):
@@ -112,17 +114,18 @@ def _exponent(here, node):
 
 def _log_weight(here, node):
     """ln of f exp(-2 xi), the part of the emission integrand that spans many decades."""
-    return here.log_f(node.gamma, node.mu) - 2.0 * _exponent(here, node)
+    return here.log_f(node.gamma, node.mu, node.across) - 2.0 * _exponent(here, node)
 
 
 def _log_slope(here, node):
     """D ln f = (d/dgamma at fixed u_par + cos(theta) d/du_par at fixed gamma) ln f."""
-    gamma, mu = node.gamma, node.mu
+    gamma, mu, across = node.gamma, node.mu, node.across
     u = jnp.sqrt((gamma - 1.0) * (gamma + 1.0))
     one = jnp.ones_like(gamma)
-    along_gamma = jax.jvp(lambda t: here.log_f(t, mu), (gamma,), (one,))[1]
-    along_mu = jax.jvp(lambda t: here.log_f(gamma, t), (mu,), (one,))[1]
-    return along_gamma + along_mu * (here.cosine - mu * gamma / u) / u
+    along_gamma = jax.jvp(lambda t: here.log_f(t, mu, across), (gamma,), (one,))[1]
+    along_mu = jax.jvp(lambda t, sq: here.log_f(gamma, t, sq), (mu, across), (one, -2.0 * mu))[1]
+    # (cos(theta) - mu gamma / u) / u, without cancellation along B
+    return along_gamma - along_mu * (here.cosine + here.sine * node.u * gamma) / u**3
 
 
 # Slices of phase space at a fixed outer coordinate: limits in v, nodes and measure ----------
@@ -194,7 +197,7 @@ def _absorption_sums(here, frozen, slices, outer, weight, top, nodes, small_orde
         pair = _bessel_at(here, node, small_orders=small_orders, second_kind=False)
         f = slices.measure(here, outer) * weight * dv * node.w
         # the bound matters only where exp(top) underflows and the scan missed a needle of a peak
-        f = f * jnp.exp(jnp.minimum(here.log_f(node.gamma, node.mu) - 2.0 * pair.xi - top, 300.0))
+        f = f * jnp.exp(jnp.minimum(here.log_f(node.gamma, node.mu, node.across) - 2.0 * pair.xi - top, 300.0))
         parallel, perpendicular = (node.u * pair.j) ** 2, (node.u_perp * pair.dj) ** 2
         cross = -2.0 * node.u * node.u_perp * pair.j * pair.dj
         kernels = jnp.stack([parallel + perpendicular, parallel - perpendicular, cross])
@@ -282,7 +285,7 @@ def _rotativities(here, frozen, resolution, small_orders):
 
     def height(chi):
         mu = jnp.array([-1.0, -0.7, 0.0, 0.7, 1.0])
-        return jnp.max(frozen.log_f(jnp.cosh(chi) + 0.0 * mu, mu)) + 3.0 * jnp.log(jnp.sinh(chi) + 1e-300)
+        return jnp.max(frozen.log_f(jnp.cosh(chi) + 0.0 * mu, mu, 1.0 - mu**2)) + 3.0 * jnp.log(jnp.sinh(chi) + 1e-300)
 
     lo, hi = map(_arccosh, frozen.bounds)
     _, hi, top = scan(height, lo, hi, _DROP + 6.0)
@@ -326,7 +329,7 @@ def _rotativities(here, frozen, resolution, small_orders):
             v = outer + (inner - outer) * x**cluster
             dv = jnp.abs(inner - outer) * cluster * x ** (cluster - 1) * dx
             node = _LabSlices.node(here, chi, v)
-            f = weight * dv * node.w * jnp.exp(here.log_f(node.gamma, node.mu) - top)
+            f = weight * dv * node.w * jnp.exp(here.log_f(node.gamma, node.mu, node.across) - top)
             return jnp.sum(kernels(node, debye) * (f * slope(here, node)), -1)
 
         left, right = _LabSlices.limits(frozen, chi)

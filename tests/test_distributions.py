@@ -59,7 +59,7 @@ def test_normalised_to_one_electron(name, own):
     norm = float(d.log_norm(**own))
 
     def over_mu(chi):
-        f = np.exp(np.asarray(d.log_shape(jnp.cosh(chi), jnp.asarray(mu), **own)) - norm)
+        f = np.exp(np.asarray(d.log_shape(jnp.cosh(chi), jnp.asarray(mu), 1.0 - jnp.asarray(mu) ** 2, **own)) - norm)
         return 2 * np.pi * np.cosh(chi) * np.sinh(chi) ** 2 * np.sum(f * weight)
 
     edges = np.linspace(np.arccosh(lo) + 1e-9, np.arccosh(hi), 9)

@@ -146,7 +146,7 @@ def test_kirchhoff():
 def test_user_function_is_the_thermal_one():
     def maxwell(gamma, mu, theta_e):
         thermal = distributions.Thermal()
-        return jnp.exp(thermal.log_shape(gamma, mu, theta_e=theta_e) - thermal.log_norm(theta_e=theta_e))
+        return jnp.exp(thermal.log_shape(gamma, mu, 1.0 - mu**2, theta_e=theta_e) - thermal.log_norm(theta_e=theta_e))
 
     params = {"nu": [3e9, 1e11], "B": 10.0, "n_e": 2.0, "theta": 0.7, "theta_e": 3.0}
     ours = np.array(exact.coefficients(distributions.Function(maxwell, gamma_max=3000.0), params))
