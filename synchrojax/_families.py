@@ -1,8 +1,8 @@
 """Which distributions have a network, by name."""
 
-from synchrojax import _thermal
+from synchrojax import _kappa, _powerlaw, _thermal
 
-FAMILIES = {_thermal.NAME: _thermal}
+FAMILIES = {family.NAME: family for family in (_thermal, _powerlaw.POWERLAW, _kappa.KAPPA)}
 
 
 def get_family(name):

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from synchrojax._coefficients import Coefficients
-from synchrojax._constants import ELECTRON_MASS, GYRO
+from synchrojax._constants import GYRO
 from synchrojax._families import FAMILIES
 from synchrojax._network import forward
 from synchrojax._params import COMMON, broadcast, unphysical
@@ -50,8 +50,12 @@ class Model:
 
     @property
     def inputs(self):
-        """Names that ``params`` must hold, in order."""
+        """Names that ``params`` may hold, in order; gamma_min and gamma_max have defaults."""
         return (*COMMON, *FAMILIES[self.distribution].PARAMETERS)
+
+    @property
+    def _defaults(self):
+        return get_distribution(self.distribution).defaults
 
     @property
     def domain(self):
@@ -71,7 +75,7 @@ class Model:
         gives NaN, B = 0 or n_e = 0 zeros. Missing or unknown names and shapes that do not broadcast raise
         ValueError. Accuracy: see README and ``report``.
         """
-        values = broadcast(params, self.inputs)
+        values = broadcast(params, self.inputs, self._defaults)
         return Coefficients(*_blockwise(functools.partial(_coefficients, self), values))
 
     def flags(self, params):
@@ -80,7 +84,7 @@ class Model:
         theta is folded into 0..pi first, by symmetry. The rotativities hold for theta_e down to 1e-3 and any x
         even where those bits are set.
         """
-        bad, outside = _status(self, *broadcast(params, self.inputs))
+        bad, outside = _status(self, *broadcast(params, self.inputs, self._defaults))
         bits = [jnp.where(o & ~bad, 1 << i, 0) for i, o in enumerate(outside)]
         return (sum(bits) + jnp.where(bad, 1 << len(bits), 0)).astype(jnp.int32)
 
@@ -89,10 +93,16 @@ def _safe_point(model, nu, b, n_e, theta, own):
     """The dimensionless point, with a harmless one where there is nothing to compute."""
     family = FAMILIES[model.distribution]
     parameters = dict(zip(family.PARAMETERS, own, strict=True))
-    bad = unphysical(nu, b, n_e, theta, own, get_distribution(model.distribution).violated(**parameters))
+    distribution = get_distribution(model.distribution)
+    parameters = distribution.canonical(**parameters)
+    own = list(parameters.values())
+    bad = unphysical(nu, b, n_e, theta, own, distribution.violated(**parameters))
     empty = bad | (b == 0.0) | (n_e == 0.0)
     s = jnp.where(empty, 1e3, nu / (GYRO * jnp.where(empty, 1.0, b)))
-    point = family.point(s, jnp.where(empty, 1.0, theta), *(jnp.where(empty, 1.0, v) for v in own))
+    middle = [float(np.sqrt(np.prod(family.DOMAIN[n]))) for n in family.PARAMETERS]
+    point = family.point(
+        s, jnp.where(empty, 1.0, theta), *(jnp.where(empty, m, v) for m, v in zip(middle, own, strict=True))
+    )
     return bad, empty, point
 
 
@@ -100,11 +110,10 @@ def _status(model, nu, b, n_e, theta, *own):
     """(unphysical, [outside per domain entry]); nothing is outside where B = 0 or n_e = 0."""
     bad, empty, point = _safe_point(model, nu, b, n_e, theta, own)
     family = FAMILIES[model.distribution]
-    values = (point.s, jnp.zeros_like(point.s), *point[3:], *family.combinations(point))
     slack = 4.0 * jnp.finfo(nu.dtype).eps  # the edge itself is inside, whatever the rounding
     outside = [
         ((v < lo * (1.0 - slack)) | (v > hi * (1.0 + slack))) & ~empty
-        for v, (lo, hi) in zip(values, family.DOMAIN.values(), strict=True)
+        for v, (lo, hi) in zip(family.coordinates(point), family.DOMAIN.values(), strict=True)
     ]
     return bad, outside
 
@@ -113,19 +122,18 @@ def _coefficients(model, nu, b, n_e, theta, *own):
     bad, empty, point = _safe_point(model, nu, b, n_e, theta, own)
     family = FAMILIES[model.distribution]
     networks = {head: functools.partial(forward, layers) for head, layers in model.weights.items()}
-    log_j, q, v, rho_q, rho_v = family.evaluate(networks, point, clip=model.out_of_domain != "extrapolate")
+    log_j, j_q, j_v, log_alpha, alpha_q, alpha_v, rho_q, rho_v = family.evaluate(
+        networks, point, clip=model.out_of_domain != "extrapolate"
+    )
 
     def stop_empty(value):
         return jnp.where(empty, jnp.where(bad, jnp.nan, 0.0), value)
 
     log_nu = jnp.log(jnp.where(empty, 1.0, nu))
     n = n_e * float(np.exp(-_SHIFT))
-    log_mass = float(np.log(2.0 * ELECTRON_MASS))
-    # Kirchhoff: j / alpha = 2 m_e theta_e nu^2, taken in logarithms to stay inside float32
-    j = n * jnp.exp(log_j + log_nu + _SHIFT)
-    alpha = n * jnp.exp(log_j - log_nu - jnp.log(point.theta_e) - log_mass + _SHIFT)
+    j, alpha = n * jnp.exp(log_j + log_nu + _SHIFT), n * jnp.exp(log_alpha - log_nu + _SHIFT)
     per_nu = n_e / jnp.where(empty, 1.0, nu)
-    values = [j, j * q, j * v, alpha, alpha * q, alpha * v, per_nu * rho_q, per_nu * rho_v]
+    values = [j, j * j_q, j * j_v, alpha, alpha * alpha_q, alpha * alpha_v, per_nu * rho_q, per_nu * rho_v]
     values = [stop_empty(x) for x in values]
     if model.out_of_domain == "nan":
         emission, rotation = family.invalid(_status(model, nu, b, n_e, theta, *own)[1], point)

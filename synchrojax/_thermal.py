@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax._constants import ELECTRON_CHARGE, ELECTRON_MASS, SPEED_OF_LIGHT
+from synchrojax._constants import CLASSICAL, ELECTRON_CHARGE, ELECTRON_MASS, SPEED_OF_LIGHT
 from synchrojax._modified_bessel import scaled_k012
 
 NAME = "thermal"
@@ -28,11 +28,11 @@ DOMAIN = {
     "x": (0.0, 1e5),  # s / (theta_e^2 sin(theta))
 }
 ROTATION_THETA_E = 1e-3  # rotativities: lowest theta_e, and any x
-FEATURES = 4
-HEADS = {"emission": 3, "rho_Q": 1, "rho_V": 1}  # outputs; each has two more rows for the harmonic ripple
+DIMENSIONS = 3
+WIDTHS = (32, 32)  # of the hidden layers that are shipped
+HEADS = {"emission": (4, 9), "rho_Q": (4, 3), "rho_V": (4, 3)}  # inputs, outputs: a third is the mean, the rest ripple
 
 _MAHADEVAN = (4.0505, 0.40, 0.5316)  # Mahadevan, Narayan & Yi 1996 (ApJ 465, 327), eq. 33
-_CLASSICAL = ELECTRON_CHARGE**2 / (ELECTRON_MASS * SPEED_OF_LIGHT)
 
 
 class Point(NamedTuple):
@@ -48,9 +48,10 @@ def point(s, theta, theta_e):
     return Point(s, jnp.abs(jnp.sin(theta)), jnp.cos(theta), theta_e)
 
 
-def combinations(p):
-    """s sin(theta) and the relative frequency x = s / (theta_e^2 sin(theta)), for the domain."""
-    return p.s * p.sine, p.s / p.theta_e / (p.theta_e * jnp.maximum(p.sine, 1e-30))
+def coordinates(p):
+    """The values of ``DOMAIN``, theta excepted: never outside."""
+    x = p.s / p.theta_e / (p.theta_e * jnp.maximum(p.sine, 1e-30))
+    return p.s, jnp.zeros_like(p.s), p.theta_e, p.s * p.sine, x
 
 
 def clamp(p, *, s, theta_e):
@@ -154,7 +155,7 @@ def faraday_limits(p):
     """
     k0, k1, k2 = scaled_k012(1.0 / p.theta_e)
     ratio = p.sine / p.s
-    return -_CLASSICAL * ratio * ratio * (k1 / k2 + 6.0 * p.theta_e), 2.0 * _CLASSICAL * p.cosine / p.s * (k0 / k2)
+    return -CLASSICAL * ratio * ratio * (k1 / k2 + 6.0 * p.theta_e), 2.0 * CLASSICAL * p.cosine / p.s * (k0 / k2)
 
 
 # Network input -------------------------------------------------------------------------
@@ -238,16 +239,16 @@ def rotation_floor(p):
     return 0.02 * _rotation_frame(p)[0] * jnp.abs(faraday_limits(p)[0])
 
 
-def with_ripple(output, ripple_cos, ripple_sin):
-    """[..., 3 k] network output -> [..., k]: a mean and the two phases of the harmonic ripple."""
+def combine(head, output, ripple):
+    """[..., 3 k] network output -> [..., k]: a mean and the two phases of the harmonic ripple [..., 2]."""
     mean, cos_part, sin_part = jnp.split(output, 3, axis=-1)
-    return mean + ripple_cos[..., None] * cos_part + ripple_sin[..., None] * sin_part
+    return mean + ripple[..., :1] * cos_part + ripple[..., 1:] * sin_part
 
 
 # Training rows and the whole evaluation --------------------------------------------------
 
 
-def training_rows(head, table):
+def training_rows(head, table, networks):
     """What the network of ``head`` learns from a table ``{name: array}``.
 
     Returns the row numbers used, features, ripple (cos, sin), targets, and the weights that turn an
@@ -256,7 +257,7 @@ def training_rows(head, table):
     p = point(*(np.asarray(table[k]) for k in ("s", "theta", "theta_e")))
     keep = np.abs(p.cosine) > 1e-12  # V carries no information at right angles
     if head == "emission":
-        x = combinations(p)[1]
+        x = coordinates(p)[-1]
         keep &= (p.theta_e > DOMAIN["theta_e"][0] / 1.25) & (x < 1.25 * DOMAIN["x"][1])
         keep &= np.asarray(table["j_I"]) > 0.0
     keep = np.flatnonzero(keep)
@@ -291,7 +292,7 @@ def invalid(outside, p):
 
 
 def evaluate(networks, p, *, clip):
-    """ln j_I, j_Q / j_I, j_V / j_I, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3.
+    """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3.
 
     ``networks``: head -> function of the features. With ``clip`` the corrections see the nearest
     point of the box, while saddle and limits keep the true frequency and temperature above s = 10.
@@ -305,20 +306,29 @@ def evaluate(networks, p, *, clip):
         outer = clamp(p, s=DOMAIN["s"], theta_e=(ROTATION_THETA_E, DOMAIN["theta_e"][1]))
     wave = saddle(true)
 
+    ripple = jnp.stack([wave.ripple_cos, wave.ripple_sin], -1)
+
     def output(head, features):
-        return with_ripple(networks[head](features), wave.ripple_cos, wave.ripple_sin)
+        return combine(head, networks[head](features), ripple)
 
     y = output("emission", emission_features(inner, highest_x))
-    stokes = decode_stokes(y, log_emissivity(true, wave.exponent), p.cosine, wave.alpha)
+    log_j, q, v = decode_stokes(y, log_emissivity(true, wave.exponent), p.cosine, wave.alpha)
+    # Kirchhoff: j / alpha = 2 m_e theta_e nu^2, taken in logarithms to stay inside float32
+    log_alpha = log_j - jnp.log(p.theta_e) - float(np.log(2.0 * ELECTRON_MASS))
 
     features = rotation_features(outer)
     y = jnp.concatenate([output("rho_Q", features), output("rho_V", features)], -1)
     ratio_q, ratio_v = decode_rotation(y, true)
     limit_q, limit_v = faraday_limits(true._replace(s=jnp.maximum(p.s, DOMAIN["s"][0]), sine=p.sine))
-    return *stokes, limit_q * ratio_q, limit_v * ratio_v
+    return log_j, q, v, log_alpha, q, v, limit_q * ratio_q, limit_v * ratio_v
 
 
 # A space-filling sample of the box -------------------------------------------------------
+
+
+def lessons(u, margin):
+    """A sample to learn from."""
+    return sample(u, margin)
 
 
 def sample(u, margin):

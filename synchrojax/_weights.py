@@ -56,8 +56,8 @@ def read_model(path):
     if distribution not in FAMILIES:
         raise ModelFileError(f"{path}: distribution {distribution!r} is unknown here; known: {', '.join(FAMILIES)}")
     family, weights = FAMILIES[distribution], {}
-    for head, outputs in family.HEADS.items():
-        layers, inputs = [], family.FEATURES
+    for head, (inputs, outputs) in family.HEADS.items():
+        layers = []
         while f"{head}.{len(layers)}.kernel" in tensors:
             layer = []
             for name in ("kernel", "bias"):
@@ -76,8 +76,8 @@ def read_model(path):
                 )
             inputs = kernel.shape[1]
             layers.append((kernel, bias))
-        if not layers or inputs != 3 * outputs:
-            raise ModelFileError(f"{path}: tensors of {head} end in {inputs} outputs, expected {3 * outputs}")
+        if not layers or inputs != outputs:
+            raise ModelFileError(f"{path}: tensors of {head} end in {inputs} outputs, expected {outputs}")
         weights[head] = tuple(layers)
     if tensors:
         raise ModelFileError(f"{path}: unknown tensors {', '.join(sorted(tensors))}")

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 
+from synchrojax._families import FAMILIES
 from synchrojax._params import COMMON, UNITS
 
 _COEFFICIENT_UNITS = {"j": "erg s^-1 cm^-3 Hz^-1 sr^-1", "a": "cm^-1", "r": "cm^-1"}
@@ -63,25 +64,33 @@ def _coefficients(options):
 
     jax.config.update("jax_enable_x64", True)
     import synchrojax
+    from synchrojax.distributions import get_distribution
 
-    model = synchrojax.load(options.model, out_of_domain=options.out_of_domain)
+    # the integrals need no network
+    model = distribution = None
+    if options.exact and options.model not in synchrojax.models() and not pathlib.Path(options.model).suffix:
+        distribution = get_distribution(options.model)
+    else:
+        model = synchrojax.load(options.model, out_of_domain=options.out_of_domain)
+        distribution = get_distribution(model.distribution)
+    inputs = (*COMMON, *distribution.parameters)
     given = {n: getattr(options, n) for n in UNITS if getattr(options, n) is not None}
-    missing = [f"--{n.replace('_', '-')}" for n in model.inputs if n not in given]
-    unknown = [f"--{n.replace('_', '-')}" for n in given if n not in model.inputs]
+    missing = [f"--{n.replace('_', '-')}" for n in inputs if n not in given and n not in distribution.defaults]
+    unknown = [f"--{n.replace('_', '-')}" for n in given if n not in inputs]
     if missing or unknown:
         wrong = [f"missing {', '.join(missing)}"] * bool(missing) + [
             f"not for this model: {', '.join(unknown)}"
         ] * bool(unknown)
         raise ValueError(f"{options.model}: {'; '.join(wrong)}")
-    axes = [_spread(n, given[n]) for n in model.inputs]
+    axes = [_spread(n, given.get(n, distribution.defaults.get(n))) for n in inputs]
     grid = [a.ravel() for a in np.meshgrid(*axes, indexing="ij")]
-    params = dict(zip(model.inputs, grid, strict=True))
+    params = dict(zip(inputs, grid, strict=True))
     network = exact = None
     if not options.exact:
         network = np.asarray(jax.jit(model.coefficients)(params))
     if options.exact or options.compare:
-        exact = np.asarray(synchrojax.exact.coefficients(model.distribution, params))
-    flags = np.asarray(model.flags(params))
+        exact = np.asarray(synchrojax.exact.coefficients(distribution, params))
+    flags = np.zeros(len(grid[0]), int) if model is None else np.asarray(model.flags(params))
     shown = exact if options.exact else network
     names = synchrojax.Coefficients._fields
 
@@ -187,19 +196,23 @@ def _validate(options):
 
     jax.config.update("jax_enable_x64", True)
     import synchrojax
-    from synchrojax.validate import cost, report_lines, summary, validate
+    from synchrojax.validate import cost, picture, report_lines, summary, validate
 
     model = synchrojax.load(options.model)
-    result = summary(validate(model, n=options.n, seed=options.seed, slopes=not options.no_slopes))
+    checked = validate(model, n=options.n, seed=options.seed, slopes=not options.no_slopes)
+    result = summary(checked, fits=options.against == "fits")
     price = cost(model)
-    if options.json:
-        print(json.dumps({"cost": price, **result}))
-    else:
-        print("\n".join(report_lines(result)))
-        print(
-            f"{price['weights']} weights; {price['ns_per_point_float32']} ns/point in float32, "
-            f"{price['ns_per_point_float64']} in float64, a million points at once"
-        )
+    last = (
+        f"{price['weights']} weights; {price['ns_per_point_float32']} ns/point in float32, "
+        f"{price['ns_per_point_float64']} in float64, a million points at once"
+    )
+    text = "\n".join([*report_lines(result), last])
+    print(json.dumps({"cost": price, **result}) if options.json else text)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        name = pathlib.Path(options.model).stem
+        (options.out / f"{name}.txt").write_text(text + "\n")
+        picture(checked, options.out / f"{name}.png", title=name)
 
 
 def _positive(text):
@@ -225,7 +238,9 @@ def _parser():
 
     sub = verb("coefficients", _coefficients, "Print the eight transfer coefficients with their units.")
     sub.add_argument(
-        "--model", default="thermal", help="packaged model or path of a .safetensors file (default: thermal)"
+        "--model",
+        default="thermal",
+        help="packaged model or path of a .safetensors file; with --exact any distribution (default: thermal)",
     )
     for name, unit in UNITS.items():
         needed = "" if name in COMMON else "; if the model takes it"
@@ -243,7 +258,7 @@ def _parser():
     sub.add_argument("--json", action="store_true", help="one JSON object per line, with the accuracy report")
 
     sub = verb("generate", _generate, "Make a table of exact coefficients over the box of a distribution.")
-    sub.add_argument("distribution", help="thermal")
+    sub.add_argument("distribution", help=", ".join(FAMILIES))
     sub.add_argument("--n", type=_positive, default=100_000, help="rows (default 100000)")
     sub.add_argument("--out", type=pathlib.Path, required=True, help="directory; a stopped run resumes there")
     sub.add_argument("--seed", type=int, default=0, help="of the scrambled Sobol sequence (default 0)")
@@ -256,8 +271,8 @@ def _parser():
     sub = verb("train", _train, "Train the networks on a table; the same command resumes a stopped run.")
     sub.add_argument("table", type=pathlib.Path, help="directory made by generate")
     sub.add_argument("--out", type=pathlib.Path, required=True, metavar="MODEL.safetensors", help="model file to write")
-    sub.add_argument("--distribution", default="thermal", help="default: thermal")
-    sub.add_argument("--widths", type=_widths, help="hidden layers, e.g. 32,32 (default)")
+    sub.add_argument("--distribution", default="thermal", help=f"{', '.join(FAMILIES)} (default thermal)")
+    sub.add_argument("--widths", type=_widths, help="hidden layers, e.g. 32,32 (default: as shipped)")
     sub.add_argument("--iterations", type=_positive, help="of Levenberg-Marquardt, per network (default 100)")
     sub.add_argument("--patience", type=_positive, help="iterations without progress before stopping (default 15)")
     sub.add_argument("--seed", type=int, help="of split, start and batches (default 0)")
@@ -268,6 +283,8 @@ def _parser():
     sub.add_argument("model", help="packaged model or path of a .safetensors file")
     sub.add_argument("--n", type=_positive, default=5000, help="points (default 5000)")
     sub.add_argument("--seed", type=int, default=12345, help="of the sample (default 12345)")
+    sub.add_argument("--against", choices=("fits",), help="show the published fitting formulas too, where they exist")
+    sub.add_argument("--out", type=pathlib.Path, help="directory for the table and a picture (needs matplotlib)")
     sub.add_argument("--no-slopes", action="store_true", help="values only (13 times fewer integrals)")
     sub.add_argument("--json", action="store_true", help="machine-readable")
     return parser

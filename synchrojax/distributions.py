@@ -7,6 +7,7 @@ pitch angle. Isotropic: f = N(gamma) / (4 pi gamma sqrt(gamma^2 - 1)).
 import abc
 import functools
 import inspect
+import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -59,6 +60,9 @@ class Distribution(abc.ABC):
     def violated(self, **parameters):
         """{"condition that must hold": True where it does not}; NaN violates nothing."""
         return {}
+
+    def check(self, **parameters):  # noqa: B027
+        """Raise ValueError where f itself (concrete parameters, one point) cannot be a distribution."""
 
 
 class Thermal(Distribution):
@@ -122,7 +126,9 @@ class PowerLaw(Distribution):
     def harmonics_matter(self, s, sine, *, p, gamma_min, gamma_max):
         # a sharp edge above gamma = 1 cuts single harmonics off: their sum is then a sawtooth in s,
         # and its average, the integral, is taken for the coefficient
-        return (s * sine < 5.0) | ((s * sine < 15.0) & (gamma_min < 1.0 + 1e-6))
+        near = (s * sine < 5.0) | ((s * sine < 15.0) & (gamma_min < 1.0 + 1e-6))
+        # likewise a gamma_max that cuts into what radiates at s
+        return near & (gamma_max * gamma_max * sine > 20.0 * s)
 
     def canonical(self, *, p, gamma_min, gamma_max):
         return {"p": p, "gamma_min": gamma_min, "gamma_max": jnp.minimum(gamma_max, HIGHEST_GAMMA)}
@@ -212,10 +218,10 @@ class PitchAngle(Distribution):
 class Function(Distribution):
     """A user-written f(gamma, mu) or f(gamma, mu, name=...), array in, array out, in JAX.
 
-    Further arguments of ``f`` without a default become parameters. ``f`` need not be
-    normalised by us: write it so that the integral over d^3u is 1. It is taken as zero outside
+    Further arguments of ``f`` without a default become parameters. Write ``f`` so that its integral over d^3u is 1:
+    ``norm`` computes it, and the exact calculator warns where it is not. ``f`` is taken as zero outside
     ``gamma_min <= gamma <= gamma_max``; a jump at those edges adds nothing to the absorption
-    (the "omit" convention of the literature).
+    (the "omit" convention of the literature). Derivatives are taken by JAX.
     """
 
     extended = True  # for all we know
@@ -243,6 +249,44 @@ class Function(Distribution):
 
     def gamma_bounds(self, **parameters):
         return self._bounds
+
+    def norm(self, **parameters):
+        """The integral of f over d^3u, the number of electrons: to about 1e-5 for a smooth f.
+
+        Raises ValueError for an f that is negative or not finite somewhere, or that integrates to nothing.
+        """
+        low, high = np.arccosh(self._bounds)
+        x, w = np.polynomial.legendre.leggauss(12)
+        edges = np.linspace(low, high, 61)
+        half = 0.5 * np.diff(edges)[:, None]
+        chi, d_chi = (edges[:-1, None] + half * (x + 1.0)).ravel(), (half * w).ravel()
+        t, dt = np.polynomial.legendre.leggauss(64)
+        mu = np.sin(0.5 * np.pi * t)  # gathers nodes along B
+        gamma, mu = np.cosh(chi)[:, None], mu[None, :]
+        f = np.asarray(self._f(*np.broadcast_arrays(gamma, mu), **parameters))
+        if f.shape != np.broadcast_shapes(gamma.shape, mu.shape):
+            raise ValueError(f"f(gamma, mu) of shape {gamma.size} x {mu.size} came back with shape {f.shape}")
+        for what, wrong in (("not finite", ~np.isfinite(f)), ("negative", f < 0.0)):
+            if np.any(wrong):
+                i, j = np.argwhere(wrong)[0]
+                where = ", ".join([f"gamma = {gamma[i, 0]:.6g}", f"mu = {mu[0, j]:.6g}"])
+                given = "".join(f", {k} = {float(v):.6g}" for k, v in parameters.items())
+                raise ValueError(f"f is {what} at {where}{given}")
+        measure = (2.0 * np.pi * np.cosh(chi) * np.sinh(chi) ** 2 * d_chi)[:, None]
+        total = float(np.sum(f * measure * (dt * 0.5 * np.pi * np.cos(0.5 * np.pi * t))))
+        if not (np.isfinite(total) and total > 0.0):
+            raise ValueError(f"f cannot be normalised: its integral over d^3u is {total:g}")
+        return total
+
+    def check(self, **parameters):
+        total = self.norm(**parameters)
+        if abs(total - 1.0) > 1e-3:
+            given = ", ".join(f"{k} = {float(v):.6g}" for k, v in parameters.items())
+            warnings.warn(
+                f"f integrates to {total:.6g} over d^3u{f' for {given}' if given else ''}, not to 1: "
+                f"the coefficients are those of {total:.6g} n_e electrons",
+                stacklevel=4,
+            )
 
     def harmonics_matter(self, s, sine, **parameters):
         return (s * sine < 100.0) & (s < 1e5)

@@ -34,6 +34,7 @@ _DROP = 28.0  # the integrand is trimmed where it is below e^-28 of its peak
 _GROWTH = 7.0 / 3.0  # kernels, measure and width of a slice grow with this power of gamma
 _DEBYE_FROM = 25.0  # xi from which the Debye products are used
 _SMALL_S = 5.0  # Bessel orders below this need the series
+_CHECKED = 16  # sets of parameters for which a user's f is checked
 _PHASES = 8, 16  # samples of the harmonic phase in the principal value: s' >= 5, below
 
 
@@ -473,8 +474,9 @@ def coefficients(distribution, params, *, resolution=None):
     1 <= s <= 1e8, s sin(theta) >= 5 (``tests/test_exact.py``); for the others see ``tests/test_distributions.py``.
     Concrete input runs on all cores; traced input (jit, grad, vmap) takes long to compile and runs one
     point after another. theta = 0 is taken as 1e-9.
-    Unphysical nu, B, n_e and NaN give NaN, B = 0 or n_e = 0 gives zeros. ValueError for wrong names or shapes and for
-    concrete parameters that break a condition of the distribution, RuntimeError where float64 is switched off.
+    Unphysical nu, B, n_e and NaN give NaN, B = 0 or n_e = 0 gives zeros. ValueError for wrong names or shapes, for
+    concrete parameters that break a condition of the distribution and for a user's f that is negative, not finite or
+    not normalisable (a warning where it does not integrate to 1); RuntimeError where float64 is switched off.
     """
     _require_x64()
     distribution = get_distribution(distribution)
@@ -497,6 +499,8 @@ def coefficients(distribution, params, *, resolution=None):
         flat = np.zeros((len(x), 8))
         live = np.flatnonzero(~np.asarray(empty).ravel())
         if len(live):
+            for row in np.unique(np.asarray(x)[live, 2:], axis=0)[:_CHECKED]:
+                distribution.check(**dict(zip(distribution.parameters, row, strict=True)))
             flat[live] = _evaluate(distribution, np.asarray(x)[live], resolution)
     hats = jnp.moveaxis(jnp.asarray(flat).reshape(*nu.shape, 8), -1, 0)
     safe_nu = jnp.where(empty, 1.0, nu)

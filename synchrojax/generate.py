@@ -15,14 +15,16 @@ SPACING = {"theta": "lin"}  # every other input is sampled in its logarithm
 PART_ROWS = 4096
 
 
-def draw(name, n, *, seed, margin):
+def draw(name, n, *, seed, margin, lessons=False):
     """Scrambled Sobol sample of the box: ``{input: array}``, 8 significant digits.
 
+    ``lessons``: what the networks of that family learn from instead, which may be pairs of rows.
     Rounding the inputs first makes them exact in a text table.
     """
-    cube = qmc.Sobol(3, scramble=True, rng=seed).random(1 << (n - 1).bit_length())[:n]
-    points = get_family(name).sample(cube, margin)
-    return {k: np.array([float(f"{x:.8g}") for x in v]) for k, v in points.items()}
+    family = get_family(name)
+    cube = qmc.Sobol(family.DIMENSIONS, scramble=True, rng=seed).random(1 << (n - 1).bit_length())[:n]
+    points = (family.lessons if lessons else family.sample)(cube, margin)
+    return {k: np.array([float(f"{x:.8g}") for x in v[:n]]) for k, v in points.items()}
 
 
 def generate(name, n, out, *, seed=0, margin=1.2, suffix=".txt.gz", quiet=False):
@@ -38,7 +40,7 @@ def generate(name, n, out, *, seed=0, margin=1.2, suffix=".txt.gz", quiet=False)
         raise _table.TableError(f"need n >= 1 and margin >= 1, got {n} and {margin}")
     out = pathlib.Path(out)
     settings = {"distribution": name, "n": n, "seed": seed, "margin": margin, "suffix": suffix}
-    points = draw(name, n, seed=seed, margin=margin)
+    points = draw(name, n, seed=seed, margin=margin, lessons=True)
     out.mkdir(parents=True, exist_ok=True)
     record = out / "table.json"
     if record.exists():

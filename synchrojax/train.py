@@ -32,12 +32,12 @@ _SAVE_EVERY = 20.0  # [s] between checkpoints
 class Options(NamedTuple):
     """What a training depends on, beside the table."""
 
-    widths: tuple[int, ...] = (32, 32)
+    widths: tuple[int, ...] | None = None  # the family's own
     seed: int = 0
     adam_steps: int = 100  # more saturate units that the second stage cannot free
     adam_batch: int = 1024
     adam_rate: float = 3e-3
-    iterations: int = 100  # of Levenberg-Marquardt, the last 30 % of them on all rows
+    iterations: int = 100  # of Levenberg-Marquardt, the last 15 % of them on all rows
     rows: int = 16384  # drawn afresh for each of the others
     patience: int = 15  # iterations without a better validation loss before stopping
     validation: float = 0.1
@@ -49,10 +49,10 @@ class TrainingError(ValueError):
 
 
 class _Rows(NamedTuple):
-    """Network input, ripple, target and weight to relative error, row by row."""
+    """Network input, what ``combine`` takes beside the output, target and weight to relative error, row by row."""
 
     features: jax.Array
-    ripple: jax.Array
+    extra: jax.Array
     target: jax.Array
     weight: jax.Array
 
@@ -64,9 +64,8 @@ def split(n, options):
     return order[validation + test :], order[:validation], order[validation : validation + test]
 
 
-def _residuals(weights, rows, ripple):
-    output = ripple(forward(weights, rows.features), rows.ripple[..., 0], rows.ripple[..., 1])
-    return (output - rows.target) * rows.weight
+def _residuals(weights, rows, combine):
+    return (combine(forward(weights, rows.features), rows.extra) - rows.target) * rows.weight
 
 
 def _blocks(rows):
@@ -76,7 +75,7 @@ def _blocks(rows):
     index = np.concatenate([np.arange(n), np.zeros(fill, int)])
     weight = np.concatenate([rows.weight, np.zeros((fill, rows.weight.shape[1]))])
     rows = rows._replace(
-        features=rows.features[index], ripple=rows.ripple[index], target=rows.target[index], weight=weight
+        features=rows.features[index], extra=rows.extra[index], target=rows.target[index], weight=weight
     )
     return _Rows(*(jnp.asarray(a).reshape(-1, _BLOCK, a.shape[-1]) for a in rows))
 
@@ -84,12 +83,12 @@ def _blocks(rows):
 class _Problem:
     """Compiled pieces of one least-squares problem in the flattened weights."""
 
-    def __init__(self, weights, ripple):
+    def __init__(self, weights, combine):
         flat, self.unravel = ravel_pytree(weights)
         size = flat.size
 
         def residuals(flat, rows):
-            return _residuals(self.unravel(flat), rows, ripple)
+            return _residuals(self.unravel(flat), rows, combine)
 
         def mean_square(flat, blocks):
             def step(total, rows):
@@ -102,7 +101,9 @@ class _Problem:
                 matrix, gradient, total = state
                 r = residuals(flat, rows).reshape(-1)
                 jacobian = jax.vmap(jax.jacrev(residuals), (None, 0))(flat, rows).reshape(-1, size)
-                return (matrix + jacobian.T @ jacobian, gradient + jacobian.T @ r, total + r @ r), None
+                # the gradient decides where the bottom is, the matrix only how to get there: half the digits will do
+                half = jacobian.astype(jnp.float32)
+                return (matrix + (half.T @ half).astype(r.dtype), gradient + jacobian.T @ r, total + r @ r), None
 
             start = jnp.zeros((size, size)), jnp.zeros(size), 0.0
             return jax.lax.scan(step, start, blocks)[0]
@@ -181,13 +182,13 @@ def _state(flat, options):
     }
 
 
-def fit(rows, ripple, sizes, options, *, checkpoints=None, quiet=False, title="train"):
+def fit(rows, combine, sizes, options, *, checkpoints=None, quiet=False, title="train"):
     """Fit one network. ``rows`` = (train, validation). Returns (weights, history).
 
     history: [iteration, (training rms, validation rms, seconds)].
     """
     train, validation = rows
-    problem = _Problem(initial_weights(sizes, options.seed), ripple)
+    problem = _Problem(initial_weights(sizes, options.seed), combine)
     flat = ravel_pytree(initial_weights(sizes, options.seed))[0]
     blocks, check = _blocks(train), _blocks(validation)
     check_count = validation.target.size
@@ -234,7 +235,7 @@ def fit(rows, ripple, sizes, options, *, checkpoints=None, quiet=False, title="t
 def _draw(blocks, step, options):
     """The blocks of one iteration, the same again after a restart."""
     count, total = max(options.rows // _BLOCK, 1), len(blocks.features)
-    if step > 0.7 * options.iterations or count >= total:
+    if step > 0.85 * options.iterations or count >= total:
         return blocks
     index = np.random.default_rng((options.seed, step)).choice(total, count, replace=False)
     return _Rows(*(a[index] for a in blocks))
@@ -275,6 +276,7 @@ def train(table, out, *, distribution="thermal", options=Options(), overwrite=Fa
     if not jax.config.jax_enable_x64:
         raise RuntimeError('training needs float64: jax.config.update("jax_enable_x64", True)')
     family, out = get_family(distribution), pathlib.Path(out)
+    options = options._replace(widths=options.widths or family.WIDTHS)
     if not out.suffix:
         out = out.with_suffix(".safetensors")
     if out.suffix != ".safetensors":
@@ -300,17 +302,18 @@ def train(table, out, *, distribution="thermal", options=Options(), overwrite=Fa
     for k, index in enumerate(split(n, options)):
         part[index] = k
     weights, histories, scores = {}, {}, {}
-    for head, outputs in family.HEADS.items():
-        keep, *columns = family.training_rows(head, data)
+    for head, (inputs, outputs) in family.HEADS.items():
+        networks = {k: functools.partial(forward, layers) for k, layers in weights.items()}
+        keep, *columns = family.training_rows(head, data, networks)
         rows = [_Rows(*(np.asarray(c)[part[keep] == k] for c in columns)) for k in range(3)]
         if min(len(r.features) for r in rows) == 0:
             raise _table.TableError(f"{table}: no rows for {head} inside the box {family.DOMAIN}")
-        sizes = (family.FEATURES, *options.widths, 3 * outputs)
+        sizes, combine = (inputs, *options.widths, outputs), functools.partial(family.combine, head)
         fitted, histories[head] = fit(
-            rows[:2], family.with_ripple, sizes, options, checkpoints=work / head, quiet=quiet, title=f"train {head}"
+            rows[:2], combine, sizes, options, checkpoints=work / head, quiet=quiet, title=f"train {head}"
         )
         weights[head] = fitted
-        error = np.abs(np.asarray(_residuals(fitted, rows[2], family.with_ripple)))
+        error = np.abs(np.asarray(_residuals(fitted, rows[2], combine)))
         scores[head] = {
             "rows": len(error),
             **{k: [float(f"{x:.3g}") for x in f(error)] for k, f in _SCORES.items()},

@@ -7,33 +7,48 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax import exact
+from synchrojax import _fits, exact
 from synchrojax._constants import GYRO
 from synchrojax._families import FAMILIES
 from synchrojax._table import RESULTS
+from synchrojax.distributions import HIGHEST_GAMMA
 from synchrojax.generate import draw
 
 _SMALLEST_SINE = 1e-3  # for slopes with theta
+_DECAYED = 1e-3  # of j_I without gamma_max: below, emission and absorption of a power law are not compared
 _STEP = 2e-3  # of the fourth-order differences; their error is below 1e-7
 QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
 
 class Validation(NamedTuple):
-    """Errors per coefficient: ``values[name]`` and ``slopes[input][name]``, arrays over the points used."""
+    """Errors per coefficient, arrays over the points ``used[name]``: ``values[name]``, ``slopes[input][name]``.
+
+    ``fits[name]``: the same as ``values`` for the published formulas, NaN where there is none.
+    """
 
     points: dict
+    used: dict
     values: dict
     slopes: dict
+    fits: dict
+
+
+def _unit(direction, points):
+    """What a step along an input is measured in: ln of it, but theta in sin(theta) and k in 1."""
+    value = points[direction]
+    return {"theta": np.sin(value), "k": np.ones_like(value)}.get(direction, value)
 
 
 def _exact_with_slopes(name, points, directions):
-    """c and dc/dp along each direction, p = ln of the input (theta: sin(theta) d/dtheta)."""
+    """c and its derivatives with each input, in the units of ``_unit``."""
 
     def at(direction, shift):
-        moved = dict(points)
-        step = np.sin(points["theta"]) if direction == "theta" else points[direction]
-        moved[direction] = points[direction] + shift * step if direction == "theta" else step * np.exp(shift)
-        return exact.hatted(name, **moved)
+        logarithmic = direction not in ("theta", "k")
+        step = np.expm1(shift) if logarithmic else shift
+        moved = points[direction] + step * _unit(direction, points)
+        if direction == "gamma_min":
+            moved = np.maximum(moved, 1.0)
+        return exact.hatted(name, **{**points, direction: moved})
 
     h = _STEP
     slopes = {d: (8.0 * (at(d, h) - at(d, -h)) - (at(d, 2 * h) - at(d, -2 * h))) / (12.0 * h) for d in directions}
@@ -54,18 +69,19 @@ def _model_with_slopes(model, points, directions):
     slopes = {}
     for d, j in zip(points, jacobian, strict=True):
         if d in directions:
-            slopes[d] = np.asarray(j) * (np.sin(points[d]) if d == "theta" else points[d])[:, None]
+            slopes[d] = np.asarray(j) * _unit(d, points)[:, None]
     return np.asarray(value), slopes
 
 
 def validate(model, *, n=5000, seed=12345, slopes=True):
     """Compare ``model`` with the exact integrals on ``n`` fresh points of its box. Needs float64.
 
-    Errors are relative. rho_Q, which changes sign, is relative to no less than 2 % of its law at low
-    frequency (stricter than its high-frequency magnitude). Slopes are d ln|c| / d ln(s), d ln|c| / d ln(theta_e)
-    and d ln|c| / d theta; their errors are absolute, and relative where the slope exceeds one; those with theta count
-    for sin(theta) > 1e-3, where differences of the exact integrals resolve them. Emission
-    and absorption count inside ``model.domain``, rotativities also below its theta_e and above its x.
+    Errors are relative. rho_Q, which changes sign, is relative to no less than a few percent of its scale
+    (``rotation_floor`` of the family). Slopes are d ln|c| / d ln(input), but d / d theta and d / d k; their errors are
+    absolute, and relative where the slope exceeds one; those with theta count for sin(theta) > 1e-3, where
+    differences of the exact integrals resolve them, those with gamma_min above 1.01. Emission and absorption count
+    inside ``model.domain``, those of a power law where j_I is above 1e-3 of its value without gamma_max,
+    rotativities of thermal electrons also below its theta_e and above its x.
     """
     name = model.distribution
     family = FAMILIES[name]
@@ -80,8 +96,13 @@ def validate(model, *, n=5000, seed=12345, slopes=True):
     own = {k: points[k] for k in family.PARAMETERS}
     physical = {"nu": GYRO * points["s"], "B": 1.0, "n_e": 1.0, "theta": points["theta"], **own}
     inside = np.asarray(model.flags(physical)) == 0
+    if "gamma_max" in points:  # far above gamma_max^2 nu_c only the decay is promised
+        endless = exact.hatted(name, **{**points, "gamma_max": np.full(n, HIGHEST_GAMMA)})
+        inside &= truth[:, 0] > _DECAYED * endless[:, 0]
     floor = family.rotation_floor(family.point(points["s"], points["theta"], *own.values()))
-    values, slope_errors = {}, {d: {} for d in directions}
+    fit = _fits.FITS.get(name)
+    fitted = np.asarray(jax.jit(fit)(*points.values())) if fit else np.full(truth.shape, np.nan)
+    used, values, fits, slope_errors = {}, {}, {}, {d: {} for d in directions}
     for k, coefficient in enumerate(RESULTS):
         scale = np.abs(truth[:, k])
         if coefficient == "rho_Q":
@@ -91,27 +112,32 @@ def validate(model, *, n=5000, seed=12345, slopes=True):
             use &= inside
         use = np.flatnonzero(use)
         scale = scale[use]
+        used[coefficient] = use
         values[coefficient] = np.abs(ours[use, k] - truth[use, k]) / scale
+        fits[coefficient] = np.abs(fitted[use, k] - truth[use, k]) / scale
         for d in directions:
             exact_slope, our_slope = (t[d][use, k] / scale for t in (truth_slopes, our_slopes))
             unit = np.sin(points["theta"][use]) if d == "theta" else 1.0  # back from sin(theta) d/dtheta
             error = np.abs(our_slope - exact_slope) / np.maximum(unit, np.abs(exact_slope))
             # closer to B the differences of the integrals do not resolve d/d theta any more
             resolved = (np.sin(points["theta"][use]) > _SMALLEST_SINE) | (d != "theta")
+            resolved &= (points["gamma_min"][use] > 1.01) if d == "gamma_min" else True
             slope_errors[d][coefficient] = error[resolved]
-    return Validation(points, values, slope_errors)
+    return Validation(points, used, values, slope_errors, fits)
 
 
-def summary(validation):
-    """Nested dict: quantity -> coefficient -> median, p90, p99, max, points."""
+def summary(validation, *, fits=False):
+    """Nested dict: quantity -> coefficient -> median, p90, p99, max, points; ``fits``: of the formulas too."""
 
     def row(errors):
         stats = {k: float(np.quantile(errors, q)) for k, q in QUANTILES.items()} if len(errors) else {}
         return {**stats, "points": len(errors)}
 
     tables = {"value": validation.values}
+    if fits:
+        tables["value, published fit"] = {c: e[np.isfinite(e)] for c, e in validation.fits.items()}
     for d, errors in validation.slopes.items():
-        tables[f"d ln|c| / d {'theta' if d == 'theta' else f'ln({d})'}"] = errors
+        tables[f"d ln|c| / d {d if d in ('theta', 'k') else f'ln({d})'}"] = errors
     return {title: {c: row(e) for c, e in errors.items()} for title, errors in tables.items()}
 
 
@@ -131,6 +157,37 @@ def cost(model, *, n=1_000_000):
                 times.append(time.perf_counter() - begin)
         result[f"ns_per_point_{precision}"] = round(1e9 * min(times[1:]) / n, 1)
     return result
+
+
+def picture(validation, path, *, title=""):
+    """Errors of the values against every input, all coefficients; published fits in grey. Needs matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise RuntimeError("pictures need matplotlib: pip install 'synchrojax[plot]'") from None
+    inputs = [n for n in validation.points if np.ptp(validation.points[n]) > 0.0]
+    figure = Figure(figsize=(2.6 * len(inputs), 11.0), layout="constrained")
+    grid = figure.subplots(len(RESULTS), len(inputs), sharex="col", sharey="row", squeeze=False)
+    for row, coefficient in zip(grid, RESULTS, strict=True):
+        use = validation.used[coefficient]
+        for axes, name in zip(row, inputs, strict=True):
+            x = validation.points[name][use]
+            for errors, style in (
+                (validation.fits[coefficient], {"color": "0.6", "label": "published fit"}),
+                (validation.values[coefficient], {"color": "C0", "label": "network"}),
+            ):
+                if np.any(np.isfinite(errors)):
+                    shown = np.maximum(errors, 1e-7)
+                    axes.plot(x, shown, ".", ms=1.2, alpha=0.6, rasterized=True, **style)
+            axes.set(
+                xscale="linear" if name in ("theta", "p", "kappa", "k") else "log", yscale="log", ylim=(1e-7, 10.0)
+            )
+        row[0].set_ylabel(coefficient)
+    for axes, name in zip(grid[-1], inputs, strict=True):
+        axes.set_xlabel("theta [rad]" if name == "theta" else name)
+    grid[0, 0].legend(frameon=False, fontsize=7, markerscale=6)
+    figure.suptitle(f"{title}: relative error against the exact integrals")
+    figure.savefig(path, dpi=110)
 
 
 def report_lines(summarised):

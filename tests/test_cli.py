@@ -72,7 +72,7 @@ def test_out_of_domain_note(capsys):
         (["coefficients", "--nu", "1e9"], "missing --B, --n-e, --theta, --theta-e"),
         (["coefficients", "--nu", "fast", *POINT[2:]], "'fast' is neither a number nor low:high:count"),
         (["coefficients", "--nu=-1:10:3", *POINT[2:]], "needs both ends above zero"),
-        (["coefficients", *POINT, "--model", "nope"], "unknown model 'nope'; packaged: thermal"),
+        (["coefficients", *POINT, "--model", "nope"], "unknown model 'nope'; packaged: kappa, powerlaw, thermal"),
         (["generate", "maxwell", "--out", "x"], "unknown distribution 'maxwell'; available: thermal"),
         (["generate", "thermal", "--n", "0", "--out", "x"], "not a positive whole number"),
         (["train", "nowhere", "--out", "m.safetensors"], "nowhere: no such table"),

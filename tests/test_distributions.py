@@ -154,6 +154,57 @@ def test_bad_parameters(name, own, condition):
         exact.coefficients(name, {**BASE, **own})
 
 
+def broken_power_law(gamma, mu):
+    """N ~ gamma^-2 below 100, gamma^-3 above, from 1 to 1e4."""
+    low, high = 1.0 - 1e-2, 0.5 * 1e2 * (1e-4 - 1e-8)
+    n = jnp.where(gamma < 100.0, gamma**-2.0, 100.0 * gamma**-3.0) / (low + high)
+    return n / (4 * jnp.pi * gamma * jnp.sqrt((gamma - 1) * (gamma + 1)))
+
+
+def test_norm_of_a_function_is_checked_and_reported():
+    f = distributions.Function(broken_power_law, gamma_max=1e4)
+    assert abs(f.norm() - 1) < 1e-3
+    twice = distributions.Function(lambda gamma, mu: 2 * broken_power_law(gamma, mu), gamma_max=1e4)
+    with pytest.warns(UserWarning, match=r"f integrates to 2 over d\^3u, not to 1"):
+        double = exact.coefficients(twice, BASE)
+    single = exact.coefficients(f, BASE)
+    assert np.allclose(double, 2 * np.array(single), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("f", "message"),
+    [
+        (lambda gamma, mu: jnp.where(gamma > 9, -1.0, 1.0) * jnp.exp(-gamma), r"f is negative at gamma = 9\.\d+, mu"),
+        (lambda gamma, mu: jnp.where(mu > 0.5, jnp.nan, jnp.exp(-gamma)), r"f is not finite at gamma = .*, mu = 0\.\d"),
+        (lambda gamma, mu: 0.0 * gamma, "f cannot be normalised: its integral over d\\^3u is 0"),
+        (lambda gamma, mu: jnp.ones(3), "came back with shape"),
+    ],
+)
+def test_a_function_that_is_no_distribution(f, message):
+    with pytest.raises(ValueError, match=message):
+        exact.coefficients(f, BASE)
+
+
+def test_anisotropy_holds_along_b():
+    """sin^k where 1 - mu^2 rounds: with s sin(theta) fixed the coefficients go as powers of theta."""
+    theta = np.array([1e-4, 1e-5, 1e-6, 1e-7])
+    own = {"kappa": np.full(4, 4.0), "w": np.full(4, 30.0), "k": np.full(4, 2.0)}
+    h = exact.hatted("kappa_pitch", s=30.0 / np.sin(theta), theta=theta, **own)
+    powers = np.diff(np.log(np.abs(h)), axis=0) / np.log(0.1)
+    expected = np.array([6, 6, 6, 7, 7, 7, 4, 1])
+    assert np.allclose(powers[-1], expected, rtol=1e-4)
+
+
+def test_emission_is_positive_where_gamma_max_cuts_it_off(rng):
+    """s far above gamma_max^2 at low s sin(theta): a difference of sum and integral would be noise."""
+    n = 16
+    theta = 10 ** rng.uniform(-4, -2, n)
+    own = {"p": rng.uniform(1.5, 7, n), "gamma_min": np.ones(n), "gamma_max": np.full(n, 200.0)}
+    h = exact.hatted("powerlaw", s=rng.uniform(5.0, 15.0, n) / np.sin(theta), theta=theta, **own)
+    assert np.all(h[:, [0, 3]] >= 0.0)
+    assert np.all(np.hypot(h[:, 1], h[:, 2]) <= h[:, 0] * (1.0 + 1e-9))
+
+
 def test_bad_distributions():
     with pytest.raises(ValueError, match="edges must be one of keep, omit"):
         distributions.PowerLaw(edges="soft")

@@ -1,0 +1,399 @@
+"""Power-law electrons with sharp ends, isotropic or times sin^k of the pitch angle, between physical and network space.
+
+All coefficients are linear in f: those of gamma_min..gamma_max are C(gamma_min) - C(gamma_max), where the cumulative
+C(g) belongs to the electrons above g. With D(g) = C(1) - C(g) and L = ln(C / D),
+
+    C(a) - C(b) = C(1) sigma(L(a)) sigma(-L(b)) (1 - exp(L(b) - L(a))),    sigma(x) = 1 / (1 + exp(-x)),
+
+which loses no digits, neither far below gamma_min nor far above gamma_max, and is positive. Networks learn ln C(1)
+ as a function of direction and p, and the corrections to L where s sin(theta) is not large; the limit is tabulated
+(data/make_powerlaw_limit.py). rho_V needs C alone. rho_Q changes sign: its high-frequency integral, closed at
+gamma_0 = sqrt(s / sin(theta)), plus corrections that vanish on both sides.
+"""
+
+import pathlib
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synchrojax import _direction
+from synchrojax._constants import CLASSICAL
+from synchrojax.distributions import HIGHEST_GAMMA
+
+
+class Point(NamedTuple):
+    """A direction and a distribution; all that the coefficients depend on."""
+
+    s: jax.Array
+    sine: jax.Array
+    cosine: jax.Array
+    p: jax.Array
+    gamma_min: jax.Array
+    gamma_max: jax.Array
+    k: jax.Array
+
+
+class _Edge(NamedTuple):
+    """One end of the power law: ln of its Lorentz factor, of x = gamma_0^2 / gamma^2, and the exponent there."""
+
+    gamma: jax.Array
+    log_gamma: jax.Array
+    log_x: jax.Array
+    exponent: jax.Array
+
+
+def _log_gamma_0(p):
+    return 0.5 * (jnp.log(p.s) - jnp.log(p.sine))
+
+
+def edge_at(p, gamma):
+    """J_a(z)^2 ~ exp(-exponent) for electrons of pitch angle theta: (2/3) x for large gamma."""
+    log_gamma = jnp.log(gamma)
+    u = jnp.sqrt((gamma - 1.0) * (gamma + 1.0) + 1e-4)
+    drift = p.cosine / p.sine / (gamma + u)
+    w = jnp.sqrt(1.0 + drift * drift)
+    g = jnp.sqrt(u * u * p.sine * p.sine + w * w)
+    r = w / g
+    small = r < 0.3
+    r2 = jnp.where(small, r * r, 0.0)
+    series = 1 / 3 + r2 * (1 / 5 + r2 * (1 / 7 + r2 * (1 / 9 + r2 * (1 / 11 + r2 / 13))))
+    big = jnp.where(small, 0.5, r)
+    direct = (jnp.log((1.0 + big) * g / (u * p.sine)) - big) / big**3
+    exponent = 2.0 * p.s * p.sine * w * r * r * jnp.where(small, series, direct)
+    return _Edge(gamma, log_gamma, 2.0 * (_log_gamma_0(p) - log_gamma), exponent)
+
+
+# Emission and absorption -------------------------------------------------------------------
+
+
+def _log_totals(p):
+    """ln |C(1)| of j_I, j_Q, j_V, alpha_I, alpha_Q, alpha_V, up to order one [..., 6]; V over |cos(theta)|."""
+    log_gamma, log_sine = _log_gamma_0(p), jnp.log(p.sine)
+    emission = (-1.0 - p.p) * log_gamma + p.k * log_sine - 65.0
+    absorption = emission - log_gamma + 63.5
+    circular = float(np.log(2.0)) - 0.5 * (jnp.log(p.s) + log_sine)  # of cos(theta) times this
+    return jnp.stack([emission, emission, emission + circular, absorption, absorption, absorption + circular], -1)
+
+
+# L ~ (n / 2) ln x for x -> 0 and exponent - (m / 2) ln x for x -> infinity, with n and m above p
+_LOW = np.array([-1 / 3, -1 / 3, 0.0, 2 / 3, 2 / 3, 1.0])
+_HIGH = np.array([-2.0, -2.0, -1.0, 1.0, 1.0, 2.0])
+
+
+def log_odds(p, edge):
+    """The asymptotes of L [..., 6], joined."""
+    slope = p.p[..., None]
+    low, high = jax.nn.softplus(-edge.log_x), jax.nn.softplus(edge.log_x)
+    return edge.exponent[..., None] - 0.5 * (slope + _LOW) * low[..., None] - 0.5 * (slope + _HIGH) * high[..., None]
+
+
+_CLIP_X = (-14.0, 5.0)  # ln x beyond which the corrections are constant
+# made by data/make_powerlaw_limit.py
+_TABLES = np.load(pathlib.Path(__file__).with_name("_powerlaw_limit.npz"), allow_pickle=False)
+_TABLES = {name: _TABLES[name] for name in _TABLES}
+
+
+def mapped(log_x):
+    """ln x to -1..1, so that powers of x^(2/3) on both sides become polynomials."""
+    return jnp.tanh(jnp.minimum(log_x, _CLIP_X[1]) / 3.0)
+
+
+def mapped_far(log_x):
+    """The same about the sharpest feature of rho_Q, and for any x."""
+    return jnp.tanh((log_x - 2.5) / 3.0)
+
+
+def mapped_p(p):
+    return (p - 4.275) / 2.925
+
+
+def _chebyshev(z, degree):
+    """T_0 ... T_degree of z [..., degree + 1]."""
+    rows = [jnp.ones_like(z), z]
+    for _ in range(degree - 1):
+        rows.append(2.0 * z * rows[-1] - rows[-2])
+    return jnp.stack(rows, -1)
+
+
+def _limit_odds(p, edges):
+    """L - ``log_odds`` of I, Q and V of both kinds where s sin(theta) is large, for each edge [..., 6]."""
+    table = jnp.asarray(_TABLES["odds"], p.p.dtype)
+    n, m = table.shape[:2]
+    by_x = (_chebyshev(mapped_p(p.p), m - 1) @ table.transpose(1, 0, 2).reshape(m, -1)).reshape(*p.p.shape, n, 6)
+    return [jnp.sum(_chebyshev(mapped(e.log_x), n - 1)[..., None] * by_x, -2) for e in edges]
+
+
+def _edge_features(p, edge, pitch):
+    log_x = jnp.clip(edge.log_x, *_CLIP_X)
+    rows = [
+        (log_x + 2.0) / 5.0,
+        jnp.tanh(0.5 * log_x),
+        1.0 / edge.gamma,
+        (p.p - 4.0) / 3.0,
+        *_direction.features(p.s, p.sine),
+    ]
+    return jnp.stack(jnp.broadcast_arrays(*rows, *([0.5 * p.k - 1.0] if pitch else [])), -1)
+
+
+def _decline(p):
+    """How corrections to the limit of large s sin(theta) decline."""
+    return jnp.exp(-2.0 / 3.0 * (jnp.log(p.s) + jnp.log(p.sine)))[..., None]
+
+
+def _total_features(p, pitch):
+    rows = [(p.p - 4.0) / 3.0, *_direction.features(p.s, p.sine)]
+    return jnp.stack(rows + ([0.5 * p.k - 1.0] if pitch else []), -1)
+
+
+# Rotativities ------------------------------------------------------------------------------
+
+
+def _log_rotation_v(p, edge):
+    """ln of C(g) of rho_V, from the high-frequency kernel arccosh(gamma) / (gamma u), up to a factor of order one."""
+    return -(p.p + 1.0) * edge.log_gamma + jnp.log(jnp.log1p(edge.gamma) / (p.p + 1.0))
+
+
+def _power_until(exponent, length):
+    """Int_0^length exp(exponent t) dt."""
+    z = exponent * length
+    small = jnp.abs(z) < 1e-3
+    return length * jnp.where(small, 1.0 + 0.5 * z, jnp.expm1(z) / jnp.where(small, 1.0, z))
+
+
+def rotation_q_parts(p, edge):
+    """C(g) / g^(2 - p) of rho_Q = ``inside`` + ``constant`` t + ``envelope`` y + ``wide`` z, t, y known, z learned.
+
+    ``inside``: the high-frequency kernel 2 gamma - 1 / gamma up to gamma_0, ``constant``: what follows, which matters
+    where p is small. The kernel is 1 + 16 / x^2 + 2.1 / (s' x) + ... of its limit for x -> infinity and goes as x^(4/3)
+    for x -> 0; so do the two envelopes.
+    """
+    log_x = edge.log_x
+    length = 0.25 * jax.nn.softplus(2.0 * log_x)  # ln(gamma_0 / g) where that is positive
+    inside = 2.0 * _power_until(2.0 - p.p, length) - jnp.exp(-2.0 * edge.log_gamma) * _power_until(-p.p, length)
+    flat = jax.nn.sigmoid(1.5 * (3.5 - p.p))
+    constant = 2.0 * flat * jnp.exp((2.0 - p.p) * length) * jax.nn.sigmoid(2.0 * log_x)
+    low = 4.0 / 3.0 * log_x - jnp.log(p.p + 2.0 / 3.0)
+    wide = jnp.exp(low - jax.nn.softplus(7.0 / 3.0 * log_x))
+    envelope = jnp.exp(low - jax.nn.softplus(10.0 / 3.0 * log_x)) + (1.0 - flat) * wide
+    return inside, constant, envelope, envelope + 2.0 / (p.s * p.sine) * wide
+
+
+def _conversion_limit(p, edges):
+    """t and, for each edge, y of ``rotation_q_parts`` where s sin(theta) is large."""
+    constant, table = (jnp.asarray(_TABLES[k], p.p.dtype) for k in ("constant", "conversion"))
+    n, m = table.shape
+    by_p = _chebyshev(mapped_p(p.p), m - 1)
+    by_x = by_p @ table.T
+    return by_p[..., : len(constant)] @ constant, [
+        jnp.sum(_chebyshev(mapped_far(e.log_x), n - 1) * by_x, -1) for e in edges
+    ]
+
+
+# Families ----------------------------------------------------------------------------------
+
+_STOKES = ("j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V")
+_SIGNS = np.array([1.0, -1.0, 1.0, 1.0, -1.0, 1.0])
+_FLOOR = 0.03  # of the scale of rho_Q: below, errors are not relative any more
+NEARLY_ONE = 1.0 + 2e-6  # harmonics averaged, as for every gamma_min above 1
+
+
+def log_norm(p):
+    """ln of (p - 1) / (gamma_min^(1 - p) - gamma_max^(1 - p))."""
+    decades = jnp.log(p.gamma_max) - jnp.log(p.gamma_min)
+    steep = p.p - 1.0
+    return jnp.log(steep) + steep * jnp.log(p.gamma_min) - jnp.log(-jnp.expm1(-steep * decades))
+
+
+class Family:
+    """What training and evaluation need to know; see ``_families``."""
+
+    def __init__(self, name, *, pitch):
+        self.NAME, self.pitch = name, pitch
+        self.PARAMETERS = ("p", "gamma_min", "gamma_max", *(("k",) if pitch else ()))
+        own: dict = {"p": (1.5, 7.0), "gamma_min": (1.0, 1e3), "gamma_max": (1e2, HIGHEST_GAMMA)}
+        own |= {"k": (0.0, 4.0)} if pitch else {}
+        self.DOMAIN = {
+            "s": _direction.S_RANGE,
+            "theta": _direction.THETA_RANGE,
+            **own,
+            "s_sin_theta": (_direction.S_PERP, _direction.S_RANGE[1]),
+        }
+        total, edge = (4, 7) if pitch else (3, 6)
+        self.HEADS = {
+            "total": (total, 6),
+            "edge": (edge, 6),
+            "rho_V": (edge, 1),
+            "rho_Q_total": (total, 1),
+            "rho_Q_edge": (edge, 1),
+        }
+        self.DIMENSIONS = 5 + pitch
+        self.WIDTHS = (24, 24)
+
+    def point(self, s, theta, p, gamma_min, gamma_max, k=None):
+        k = jnp.zeros_like(p) if k is None else k
+        gamma_max = jnp.minimum(gamma_max, HIGHEST_GAMMA)
+        return Point(s, jnp.abs(jnp.sin(theta)), jnp.cos(theta), p, gamma_min, gamma_max, k)
+
+    def coordinates(self, p):
+        """The values of ``DOMAIN``, theta excepted: never outside."""
+        own = (p.p, p.gamma_min, p.gamma_max, p.k)[: len(self.PARAMETERS)]
+        return p.s, jnp.zeros_like(p.s), *own, p.s * p.sine
+
+    def clamp(self, p):
+        s, sine = _direction.clamp_direction(p.s, p.sine)
+        clipped = {n: jnp.clip(getattr(p, n), *self.DOMAIN[n]) for n in self.PARAMETERS}
+        return p._replace(s=s, sine=sine, **clipped)
+
+    def combine(self, head, output, extra):
+        """Network output to the target: nothing in between."""
+        return output
+
+    def training_rows(self, head, table, networks):
+        """Rows come in pairs (``lessons``): all electrons above a gamma, then all below."""
+        columns = {n: np.asarray(table[n]) for n in table}
+        above = np.flatnonzero(columns["gamma_max"] > 0.999 * HIGHEST_GAMMA)
+        above = above[above + 1 < len(columns["s"])]
+        paired = columns["gamma_min"][above] == columns["gamma_max"][above + 1]
+        for n in ("s", "theta"):
+            paired &= columns[n][above] == columns[n][above + 1]
+        keep = above[paired & (np.abs(np.cos(columns["theta"][above])) > 1e-12)]
+
+        def read(rows):
+            p = self.point(*(columns[n][rows] for n in ("s", "theta", *self.PARAMETERS)))
+            values = np.stack([columns[n][rows] for n in (*_STOKES, "rho_Q", "rho_V")], -1)
+            return p, values / np.exp(np.asarray(log_norm(p)))[:, None]
+
+        (p, c), (_, d) = read(keep), read(keep + 1)
+        edge, gamma = edge_at(p, p.gamma_min), np.asarray(p.gamma_min)
+        # as gamma_min an edge is at most 1e3; as gamma_max at least 1e2, and above 1e3 it is a small part
+        lower = np.minimum(1.0, 1.2e3 / gamma) ** (np.asarray(p.p) - 1.0)
+        upper = gamma > 80.0
+        use, extra = np.asarray(p.s * p.sine) > 0.999 * _direction.S_PERP, np.zeros((len(keep), 1))
+        if head == "total":
+            features = _total_features(p, self.pitch)
+            odd = np.where(np.arange(6) % 3 == 2, np.asarray(p.cosine)[:, None], 1.0)
+            target = np.log((c + d)[:, :6] * _SIGNS / odd) - _log_totals(p)
+            weight = np.ones(target.shape)
+        elif head == "edge":
+            with np.errstate(divide="ignore", invalid="ignore"):
+                odds = np.log(c[:, :6] / d[:, :6])
+            use &= np.all(np.abs(odds) < 25.0, -1) & (np.asarray(edge.log_x) > _CLIP_X[0])
+            share = 1.0 / (1.0 + np.exp(-odds))  # C / (C + D)
+            weight = np.maximum((1.0 - share) * lower[:, None], share * upper[:, None])
+            weight = weight / (1.0 + np.maximum(odds / 8.0, 0.0) ** 2)
+            decline, features = np.asarray(_decline(p)), _edge_features(p, edge, self.pitch)
+            target = (odds - log_odds(p, edge) - _limit_odds(p, [edge])[0]) / decline
+            weight = weight * decline
+        elif head == "rho_V":
+            features = _edge_features(p, edge, self.pitch)
+            scale = 2.0 * CLASSICAL * p.cosine / p.s
+            target = (np.log(c[:, 7] / scale) - _log_rotation_v(p, edge))[:, None]
+            weight = lower[:, None]
+        else:
+            unit = -CLASSICAL * (p.sine / p.s) ** 2 * gamma ** (2.0 - p.p)
+            inside, constant, envelope, wide = (np.asarray(v) for v in rotation_q_parts(p, edge))
+            t, (y,) = _conversion_limit(p, [edge])
+            total_features, decline = _total_features(p, self.pitch), np.asarray(_decline(p))
+            c, d = np.asarray(c[:, 6] / unit), np.asarray(d[:, 6] / unit)
+            if head == "rho_Q_total":
+                # what the kernel's 2.1 / (s' x) takes away below g
+                following = 4.2 * np.exp(-edge.log_x) / (4.0 - p.p) / (p.s * p.sine)
+                missing = c - inside - constant * t - envelope * y + following
+                features, target = total_features, (missing / constant)[:, None] / decline
+                use &= (edge.log_x > np.log(300.0)) & (edge.log_x < np.log(1e5)) & (p.p < 3.6)
+                weight = decline
+            else:
+                features = _edge_features(p, edge, self.pitch)
+                t = t + (decline * networks["rho_Q_total"](total_features))[:, 0]
+                target = ((c - inside - constant * t - envelope * y) / wide)[:, None] / decline
+                floor = _FLOOR * (np.abs(inside) + 0.5 * constant + 0.3 * envelope)
+                weight = wide * np.maximum(lower / np.maximum(np.abs(c), floor), upper / np.maximum(d, floor))
+                weight = weight[:, None] * decline
+                use &= (edge.log_x > _CLIP_X[0]) & (edge.log_x < np.log(1e4))
+        return keep[use], *(np.asarray(v)[use] for v in (features, extra, target, weight))
+
+    def evaluate(self, networks, p, *, clip):
+        """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3."""
+        true, p = p, self.clamp(p) if clip else p
+        lower, upper = (edge_at(p, gamma) for gamma in (p.gamma_min, p.gamma_max))
+        features = jnp.stack([_edge_features(p, e, self.pitch) for e in (lower, upper)])
+        total_features = _total_features(p, self.pitch)
+        norm = log_norm(p)
+
+        base = jnp.stack([log_odds(p, e) for e in (lower, upper)])
+        odds = base + jnp.stack(_limit_odds(p, (lower, upper))) + _decline(p) * networks["edge"](features)
+        # L falls with gamma; the networks may err on that where the two ends meet
+        gap = jnp.maximum(odds[0] - odds[1], 0.2 * (base[0] - base[1]))
+        log_total = _log_totals(p) + networks["total"](total_features)
+        parts = log_total - jax.nn.softplus(-odds[0]) - jax.nn.softplus(odds[1]) + jnp.log(-jnp.expm1(-gap))
+
+        def stokes(first):
+            q, v = (jnp.exp(parts[..., first + i] - parts[..., first]) for i in (1, 2))
+            return -q, v * p.cosine
+
+        c_v = [
+            jnp.exp(_log_rotation_v(p, e) + norm + networks["rho_V"](f)[..., 0])
+            for e, f in zip((lower, upper), features, strict=True)
+        ]
+        t, limit = _conversion_limit(p, (lower, upper))
+        t = t + (_decline(p) * networks["rho_Q_total"](total_features))[..., 0]
+        correction = (_decline(p) * networks["rho_Q_edge"](features))[..., 0]
+        c_q = []
+        for e, y, z in zip((lower, upper), limit, correction, strict=True):
+            inside, constant, envelope, wide = rotation_q_parts(p, e)
+            c_q.append((inside + constant * t + envelope * y + wide * z) * jnp.exp(norm + (2.0 - p.p) * e.log_gamma))
+        thin = true.sine / p.s
+        return (
+            parts[..., 0] + norm,
+            *_direction.limit_polarization(*stokes(0)),
+            parts[..., 3] + norm,
+            *stokes(3),
+            -CLASSICAL * thin * thin * (c_q[0] - c_q[1]),
+            2.0 * CLASSICAL * p.cosine / p.s * (c_v[0] - c_v[1]),
+        )
+
+    def rotation_floor(self, p):
+        """The magnitude of rho_Q below which its errors are not relative any more: near its zero."""
+        lower = edge_at(p, p.gamma_min)
+        inside, constant, envelope, _ = rotation_q_parts(p, lower)
+        size = jnp.abs(inside) + 0.5 * constant + 0.3 * envelope
+        size = size * jnp.exp(log_norm(p) + (2.0 - p.p) * lower.log_gamma)
+        return _FLOOR * CLASSICAL * (p.sine / p.s) ** 2 * size
+
+    def sample(self, u, margin):
+        """Unit numbers [n, DIMENSIONS] to the box, widened by ``margin``; theta <= pi/2."""
+        rows = self._direction_and_slope(u, margin)
+        lowest, highest = (self.DOMAIN["gamma_min"][1] * margin, HIGHEST_GAMMA)
+        gamma_min = lowest ** u[:, 3]
+        start = np.maximum(self.DOMAIN["gamma_max"][0], gamma_min * 1.01)
+        return (
+            rows | {"gamma_min": gamma_min, "gamma_max": start * (highest / start) ** u[:, -1]} | self._pitch(u, margin)
+        )
+
+    def lessons(self, u, margin):
+        """A sample to learn from: pairs of rows that share an edge, gamma_min of one and gamma_max of the next."""
+        rows = self._direction_and_slope(u, margin)
+        # 60 % of them between 1 and 1e3, the others from 80 to beyond gamma_0
+        top = np.maximum(1e3, 30.0 * np.sqrt(rows["s"] / np.sin(rows["theta"]))) * margin
+        t = u[:, 3]
+        edge = np.where(t < 0.6, (1e3 * margin) ** (t / 0.6), 80.0 * (top / 80.0) ** ((t - 0.6) / 0.4))
+        edge = np.maximum(edge, 1.0 + 1e-5)
+        first = {"gamma_min": edge, "gamma_max": np.full(len(u), HIGHEST_GAMMA)}
+        second = {"gamma_min": np.full(len(u), NEARLY_ONE), "gamma_max": edge}
+        rows |= self._pitch(u, margin)
+        pairs = [[{**rows, **ends}[n] for n in ("s", "theta", *self.PARAMETERS)] for ends in (first, second)]
+        return dict(zip(("s", "theta", *self.PARAMETERS), np.stack(pairs, -1).reshape(-1, 2 * len(u)), strict=True))
+
+    def _direction_and_slope(self, u, margin):
+        s, theta = _direction.sample(u[:, 0], u[:, 1], margin)
+        widen = 0.5 * (margin - 1.0)
+        return {"s": s, "theta": theta, "p": 1.5 - widen + (5.5 + 2.0 * widen) * u[:, 2]}
+
+    def _pitch(self, u, margin):
+        widen = 0.5 * (margin - 1.0)
+        return {"k": -widen + (4.0 + 2.0 * widen) * u[:, 4]} if self.pitch else {}
+
+
+POWERLAW, POWERLAW_PITCH = Family("powerlaw", pitch=False), Family("powerlaw_pitch", pitch=True)
