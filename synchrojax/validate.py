@@ -86,7 +86,7 @@ def validate(model, *, n=5000, seed=12345, slopes=True):
     name = model.distribution
     family = FAMILIES[name]
     points = draw(name, n, seed=seed, margin=1.0)
-    mirrored = np.arange(n) % 2 == 1
+    mirrored = np.random.default_rng(seed).random(n) < 0.5
     # small angles stay small: pi - theta would round their sine
     points["theta"] = np.where(mirrored & (points["theta"] > 1e-2), np.pi - points["theta"], points["theta"])
     directions = tuple(points) if slopes else ()

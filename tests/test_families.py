@@ -41,7 +41,7 @@ def test_accuracy_on_fresh_points(name, shipped, x64):
     """A sample of what `synchrojax validate` does at full size."""
     result = summary(validate(shipped, n=192, seed=77, slopes=False))["value"]
     for coefficient, row in result.items():
-        assert row["median"] < 4e-4, coefficient
+        assert row["median"] < 5e-4, coefficient
         # the bar of rho_Q is not met yet near its zero at low s sin(theta)
         assert row["p90"] < (3e-2 if coefficient == "rho_Q" else 3e-3), coefficient
 
