@@ -59,6 +59,15 @@ def test_ranges(capsys):
     assert len({line[5] for line in lines[1:]}) == 5
 
 
+def test_exact_needs_no_network(capsys):
+    place = ["--nu", "230e9", "--B", "30", "--n-e", "1", "--theta", "1", "--json", "--exact"]
+    status, out, err = run(
+        capsys, "coefficients", *place, "--model", "kappa_pitch", "--kappa", "3.5", "--w", "10", "--k", "2"
+    )
+    assert (status, err) == (0, "")
+    assert np.isclose(json.loads(out)["j_I"], 2.8676751535e-22, rtol=1e-8)
+
+
 def test_out_of_domain_note(capsys):
     status, _, err = run(capsys, "coefficients", "--nu", "1", *POINT[2:])
     assert status == 0
@@ -73,7 +82,7 @@ def test_out_of_domain_note(capsys):
         (["coefficients", "--nu", "fast", *POINT[2:]], "'fast' is neither a number nor low:high:count"),
         (["coefficients", "--nu=-1:10:3", *POINT[2:]], "needs both ends above zero"),
         (["coefficients", *POINT, "--model", "nope"], "unknown model 'nope'; packaged: kappa, powerlaw, thermal"),
-        (["generate", "maxwell", "--out", "x"], "unknown distribution 'maxwell'; available: thermal"),
+        (["generate", "maxwell", "--out", "x"], "unknown distribution 'maxwell'; available: kappa, powerlaw, thermal"),
         (["generate", "thermal", "--n", "0", "--out", "x"], "not a positive whole number"),
         (["train", "nowhere", "--out", "m.safetensors"], "nowhere: no such table"),
         (["train", "nowhere", "--out", "m.safetensors", "--widths", "a"], "not a list of layer widths"),
@@ -103,7 +112,9 @@ def test_help(capsys, verb):
 
 def test_models(capsys):
     assert "thermal: takes nu, B, n_e, theta, theta_e" in run(capsys, "models")[1]
-    assert json.loads(run(capsys, "models", "--json")[1])["domain"]["theta_e"] == [0.1, 100.0]
+    listed = {m["name"]: m for m in map(json.loads, run(capsys, "models", "--json")[1].splitlines())}
+    assert set(listed) == {"kappa", "powerlaw", "thermal"}
+    assert listed["thermal"]["domain"]["theta_e"] == [0.1, 100.0]
 
 
 def test_generate_and_validate(capsys, tmp_path):

@@ -165,10 +165,9 @@ def test_norm_of_a_function_is_checked_and_reported():
     f = distributions.Function(broken_power_law, gamma_max=1e4)
     assert abs(f.norm() - 1) < 1e-3
     twice = distributions.Function(lambda gamma, mu: 2 * broken_power_law(gamma, mu), gamma_max=1e4)
+    f.check()  # silent
     with pytest.warns(UserWarning, match=r"f integrates to 2 over d\^3u, not to 1"):
-        double = exact.coefficients(twice, BASE)
-    single = exact.coefficients(f, BASE)
-    assert np.allclose(double, 2 * np.array(single), rtol=1e-9)
+        twice.check()
 
 
 @pytest.mark.parametrize(

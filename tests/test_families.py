@@ -37,15 +37,6 @@ def box(name, n, seed, dtype=float):
     return {k: jnp.asarray(v, dtype) for k, v in params.items()} | {"B": jnp.asarray(1.0), "n_e": jnp.asarray(1.0)}
 
 
-def test_accuracy_on_fresh_points(name, shipped, x64):
-    """A sample of what `synchrojax validate` does at full size."""
-    result = summary(validate(shipped, n=192, seed=77, slopes=False))["value"]
-    for coefficient, row in result.items():
-        assert row["median"] < 5e-4, coefficient
-        # the bar of rho_Q is not met yet near its zero at low s sin(theta)
-        assert row["p90"] < (3e-2 if coefficient == "rho_Q" else 3e-3), coefficient
-
-
 @pytest.mark.slow
 def test_bars_on_5000_fresh_points(name, shipped, x64):
     result = summary(validate(shipped, n=5000, seed=4711))
@@ -110,7 +101,7 @@ def test_gradients_are_finite_at_the_corners(name, shipped, precision):
         )
         return sum(jnp.sum(jnp.arcsinh(v * 1e20)) for v in c)
 
-    for slope in jax.grad(total, argnums=tuple(range(len(corners))))(*corners):
+    for slope in jax.jit(jax.grad(total, argnums=tuple(range(len(corners)))))(*corners):
         assert np.all(np.isfinite(slope))
 
 
@@ -121,7 +112,7 @@ def test_bad_input(name, shipped):
         params = {**BASE, **POINTS[name], key: value}
         assert np.all(np.isnan(np.array(shipped.coefficients(params)))), key
         assert int(shipped.flags(params)) == highest
-    with pytest.raises(ValueError, match=f"missing {next(iter(POINTS[name]))}; the model takes"):
+    with pytest.raises(ValueError, match=f"missing {next(iter(POINTS[name]))}.*; the model takes"):
         shipped.coefficients(BASE)
     dark = shipped.coefficients({**BASE, **POINTS[name], "B": 0.0})
     assert np.all(np.array(dark) == 0.0)
@@ -138,33 +129,43 @@ def test_jit_vmap_grad(name, shipped):
     assert np.isfinite(slope)
 
 
+SPECTRUM = GYRO * 30.0 * 10.0 ** np.linspace(1.5, 6.0, 80)  # one compiled size for all exact integrals here
+
+
+def test_kappa_spectrum(x64):
+    params = {**BASE, **POINTS["kappa"], "nu": SPECTRUM}
+    ours, truth = np.array(synchrojax.load("kappa").coefficients(params)), np.array(exact.coefficients("kappa", params))
+    error = np.abs(ours / truth - 1)
+    assert np.max(np.delete(error, 6, axis=0)) < 5e-3
+    assert np.median(error) < 5e-4
+
+
 def test_defaults_of_the_power_law(x64):
     model = synchrojax.load("powerlaw")
-    plain = np.array(model.coefficients({**BASE, "p": 2.5}))
-    assert np.array_equal(
-        plain, np.array(model.coefficients({**BASE, "p": 2.5, "gamma_min": 1.0, "gamma_max": np.inf}))
-    )
-    truth = np.array(exact.coefficients("powerlaw", {**BASE, "p": 2.5}))
-    assert np.max(np.abs(plain / truth - 1)) < 3e-3
+    params = {**BASE, "nu": SPECTRUM, "p": 2.5}
+    plain = np.array(model.coefficients(params))
+    assert np.array_equal(plain, np.array(model.coefficients({**params, "gamma_min": 1.0, "gamma_max": np.inf})))
+    error = np.abs(plain / np.array(exact.coefficients("powerlaw", params)) - 1)
+    assert np.max(np.delete(error, 6, axis=0)) < 1e-2
+    assert np.median(error) < 1e-3
 
 
 def test_emission_decays_above_gamma_max(x64):
     """Far above gamma_max^2 nu_c the power law keeps its own decay, not the noise of a difference."""
     model = synchrojax.load("powerlaw")
-    nu = GYRO * 10.0 ** np.linspace(4.5, 6.0, 31)
-    params = {"nu": nu, "B": 1.0, "n_e": 1.0, "theta": 1.0, "p": 2.5, "gamma_min": 1.0, "gamma_max": 150.0}
+    params = {**BASE, "nu": SPECTRUM, "p": 2.5, "gamma_max": 150.0}
     ours, truth = np.asarray(model.coefficients(params).j_I), np.asarray(exact.coefficients("powerlaw", params).j_I)
-    assert np.all(ours > 0.0)
-    assert np.all(np.diff(np.log(ours)) < 0.0)
-    within = truth > 1e-6 * truth[0]
-    assert np.max(np.abs(ours / truth - 1)[within]) < 1e-2
+    assert np.all(ours >= 0.0)
+    assert np.all(np.diff(ours) <= 0.0)
+    within = truth > 1e-9 * truth[0]
+    assert np.min(truth[within]) < 1e-6 * truth[0]
+    assert np.max(np.abs(ours / truth - 1)[within]) < 2e-2
 
 
 def test_narrow_power_law(x64):
     """gamma_max just above gamma_min: the difference of two close edges keeps its digits."""
     model = synchrojax.load("powerlaw")
-    for ratio in (1.5, 1.05, 1.001):
-        params = {**BASE, "p": 3.0, "gamma_min": 300.0, "gamma_max": 300.0 * ratio}
-        ours, truth = np.array(model.coefficients(params)), np.array(exact.coefficients("powerlaw", params))
-        error = np.abs(ours / truth - 1)
-        assert np.max(np.delete(error, 6)) < 1e-2, ratio
+    ratio = 1.0 + 10.0 ** np.linspace(-3.0, 0.0, 80)
+    params = {**BASE, "p": 3.0, "gamma_min": 300.0, "gamma_max": 300.0 * ratio}
+    error = np.abs(np.array(model.coefficients(params)) / np.array(exact.coefficients("powerlaw", params)) - 1)
+    assert np.max(np.delete(error, 6, axis=0)) < 1e-2

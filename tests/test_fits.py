@@ -43,6 +43,7 @@ def points(name, rng, n=24):
     return own | {"kappa": rng.uniform(2.6, 7.4, n), "w": 10 ** rng.uniform(0.5, 1.6, n)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(_fits.FITS))
 def test_against_the_integrals(name, rng):
     sample = points(name, rng)
