@@ -13,8 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from synchrojax import _direction
+from synchrojax import _scale_free
 from synchrojax._constants import CLASSICAL
+from synchrojax._geometry import from_plane, sine_cosine, to_plane
+from synchrojax._scale_free import FLOOR
 
 
 class Point(NamedTuple):
@@ -25,7 +27,7 @@ class Point(NamedTuple):
     cosine: jax.Array
     kappa: jax.Array
     w: jax.Array
-    k: jax.Array
+    k: jax.Array | None  # none: isotropic
 
 
 class _Frame(NamedTuple):
@@ -54,9 +56,9 @@ def _baselines(p, frame):
     """
     tail = p.kappa * p.w
     shape = (p.kappa + 1.0) * jnp.log1p((frame.gamma - 1.0) / tail)
-    reach = jnp.log(frame.gamma + jnp.cbrt(tail) * (tail / frame.gamma) ** 2 / jnp.cbrt(frame.gamma) * frame.gamma)
+    reach = jnp.log(frame.gamma) + jax.nn.softplus(7.0 / 3.0 * (jnp.log(tail) - jnp.log(frame.gamma)))
     norm = jnp.log(tail**3 / (p.kappa - 2.0) / p.kappa**2 + tail * jnp.sqrt(tail) / p.kappa**1.5)
-    log_j = reach - shape - norm + p.k * frame.log_sine - 67.0
+    log_j = reach - shape - norm - 67.0 + (0.0 if p.k is None else p.k * frame.log_sine)
     log_alpha = log_j + jnp.log((p.kappa + 1.0) / (tail + frame.gamma - 1.0)) + 62.0
     lean = jnp.exp(-jnp.logaddexp(0.0, -frame.log_x) / 3.0 - 0.5 * (frame.log_s + frame.log_sine))
     return log_j, log_alpha, 2.0 * p.cosine * lean
@@ -78,58 +80,52 @@ _STEP = 0.35
 _NODES = np.arange(-7.0, 22.01, _STEP)
 
 
-def _conversion(p, gamma_0):
+def _conversion(p, frame):
     """<(2 gamma - 1 / gamma) kernel> over the distribution: rho_Q over its unit for large s sin(theta), and its size.
 
     Limit: Shcherbakov & Huang 2011 (MNRAS 410, 1052). sin^k as electrons of Lorentz factor gamma smear it.
     """
-    tail = (p.kappa * p.w)[..., None]
-    cold = 1.0 / (tail * jnp.asarray(np.exp(_NODES), tail.dtype))
-    slope = (p.kappa[..., None] + 1.0) * jnp.asarray(np.log1p(np.exp(_NODES)), tail.dtype)
-    steps = jnp.asarray(_NODES, tail.dtype)
-    gamma = (1.0 + cold) / cold
-    root = jnp.sqrt(1.0 + 2.0 * cold)
-    count = jnp.exp(3.0 * steps - slope) * root * (1.0 + cold)
-    weight = jnp.exp(4.0 * steps - slope) * root * (2.0 + cold * (4.0 + cold))
-    sine, cosine = p.sine[..., None], p.cosine[..., None]
-    k, slow = p.k[..., None], 1.0 / gamma
-    smear = 0.55 + 0.05 * k + (0.25 * k - 0.15) * (1.0 - slow)
-    across = sine * sine * (1.0 - 0.3 * slow * slow) + smear * cosine * cosine * slow * slow
-    weight = weight * jnp.exp(0.5 * k * jnp.log(across))
-    tau = jnp.cbrt(gamma_0[..., None] / gamma) ** 4
-    m = tau / (1.0 + tau)
+    like = p.kappa.dtype
+    steps = jnp.asarray(_NODES, like).reshape(-1, *(1,) * p.kappa.ndim)
+    grow = jnp.asarray(np.log1p(np.exp(_NODES)), like).reshape(steps.shape)
+    tail = p.kappa * p.w
+    cold = 1.0 / (tail * jnp.exp(steps))
+    gamma = 1.0 + 1.0 / cold
+    count = jnp.sqrt(1.0 + 2.0 * cold) * jnp.exp(3.0 * steps - (p.kappa + 1.0) * grow)
+    weight = count * (2.0 + cold * (4.0 + cold)) * jnp.exp(steps)
+    if p.k is not None:
+        slow = 1.0 / gamma
+        smear = 0.55 + 0.05 * p.k + (0.25 * p.k - 0.15) * (1.0 - slow)
+        across = p.sine * p.sine * (1.0 - 0.3 * slow * slow) + smear * (p.cosine * slow) ** 2
+        weight = weight * jnp.exp(0.5 * p.k * jnp.log(across))
+    m = jax.nn.sigmoid(4.0 / 3.0 * (jnp.log(frame.gamma) - jnp.log(gamma)))
     kernel = m * m * (_KERNEL + sum((a * m + b) / ((m + c) * m + d) for a, b, c, d in _KERNEL_POLES))
-    value, size = jnp.sum(weight * kernel, -1), jnp.sum(weight * jnp.abs(kernel), -1)
-    mean = gammaln(1.5) + gammaln(1.0 + 0.5 * p.k) - gammaln(1.5 + 0.5 * p.k)  # of sin^k
-    per = p.kappa * p.w * jnp.exp(-mean) / jnp.sum(count, -1)
+    value, size = jnp.sum(weight * kernel, 0), jnp.sum(weight * jnp.abs(kernel), 0)
+    per = tail / jnp.sum(count * (1.0 + cold), 0)
+    if p.k is not None:  # the mean of sin^k
+        per = per / jnp.exp(gammaln(1.5) + gammaln(1.0 + 0.5 * p.k) - gammaln(1.5 + 0.5 * p.k))
     return value * per, size * per
 
 
 def _rotation_scales(p, frame):
-    """rho_Q at high s sin(theta), its size for corrections, and rho_V up to a factor of order one."""
-    value, size = _conversion(p, frame.gamma)
+    """rho_Q at high s sin(theta), the size of its corrections, its own size, and rho_V up to a factor of order one."""
+    value, size = _conversion(p, frame)
     ratio = p.sine / p.s
     unit = -CLASSICAL * ratio * ratio
     scale_v = (1.0 + jnp.log1p(p.w)) / (1.0 + 10.0 * p.w * p.w)
-    small = 1e-3 + 0.05 * p.k + jnp.exp(-(frame.log_s + frame.log_sine) * (2.0 / 3.0))
+    small = 1e-3 + jnp.exp(-(frame.log_s + frame.log_sine) * (2.0 / 3.0))
+    if p.k is not None:
+        small = small + 0.05 * p.k
     return unit * value, unit * size * small, unit * size, 2.0 * CLASSICAL * p.cosine / p.s * scale_v
 
 
-class Family:
-    """What training and evaluation need to know; see ``_families``."""
+class Family(_scale_free.Family):
+    """Kappa electrons; see ``_families``."""
 
-    parameters: tuple[str, ...]
+    WIDTHS = (32, 32)
 
     def __init__(self, name, *, pitch):
-        self.NAME, self.pitch = name, pitch
-        self.PARAMETERS = ("kappa", "w", "k") if pitch else ("kappa", "w")
-        own = {"kappa": (2.5, 8.0), "w": (0.1, 200.0), **({"k": (0.0, 4.0)} if pitch else {})}
-        self.DOMAIN = {
-            "s": _direction.S_RANGE,
-            "theta": _direction.THETA_RANGE,
-            **own,
-            "s_sin_theta": (_direction.S_PERP, _direction.S_RANGE[1]),
-        }
+        super().__init__(name, {"kappa": (2.5, 8.0), "w": (0.1, 200.0)}, pitch=pitch)
         features = 9 if pitch else 7
         self.HEADS = {
             "emission": (features, 3),
@@ -137,22 +133,9 @@ class Family:
             "rho_Q": (features, 1),
             "rho_V": (features, 1),
         }
-        self.DIMENSIONS = 5 if pitch else 4
-        self.WIDTHS = (32, 32)
 
     def point(self, s, theta, kappa, w, k=None):
-        k = jnp.zeros_like(kappa) if k is None else k
-        return Point(s, jnp.abs(jnp.sin(theta)), jnp.cos(theta), kappa, w, k)
-
-    def coordinates(self, p):
-        """The values of ``DOMAIN``, theta excepted."""
-        own = (p.kappa, p.w, p.k)[: len(self.PARAMETERS)]
-        return p.s, jnp.zeros_like(p.s), *own, p.s * p.sine
-
-    def clamp(self, p):
-        s, sine = _direction.clamp_direction(p.s, p.sine)
-        own = [jnp.clip(v, *self.DOMAIN[n]) for n, v in zip(self.PARAMETERS, (p.kappa, p.w, p.k), strict=False)]
-        return Point(s, sine, p.cosine, *own, *([] if self.pitch else [p.k]))
+        return Point(s, *sine_cosine(theta), kappa, w, k)
 
     def _features(self, p, frame):
         rows = [
@@ -161,37 +144,35 @@ class Family:
             jnp.log(frame.width) / 4.0,
             1.0 / (1.0 + frame.width),
             (p.kappa - 5.0) / 3.0,
-            *_direction.features(p.s, p.sine),
+            *_scale_free.features(p.s, p.sine),
         ]
         if self.pitch:
             rows += [0.5 * p.k - 1.0, jnp.log(frame.across) / 6.0]
-        return jnp.stack(rows, -1)
-
-    def combine(self, head, output, extra):
-        """Network output to the target: nothing in between."""
-        return output
+        return jnp.stack(rows)
 
     def training_rows(self, head, table, networks):
         """Row numbers, features, nothing, targets and the weights that make errors relative."""
-        p = self.point(*(np.asarray(table[k]) for k in ("s", "theta", *self.PARAMETERS)))
-        keep = np.flatnonzero(np.abs(p.cosine) > 1e-12)  # V carries no information at right angles
-        p, row = Point(*(v[keep] for v in p)), {k: np.asarray(v)[keep] for k, v in table.items()}
+        table = {k: np.asarray(v) for k, v in table.items()}
+        keep = np.flatnonzero(np.abs(np.cos(table["theta"])) > 1e-12)  # V carries no information at right angles
+        row = {k: v[keep] for k, v in table.items()}
+        p = self.point(*(row[k] for k in ("s", "theta", *self.PARAMETERS)))
         frame = _frame(p)
-        log_j, log_alpha, scale_v = _baselines(p, frame)
-        rotation_q, step_q, size_q, rotation_v = _rotation_scales(p, frame)
-        if head == "emission" or head == "absorption":
+        if head in ("emission", "absorption"):
+            log_j, log_alpha, scale_v = _baselines(p, frame)
             kind, base, disk = ("j", log_j, True) if head == "emission" else ("alpha", log_alpha, not self.pitch)
             q, v = row[f"{kind}_Q"] / row[f"{kind}_I"], row[f"{kind}_V"] / row[f"{kind}_I"]
-            a, b = _direction.to_plane(q, v) if disk else (q, v)
-            target = jnp.stack([jnp.log(row[f"{kind}_I"]) - base, jnp.log(-a), jnp.log(b / scale_v)], -1)
+            a, b = to_plane(q, v) if disk else (q, v)
+            target = jnp.stack([jnp.log(row[f"{kind}_I"]) - base, jnp.log(-a), jnp.log(b / scale_v)])
             weight = jnp.ones_like(target)
-        elif head == "rho_Q":
-            target = ((row["rho_Q"] - rotation_q) / step_q)[:, None]
-            weight = (jnp.abs(step_q) / jnp.maximum(jnp.abs(row["rho_Q"]), FLOOR * jnp.abs(size_q)))[:, None]
         else:
-            target = jnp.log(row["rho_V"] / rotation_v)[:, None]
-            weight = jnp.ones_like(target)
-        return keep, self._features(p, frame), jnp.zeros((len(keep), 1)), target, weight
+            rotation_q, step_q, size_q, rotation_v = _rotation_scales(p, frame)
+            if head == "rho_Q":
+                target = ((row["rho_Q"] - rotation_q) / step_q)[None]
+                weight = (jnp.abs(step_q) / jnp.maximum(jnp.abs(row["rho_Q"]), FLOOR * jnp.abs(size_q)))[None]
+            else:
+                target = jnp.log(row["rho_V"] / rotation_v)[None]
+                weight = jnp.ones_like(target)
+        return keep, self._features(p, frame).T, jnp.zeros((len(keep), 1)), target.T, weight.T
 
     def evaluate(self, networks, p, *, clip):
         """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3."""
@@ -204,22 +185,18 @@ class Family:
 
         def stokes(head, disk):
             y = out[head]
-            a, b = -jnp.exp(y[..., 1]), scale_v * jnp.exp(y[..., 2])
-            return _direction.from_plane(a, b) if disk else (a, b)
+            a, b = -jnp.exp(y[1]), scale_v * jnp.exp(y[2])
+            return from_plane(a, b) if disk else (a, b)
 
         thin = jnp.minimum(true.sine / p.sine, 1.0)
         return (
-            log_j + out["emission"][..., 0],
+            log_j + out["emission"][0],
             *stokes("emission", True),
-            log_alpha + out["absorption"][..., 0],
+            log_alpha + out["absorption"][0],
             *stokes("absorption", not self.pitch),
-            (rotation_q + step_q * out["rho_Q"][..., 0]) * thin * thin,
-            rotation_v * jnp.exp(out["rho_V"][..., 0]),
+            (rotation_q + step_q * out["rho_Q"][0]) * thin * thin,
+            rotation_v * jnp.exp(out["rho_V"][0]),
         )
-
-    def lessons(self, u, margin):
-        """A sample to learn from."""
-        return self.sample(u, margin)
 
     def rotation_floor(self, p):
         """The magnitude of rho_Q below which its errors are not relative any more: near its zero."""
@@ -227,14 +204,11 @@ class Family:
 
     def sample(self, u, margin):
         """Unit numbers [n, DIMENSIONS] to the box, widened by ``margin``; theta <= pi/2."""
-        s, theta = _direction.sample(u[:, 0], u[:, 1], margin)
-        edge = 0.5 * (margin - 1.0)
-        rows = {"s": s, "theta": theta, "kappa": 2.5 - edge + (5.5 + 2.0 * edge) * u[:, 2]}
+        rows = self.sample_direction(u, margin) | {"kappa": self.stretch("kappa", u[:, 2], margin)}
         rows["w"] = 0.1 / margin * (2000.0 * margin**2) ** u[:, 3]
         if self.pitch:
-            rows["k"] = -edge + (4.0 + 2.0 * edge) * u[:, 4]
+            rows["k"] = self.stretch("k", u[:, 4], margin)
         return rows
 
 
-FLOOR = 0.03
 KAPPA, KAPPA_PITCH = Family("kappa", pitch=False), Family("kappa_pitch", pitch=True)

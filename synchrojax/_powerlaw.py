@@ -6,7 +6,7 @@ C(g) belongs to the electrons above g. With D(g) = C(1) - C(g) and L = ln(C / D)
     C(a) - C(b) = C(1) sigma(L(a)) sigma(-L(b)) (1 - exp(L(b) - L(a))),    sigma(x) = 1 / (1 + exp(-x)),
 
 which loses no digits, neither far below gamma_min nor far above gamma_max, and is positive. Networks learn ln C(1)
- as a function of direction and p, and the corrections to L where s sin(theta) is not large; the limit is tabulated
+as a function of direction and p, and the corrections to L where s sin(theta) is not large; the limit is tabulated
 (data/make_powerlaw_limit.py). rho_V needs C alone. rho_Q changes sign: its high-frequency integral, closed at
 gamma_0 = sqrt(s / sin(theta)), plus corrections that vanish on both sides.
 """
@@ -18,8 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax import _direction
+from synchrojax import _scale_free
 from synchrojax._constants import CLASSICAL
+from synchrojax._geometry import limit_polarization, sine_cosine
+from synchrojax._scale_free import FLOOR
 from synchrojax.distributions import HIGHEST_GAMMA
 
 
@@ -32,7 +34,7 @@ class Point(NamedTuple):
     p: jax.Array
     gamma_min: jax.Array
     gamma_max: jax.Array
-    k: jax.Array
+    k: jax.Array | None  # none: isotropic
 
 
 class _Edge(NamedTuple):
@@ -69,24 +71,25 @@ def edge_at(p, gamma):
 
 
 def _log_totals(p):
-    """ln |C(1)| of j_I, j_Q, j_V, alpha_I, alpha_Q, alpha_V, up to order one [..., 6]; V over |cos(theta)|."""
+    """ln |C(1)| of j_I, j_Q, j_V, alpha_I, alpha_Q, alpha_V, up to order one [6, ...]; V over |cos(theta)|."""
     log_gamma, log_sine = _log_gamma_0(p), jnp.log(p.sine)
-    emission = (-1.0 - p.p) * log_gamma + p.k * log_sine - 65.0
+    emission = (-1.0 - p.p) * log_gamma - 65.0 + (0.0 if p.k is None else p.k * log_sine)
     absorption = emission - log_gamma + 63.5
     circular = float(np.log(2.0)) - 0.5 * (jnp.log(p.s) + log_sine)  # of cos(theta) times this
-    return jnp.stack([emission, emission, emission + circular, absorption, absorption, absorption + circular], -1)
+    return jnp.stack([emission, emission, emission + circular, absorption, absorption, absorption + circular])
 
 
 # L ~ (n / 2) ln x for x -> 0 and exponent - (m / 2) ln x for x -> infinity, with n and m above p
-_LOW = np.array([-1 / 3, -1 / 3, 0.0, 2 / 3, 2 / 3, 1.0])
-_HIGH = np.array([-2.0, -2.0, -1.0, 1.0, 1.0, 2.0])
+_LOW = (-1 / 3, -1 / 3, 0.0, 2 / 3, 2 / 3, 1.0)
+_HIGH = (-2.0, -2.0, -1.0, 1.0, 1.0, 2.0)
 
 
 def log_odds(p, edge):
-    """The asymptotes of L [..., 6], joined."""
-    slope = p.p[..., None]
+    """The asymptotes of L [6, ...], joined."""
     low, high = jax.nn.softplus(-edge.log_x), jax.nn.softplus(edge.log_x)
-    return edge.exponent[..., None] - 0.5 * (slope + _LOW) * low[..., None] - 0.5 * (slope + _HIGH) * high[..., None]
+    return jnp.stack(
+        [edge.exponent - 0.5 * (p.p + n) * low - 0.5 * (p.p + m) * high for n, m in zip(_LOW, _HIGH, strict=True)]
+    )
 
 
 _CLIP_X = (-14.0, 5.0)  # ln x beyond which the corrections are constant
@@ -110,41 +113,33 @@ def mapped_p(p):
 
 
 def _chebyshev(z, degree):
-    """T_0 ... T_degree of z [..., degree + 1]."""
+    """T_0 ... T_degree of z [degree + 1, ...]."""
     rows = [jnp.ones_like(z), z]
     for _ in range(degree - 1):
         rows.append(2.0 * z * rows[-1] - rows[-2])
-    return jnp.stack(rows, -1)
+    return jnp.stack(rows)
 
 
 def _limit_odds(p, edges):
-    """L - ``log_odds`` of I, Q and V of both kinds where s sin(theta) is large, for each edge [..., 6]."""
+    """L - ``log_odds`` of I, Q and V of both kinds where s sin(theta) is large, for each edge [6, ...]."""
     table = jnp.asarray(_TABLES["odds"], p.p.dtype)
     n, m = table.shape[:2]
-    by_x = (_chebyshev(mapped_p(p.p), m - 1) @ table.transpose(1, 0, 2).reshape(m, -1)).reshape(*p.p.shape, n, 6)
-    return [jnp.sum(_chebyshev(mapped(e.log_x), n - 1)[..., None] * by_x, -2) for e in edges]
+    by_x = jnp.tensordot(table, _chebyshev(mapped_p(p.p), m - 1), ((1,), (0,)))
+    return [jnp.sum(_chebyshev(mapped(e.log_x), n - 1)[:, None] * by_x, 0) for e in edges]
 
 
-def _edge_features(p, edge, pitch):
+def _total_features(p):
+    return [(p.p - 4.0) / 3.0, *_scale_free.features(p.s, p.sine), *([] if p.k is None else [0.5 * p.k - 1.0])]
+
+
+def _edge_features(p, edge):
     log_x = jnp.clip(edge.log_x, *_CLIP_X)
-    rows = [
-        (log_x + 2.0) / 5.0,
-        jnp.tanh(0.5 * log_x),
-        1.0 / edge.gamma,
-        (p.p - 4.0) / 3.0,
-        *_direction.features(p.s, p.sine),
-    ]
-    return jnp.stack(jnp.broadcast_arrays(*rows, *([0.5 * p.k - 1.0] if pitch else [])), -1)
+    return [(log_x + 2.0) / 5.0, jnp.tanh(0.5 * log_x), 1.0 / edge.gamma, *_total_features(p)]
 
 
 def _decline(p):
     """How corrections to the limit of large s sin(theta) decline."""
-    return jnp.exp(-2.0 / 3.0 * (jnp.log(p.s) + jnp.log(p.sine)))[..., None]
-
-
-def _total_features(p, pitch):
-    rows = [(p.p - 4.0) / 3.0, *_direction.features(p.s, p.sine)]
-    return jnp.stack(rows + ([0.5 * p.k - 1.0] if pitch else []), -1)
+    return jnp.exp(-2.0 / 3.0 * (jnp.log(p.s) + jnp.log(p.sine)))
 
 
 # Rotativities ------------------------------------------------------------------------------
@@ -185,17 +180,25 @@ def _conversion_limit(p, edges):
     constant, table = (jnp.asarray(_TABLES[k], p.p.dtype) for k in ("constant", "conversion"))
     n, m = table.shape
     by_p = _chebyshev(mapped_p(p.p), m - 1)
-    by_x = by_p @ table.T
-    return by_p[..., : len(constant)] @ constant, [
-        jnp.sum(_chebyshev(mapped_far(e.log_x), n - 1) * by_x, -1) for e in edges
-    ]
+    by_x = jnp.tensordot(table, by_p, ((1,), (0,)))
+    t = jnp.tensordot(constant, by_p[: len(constant)], ((0,), (0,)))
+    return t, [jnp.sum(_chebyshev(mapped_far(e.log_x), n - 1) * by_x, 0) for e in edges]
+
+
+def rotation_unit(p, gamma):
+    """What ``rotation_q_parts`` is measured in."""
+    return -CLASSICAL * (p.sine / p.s) ** 2 * jnp.exp((2.0 - p.p) * jnp.log(gamma))
+
+
+def rotation_size(inside, constant, envelope):
+    """The scale of rho_Q, which has no zero."""
+    return jnp.abs(inside) + 0.5 * constant + 0.3 * envelope
 
 
 # Families ----------------------------------------------------------------------------------
 
 _STOKES = ("j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V")
 _SIGNS = np.array([1.0, -1.0, 1.0, 1.0, -1.0, 1.0])
-_FLOOR = 0.03  # of the scale of rho_Q: below, errors are not relative any more
 NEARLY_ONE = 1.0 + 2e-6  # harmonics averaged, as for every gamma_min above 1
 
 
@@ -206,21 +209,15 @@ def log_norm(p):
     return jnp.log(steep) + steep * jnp.log(p.gamma_min) - jnp.log(-jnp.expm1(-steep * decades))
 
 
-class Family:
-    """What training and evaluation need to know; see ``_families``."""
+class Family(_scale_free.Family):
+    """Power-law electrons; see ``_families``."""
+
+    WIDTHS = (24, 24)
 
     def __init__(self, name, *, pitch):
-        self.NAME, self.pitch = name, pitch
-        self.PARAMETERS = ("p", "gamma_min", "gamma_max", *(("k",) if pitch else ()))
-        own: dict = {"p": (1.5, 7.0), "gamma_min": (1.0, 1e3), "gamma_max": (1e2, HIGHEST_GAMMA)}
-        own |= {"k": (0.0, 4.0)} if pitch else {}
-        self.DOMAIN = {
-            "s": _direction.S_RANGE,
-            "theta": _direction.THETA_RANGE,
-            **own,
-            "s_sin_theta": (_direction.S_PERP, _direction.S_RANGE[1]),
-        }
-        total, edge = (4, 7) if pitch else (3, 6)
+        own = {"p": (1.5, 7.0), "gamma_min": (1.0, 1e3), "gamma_max": (1e2, HIGHEST_GAMMA)}
+        super().__init__(name, own, pitch=pitch)
+        total, edge = 3 + pitch, 6 + pitch
         self.HEADS = {
             "total": (total, 6),
             "edge": (edge, 6),
@@ -228,27 +225,10 @@ class Family:
             "rho_Q_total": (total, 1),
             "rho_Q_edge": (edge, 1),
         }
-        self.DIMENSIONS = 5 + pitch
-        self.WIDTHS = (24, 24)
 
     def point(self, s, theta, p, gamma_min, gamma_max, k=None):
-        k = jnp.zeros_like(p) if k is None else k
         gamma_max = jnp.minimum(gamma_max, HIGHEST_GAMMA)
-        return Point(s, jnp.abs(jnp.sin(theta)), jnp.cos(theta), p, gamma_min, gamma_max, k)
-
-    def coordinates(self, p):
-        """The values of ``DOMAIN``, theta excepted: never outside."""
-        own = (p.p, p.gamma_min, p.gamma_max, p.k)[: len(self.PARAMETERS)]
-        return p.s, jnp.zeros_like(p.s), *own, p.s * p.sine
-
-    def clamp(self, p):
-        s, sine = _direction.clamp_direction(p.s, p.sine)
-        clipped = {n: jnp.clip(getattr(p, n), *self.DOMAIN[n]) for n in self.PARAMETERS}
-        return p._replace(s=s, sine=sine, **clipped)
-
-    def combine(self, head, output, extra):
-        """Network output to the target: nothing in between."""
-        return output
+        return Point(s, *sine_cosine(theta), p, gamma_min, gamma_max, k)
 
     def training_rows(self, head, table, networks):
         """Rows come in pairs (``lessons``): all electrons above a gamma, then all below."""
@@ -262,93 +242,90 @@ class Family:
 
         def read(rows):
             p = self.point(*(columns[n][rows] for n in ("s", "theta", *self.PARAMETERS)))
-            values = np.stack([columns[n][rows] for n in (*_STOKES, "rho_Q", "rho_V")], -1)
-            return p, values / np.exp(np.asarray(log_norm(p)))[:, None]
+            return p, np.stack([columns[n][rows] for n in (*_STOKES, "rho_Q", "rho_V")]) / np.exp(
+                np.asarray(log_norm(p))
+            )
 
         (p, c), (_, d) = read(keep), read(keep + 1)
         edge, gamma = edge_at(p, p.gamma_min), np.asarray(p.gamma_min)
         # as gamma_min an edge is at most 1e3; as gamma_max at least 1e2, and above 1e3 it is a small part
         lower = np.minimum(1.0, 1.2e3 / gamma) ** (np.asarray(p.p) - 1.0)
         upper = gamma > 80.0
-        use, extra = np.asarray(p.s * p.sine) > 0.999 * _direction.S_PERP, np.zeros((len(keep), 1))
+        use, features = np.asarray(p.s * p.sine) > 0.999 * _scale_free.S_PERP, _edge_features(p, edge)
+        if head in ("total", "rho_Q_total"):
+            features = _total_features(p)
+        decline = np.asarray(_decline(p))
         if head == "total":
-            features = _total_features(p, self.pitch)
-            odd = np.where(np.arange(6) % 3 == 2, np.asarray(p.cosine)[:, None], 1.0)
-            target = np.log((c + d)[:, :6] * _SIGNS / odd) - _log_totals(p)
+            odd = np.where(np.arange(6)[:, None] % 3 == 2, np.asarray(p.cosine), 1.0)
+            target = np.log((c + d)[:6] * _SIGNS[:, None] / odd) - _log_totals(p)
             weight = np.ones(target.shape)
         elif head == "edge":
             with np.errstate(divide="ignore", invalid="ignore"):
-                odds = np.log(c[:, :6] / d[:, :6])
-            use &= np.all(np.abs(odds) < 25.0, -1) & (np.asarray(edge.log_x) > _CLIP_X[0])
+                odds = np.log(c[:6] / d[:6])
+            use &= np.all(np.abs(odds) < 25.0, 0) & (np.asarray(edge.log_x) > _CLIP_X[0])
             share = 1.0 / (1.0 + np.exp(-odds))  # C / (C + D)
-            weight = np.maximum((1.0 - share) * lower[:, None], share * upper[:, None])
-            weight = weight / (1.0 + np.maximum(odds / 8.0, 0.0) ** 2)
-            decline, features = np.asarray(_decline(p)), _edge_features(p, edge, self.pitch)
+            weight = np.maximum((1.0 - share) * lower, share * upper) / (1.0 + np.maximum(odds / 8.0, 0.0) ** 2)
             target = (odds - log_odds(p, edge) - _limit_odds(p, [edge])[0]) / decline
             weight = weight * decline
         elif head == "rho_V":
-            features = _edge_features(p, edge, self.pitch)
-            scale = 2.0 * CLASSICAL * p.cosine / p.s
-            target = (np.log(c[:, 7] / scale) - _log_rotation_v(p, edge))[:, None]
-            weight = lower[:, None]
+            target = np.log(c[7] / (2.0 * CLASSICAL * p.cosine / p.s)) - _log_rotation_v(p, edge)
+            weight = lower
         else:
-            unit = -CLASSICAL * (p.sine / p.s) ** 2 * gamma ** (2.0 - p.p)
+            unit = rotation_unit(p, gamma)
             inside, constant, envelope, wide = (np.asarray(v) for v in rotation_q_parts(p, edge))
             t, (y,) = _conversion_limit(p, [edge])
-            total_features, decline = _total_features(p, self.pitch), np.asarray(_decline(p))
-            c, d = np.asarray(c[:, 6] / unit), np.asarray(d[:, 6] / unit)
+            c, d = np.asarray(c[6] / unit), np.asarray(d[6] / unit)
             if head == "rho_Q_total":
                 # what the kernel's 2.1 / (s' x) takes away below g
                 following = 4.2 * np.exp(-edge.log_x) / (4.0 - p.p) / (p.s * p.sine)
-                missing = c - inside - constant * t - envelope * y + following
-                features, target = total_features, (missing / constant)[:, None] / decline
+                target = (c - inside - constant * t - envelope * y + following) / constant / decline
                 use &= (edge.log_x > np.log(300.0)) & (edge.log_x < np.log(1e5)) & (p.p < 3.6)
                 weight = decline
             else:
-                features = _edge_features(p, edge, self.pitch)
-                t = t + (decline * networks["rho_Q_total"](total_features))[:, 0]
-                target = ((c - inside - constant * t - envelope * y) / wide)[:, None] / decline
-                floor = _FLOOR * (np.abs(inside) + 0.5 * constant + 0.3 * envelope)
+                t = t + decline * networks["rho_Q_total"](jnp.stack(_total_features(p)))[0]
+                target = (c - inside - constant * t - envelope * y) / wide / decline
+                floor = FLOOR * rotation_size(inside, constant, envelope)
                 weight = wide * np.maximum(lower / np.maximum(np.abs(c), floor), upper / np.maximum(d, floor))
-                weight = weight[:, None] * decline
+                weight = weight * decline
                 use &= (edge.log_x > _CLIP_X[0]) & (edge.log_x < np.log(1e4))
-        return keep[use], *(np.asarray(v)[use] for v in (features, extra, target, weight))
+        columns = np.stack(features), np.zeros((1, len(keep))), np.atleast_2d(target), np.atleast_2d(weight)
+        return keep[use], *(v[:, use].T for v in columns)
 
     def evaluate(self, networks, p, *, clip):
         """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3."""
         true, p = p, self.clamp(p) if clip else p
-        lower, upper = (edge_at(p, gamma) for gamma in (p.gamma_min, p.gamma_max))
-        features = jnp.stack([_edge_features(p, e, self.pitch) for e in (lower, upper)])
-        total_features = _total_features(p, self.pitch)
-        norm = log_norm(p)
+        edges = [edge_at(p, gamma) for gamma in (p.gamma_min, p.gamma_max)]
+        features = [jnp.stack(_edge_features(p, e)) for e in edges]
+        total_features, decline, norm = jnp.stack(_total_features(p)), _decline(p), log_norm(p)
 
-        base = jnp.stack([log_odds(p, e) for e in (lower, upper)])
-        odds = base + jnp.stack(_limit_odds(p, (lower, upper))) + _decline(p) * networks["edge"](features)
+        base = [log_odds(p, e) for e in edges]
+        a, b = (
+            known + limit + decline * networks["edge"](f)
+            for known, limit, f in zip(base, _limit_odds(p, edges), features, strict=True)
+        )
         # L falls with gamma; the networks may err on that where the two ends meet
-        gap = jnp.maximum(odds[0] - odds[1], 0.2 * (base[0] - base[1]))
-        log_total = _log_totals(p) + networks["total"](total_features)
-        parts = log_total - jax.nn.softplus(-odds[0]) - jax.nn.softplus(odds[1]) + jnp.log(-jnp.expm1(-gap))
+        gap = jnp.maximum(a - b, 0.2 * (base[0] - base[1]))
+        # ln of sigma(a) sigma(-b) (1 - exp(-gap)), without overflow
+        joined = -jnp.expm1(-gap) / ((1.0 + jnp.exp(-jnp.abs(a))) * (1.0 + jnp.exp(-jnp.abs(b))))
+        parts = _log_totals(p) + networks["total"](total_features) + jnp.minimum(a, 0.0) - jnp.maximum(b, 0.0)
+        parts = parts + jnp.log(joined)
 
         def stokes(first):
-            q, v = (jnp.exp(parts[..., first + i] - parts[..., first]) for i in (1, 2))
-            return -q, v * p.cosine
+            return -jnp.exp(parts[first + 1] - parts[first]), p.cosine * jnp.exp(parts[first + 2] - parts[first])
 
-        c_v = [
-            jnp.exp(_log_rotation_v(p, e) + norm + networks["rho_V"](f)[..., 0])
-            for e, f in zip((lower, upper), features, strict=True)
-        ]
-        t, limit = _conversion_limit(p, (lower, upper))
-        t = t + (_decline(p) * networks["rho_Q_total"](total_features))[..., 0]
-        correction = (_decline(p) * networks["rho_Q_edge"](features))[..., 0]
-        c_q = []
-        for e, y, z in zip((lower, upper), limit, correction, strict=True):
+        t, limit = _conversion_limit(p, edges)
+        t = t + decline * networks["rho_Q_total"](total_features)[0]
+        c_q, c_v = [], []
+        for e, f, y in zip(edges, features, limit, strict=True):
             inside, constant, envelope, wide = rotation_q_parts(p, e)
-            c_q.append((inside + constant * t + envelope * y + wide * z) * jnp.exp(norm + (2.0 - p.p) * e.log_gamma))
+            c_q.append(inside + constant * t + envelope * y + wide * decline * networks["rho_Q_edge"](f)[0])
+            c_q[-1] = c_q[-1] * jnp.exp(norm + (2.0 - p.p) * e.log_gamma)
+            c_v.append(jnp.exp(_log_rotation_v(p, e) + norm + networks["rho_V"](f)[0]))
         thin = true.sine / p.s
         return (
-            parts[..., 0] + norm,
-            *_direction.limit_polarization(*stokes(0)),
-            parts[..., 3] + norm,
+            parts[0] + norm,
+            *limit_polarization(*stokes(0)),
+            parts[3] + norm,
             *stokes(3),
             -CLASSICAL * thin * thin * (c_q[0] - c_q[1]),
             2.0 * CLASSICAL * p.cosine / p.s * (c_v[0] - c_v[1]),
@@ -356,11 +333,8 @@ class Family:
 
     def rotation_floor(self, p):
         """The magnitude of rho_Q below which its errors are not relative any more: near its zero."""
-        lower = edge_at(p, p.gamma_min)
-        inside, constant, envelope, _ = rotation_q_parts(p, lower)
-        size = jnp.abs(inside) + 0.5 * constant + 0.3 * envelope
-        size = size * jnp.exp(log_norm(p) + (2.0 - p.p) * lower.log_gamma)
-        return _FLOOR * CLASSICAL * (p.sine / p.s) ** 2 * size
+        size = rotation_size(*rotation_q_parts(p, edge_at(p, p.gamma_min))[:3])
+        return FLOOR * size * jnp.abs(rotation_unit(p, p.gamma_min)) * jnp.exp(log_norm(p))
 
     def sample(self, u, margin):
         """Unit numbers [n, DIMENSIONS] to the box, widened by ``margin``; theta <= pi/2."""
@@ -368,9 +342,8 @@ class Family:
         lowest, highest = (self.DOMAIN["gamma_min"][1] * margin, HIGHEST_GAMMA)
         gamma_min = lowest ** u[:, 3]
         start = np.maximum(self.DOMAIN["gamma_max"][0], gamma_min * 1.01)
-        return (
-            rows | {"gamma_min": gamma_min, "gamma_max": start * (highest / start) ** u[:, -1]} | self._pitch(u, margin)
-        )
+        ends = {"gamma_min": gamma_min, "gamma_max": start * (highest / start) ** u[:, -1]}
+        return rows | ends | self._pitch(u, margin)
 
     def lessons(self, u, margin):
         """A sample to learn from: pairs of rows that share an edge, gamma_min of one and gamma_max of the next."""
@@ -387,13 +360,10 @@ class Family:
         return dict(zip(("s", "theta", *self.PARAMETERS), np.stack(pairs, -1).reshape(-1, 2 * len(u)), strict=True))
 
     def _direction_and_slope(self, u, margin):
-        s, theta = _direction.sample(u[:, 0], u[:, 1], margin)
-        widen = 0.5 * (margin - 1.0)
-        return {"s": s, "theta": theta, "p": 1.5 - widen + (5.5 + 2.0 * widen) * u[:, 2]}
+        return self.sample_direction(u, margin) | {"p": self.stretch("p", u[:, 2], margin)}
 
     def _pitch(self, u, margin):
-        widen = 0.5 * (margin - 1.0)
-        return {"k": -widen + (4.0 + 2.0 * widen) * u[:, 4]} if self.pitch else {}
+        return {"k": self.stretch("k", u[:, 4], margin)} if self.pitch else {}
 
 
 POWERLAW, POWERLAW_PITCH = Family("powerlaw", pitch=False), Family("powerlaw_pitch", pitch=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from synchrojax._constants import CLASSICAL, ELECTRON_CHARGE, ELECTRON_MASS, SPEED_OF_LIGHT
 from synchrojax._modified_bessel import scaled_k012
+from synchrojax._geometry import from_plane, sine_cosine, to_plane
 
 NAME = "thermal"
 PARAMETERS = ("theta_e",)
@@ -45,7 +46,7 @@ class Point(NamedTuple):
 
 
 def point(s, theta, theta_e):
-    return Point(s, jnp.abs(jnp.sin(theta)), jnp.cos(theta), theta_e)
+    return Point(s, *sine_cosine(theta), theta_e)
 
 
 def coordinates(p):
@@ -100,7 +101,9 @@ def saddle(p):
     large = y > 4.0
     yl = jnp.where(large, y, 4.0)
     alpha = jnp.where(
-        large, 0.5 * jnp.log(2.0 * yl + 2.0 * jnp.log(2.0 * yl)), jnp.cbrt(0.75 * jnp.where(large, 4.0, y))
+        large,
+        0.5 * jnp.log(2.0 * yl + 2.0 * jnp.log(2.0 * yl)),
+        jnp.exp(jnp.log(0.75 * jnp.where(large, 4.0, y)) / 3.0),
     )
     for _ in range(3):
         alpha = alpha - (_excess(alpha)[0] - y) / (4.0 * jnp.sinh(alpha) ** 2)
@@ -173,16 +176,14 @@ def _log_y(p):
 def emission_features(p, highest_x=jnp.inf):
     log_x = jnp.minimum(_log_x(p), jnp.log(highest_x))
     log_q = jnp.log(p.s) + jnp.log(p.theta_e) + 2.0 * jnp.log(p.sine)
-    return jnp.stack(
-        [(log_x - 2.0) / 6.0, (log_q - 2.0) / 4.0, jnp.log(p.theta_e) / 4.0, 1.0 - 2.0 * p.sine * p.sine], -1
-    )
+    return jnp.stack([(log_x - 2.0) / 6.0, (log_q - 2.0) / 4.0, jnp.log(p.theta_e) / 4.0, 1.0 - 2.0 * p.sine * p.sine])
 
 
 def rotation_features(p):
     log_y = jnp.minimum(_log_y(p), float(np.log(1e4)))
     log_s = jnp.minimum(jnp.log(p.s) + jnp.log(p.sine), float(np.log(1e5)))
     return jnp.stack(
-        [(log_y - 3.0) / 4.0, (log_s - 5.0) / 4.0, jnp.log(p.theta_e + 0.03) / 4.0, 1.0 - 2.0 * p.sine * p.sine], -1
+        [(log_y - 3.0) / 4.0, (log_s - 5.0) / 4.0, jnp.log(p.theta_e + 0.03) / 4.0, 1.0 - 2.0 * p.sine * p.sine]
     )
 
 
@@ -192,18 +193,16 @@ def rotation_features(p):
 def decode_stokes(y, log_base, cosine, alpha):
     """Three free numbers -> ln j_I, j_Q / j_I, j_V / j_I with sqrt(j_Q^2 + j_V^2) < j_I, V odd in cos(theta).
 
-    (a, b) -> (a, b) / sqrt(1 + a^2 + b^2) maps the plane onto the open unit disk.
+    The last two are a point of the plane, the logarithm of its two coordinates.
     """
-    a = -jnp.exp(y[..., 1])
-    b = cosine * jnp.sinh(alpha) * jnp.exp(y[..., 2])
-    inside = jax.lax.rsqrt(1.0 + a * a + b * b) * (1.0 - 4.0 * jnp.finfo(a.dtype).eps)  # strict after rounding
-    return log_base + y[..., 0], a * inside, b * inside
+    plane = -jnp.exp(y[1]), cosine * jnp.sinh(alpha) * jnp.exp(y[2])
+    return log_base + y[0], *from_plane(*plane)
 
 
 def encode_stokes(log_j, q, v, log_base, cosine, alpha):
     """Inverse of ``decode_stokes`` for j_Q < 0 and j_V cos(theta) > 0."""
-    outside = 1.0 / jnp.sqrt((1.0 - q) * (1.0 + q) - v * v)
-    return jnp.stack([log_j - log_base, jnp.log(-q * outside), jnp.log(v * outside / (cosine * jnp.sinh(alpha)))], -1)
+    a, b = to_plane(q, v)
+    return jnp.stack([log_j - log_base, jnp.log(-a), jnp.log(b / (cosine * jnp.sinh(alpha)))])
 
 
 _LOWEST = 0.04  # rho_Q stays above minus this times its low-frequency law (exact: above -0.024)
@@ -225,13 +224,13 @@ def _rotation_frame(p):
 def decode_rotation(y, p):
     """Two free numbers -> rho_Q and rho_V over their high-frequency limits; either sign is possible."""
     low, scale_q, scale_v = _rotation_frame(p)
-    return low * ((1.0 + _LOWEST) * jnp.exp(scale_q * y[..., 0]) - _LOWEST), 1.0 + scale_v * y[..., 1]
+    return low * ((1.0 + _LOWEST) * jnp.exp(scale_q * y[0]) - _LOWEST), 1.0 + scale_v * y[1]
 
 
 def encode_rotation(ratio_q, ratio_v, p):
     """Inverse of ``decode_rotation`` where the ratios are physical."""
     low, scale_q, scale_v = _rotation_frame(p)
-    return jnp.stack([jnp.log((ratio_q / low + _LOWEST) / (1.0 + _LOWEST)) / scale_q, (ratio_v - 1.0) / scale_v], -1)
+    return jnp.stack([jnp.log((ratio_q / low + _LOWEST) / (1.0 + _LOWEST)) / scale_q, (ratio_v - 1.0) / scale_v])
 
 
 def rotation_floor(p):
@@ -240,9 +239,9 @@ def rotation_floor(p):
 
 
 def combine(head, output, ripple):
-    """[..., 3 k] network output -> [..., k]: a mean and the two phases of the harmonic ripple [..., 2]."""
-    mean, cos_part, sin_part = jnp.split(output, 3, axis=-1)
-    return mean + ripple[..., :1] * cos_part + ripple[..., 1:] * sin_part
+    """[3 k, ...] network output -> [k, ...]: a mean and the two phases of the harmonic ripple [2, ...]."""
+    mean, cos_part, sin_part = jnp.split(output, 3)
+    return mean + ripple[:1] * cos_part + ripple[1:] * sin_part
 
 
 # Training rows and the whole evaluation --------------------------------------------------
@@ -263,12 +262,12 @@ def training_rows(head, table, networks):
     keep = np.flatnonzero(keep)
     p, row = Point(*(v[keep] for v in p)), {k: np.asarray(v)[keep] for k, v in table.items()}
     wave = saddle(p)
-    ripple = jnp.stack([wave.ripple_cos, wave.ripple_sin], -1)
+    ripple = jnp.stack([wave.ripple_cos, wave.ripple_sin]).T
     if head == "emission":
         base = log_emissivity(p, wave.exponent)
         polarization = row["j_Q"] / row["j_I"], row["j_V"] / row["j_I"]
         target = encode_stokes(np.log(row["j_I"]), *polarization, base, p.cosine, wave.alpha)
-        return keep, emission_features(p), ripple, target, np.ones(target.shape)
+        return keep, emission_features(p).T, ripple, target.T, np.ones(target.T.shape)
     limit_q, limit_v = faraday_limits(p)
     ratio_q, ratio_v = row["rho_Q"] / limit_q, row["rho_V"] / limit_v
     target = encode_rotation(ratio_q, ratio_v, p)
@@ -276,11 +275,11 @@ def training_rows(head, table, networks):
     if head == "rho_Q":
         # near its zero it counts relative to 2 % of its low-frequency law
         g = ratio_q / low
-        target, weight = target[:, :1], scale_q * (g + _LOWEST) / jnp.maximum(jnp.abs(g), 0.02)
+        target, weight = target[:1], scale_q * (g + _LOWEST) / jnp.maximum(jnp.abs(g), 0.02)
     else:
         # d/d theta is 1 / sin(theta) times the derivative with the logarithm that the network sees
-        target, weight = target[:, 1:], scale_v / jnp.abs(ratio_v) * jnp.maximum(1.0, 0.02 / jnp.maximum(p.sine, 1e-4))
-    return keep, rotation_features(p), ripple, target, weight[:, None]
+        target, weight = target[1:], scale_v / jnp.abs(ratio_v) * jnp.maximum(1.0, 0.02 / jnp.maximum(p.sine, 1e-4))
+    return keep, rotation_features(p).T, ripple, target.T, weight[:, None]
 
 
 def invalid(outside, p):
@@ -306,7 +305,7 @@ def evaluate(networks, p, *, clip):
         outer = clamp(p, s=DOMAIN["s"], theta_e=(ROTATION_THETA_E, DOMAIN["theta_e"][1]))
     wave = saddle(true)
 
-    ripple = jnp.stack([wave.ripple_cos, wave.ripple_sin], -1)
+    ripple = jnp.stack([wave.ripple_cos, wave.ripple_sin])
 
     def output(head, features):
         return combine(head, networks[head](features), ripple)
@@ -317,7 +316,7 @@ def evaluate(networks, p, *, clip):
     log_alpha = log_j - jnp.log(p.theta_e) - float(np.log(2.0 * ELECTRON_MASS))
 
     features = rotation_features(outer)
-    y = jnp.concatenate([output("rho_Q", features), output("rho_V", features)], -1)
+    y = jnp.concatenate([output("rho_Q", features), output("rho_V", features)])
     ratio_q, ratio_v = decode_rotation(y, true)
     limit_q, limit_v = faraday_limits(true._replace(s=jnp.maximum(p.s, DOMAIN["s"][0]), sine=p.sine))
     return log_j, q, v, log_alpha, q, v, limit_q * ratio_q, limit_v * ratio_v

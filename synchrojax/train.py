@@ -65,7 +65,7 @@ def split(n, options):
 
 
 def _residuals(weights, rows, combine):
-    return (combine(forward(weights, rows.features), rows.extra) - rows.target) * rows.weight
+    return (combine(forward(weights, rows.features.T), rows.extra.T).T - rows.target) * rows.weight
 
 
 def _blocks(rows):

@@ -1,0 +1,74 @@
+"""What distributions with a scale-free tail share: box of the directions, its features, its sampling."""
+
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+
+S_RANGE = (1e1, 1e8)
+S_PERP = 5.0  # lowest s sin(theta)
+THETA_RANGE = (0.0, float(np.pi))
+PITCH_RANGE = (0.0, 4.0)  # of k
+FLOOR = 0.03  # of the scale of rho_Q: below, its errors are not relative any more
+
+
+def features(s, sine):
+    """Network input for the direction: it saturates where only s / sin(theta) matters any more."""
+    return [2.0 * jnp.exp((float(np.log(S_PERP)) - jnp.log(s * sine)) / 3.0) - 1.0, 1.0 - 2.0 * sine * sine]
+
+
+class Family:
+    """A distribution as training and evaluation need it (see ``_families``): its names and its box.
+
+    ``own``: parameter -> (low, high); with ``pitch`` comes k, the power of the sine of the pitch angle.
+    """
+
+    def __init__(self, name, own, *, pitch):
+        own = {**own, **({"k": PITCH_RANGE} if pitch else {})}
+        self.NAME, self.PARAMETERS, self.pitch = name, tuple(own), pitch
+        self.DOMAIN = {
+            "s": S_RANGE,
+            "theta": THETA_RANGE,
+            **own,
+            "s_sin_theta": (S_PERP, S_RANGE[1]),
+        }
+        self.DIMENSIONS = 2 + len(own)
+
+    def coordinates(self, p):
+        """The values of ``DOMAIN``; theta is never outside."""
+        return p.s, jnp.zeros_like(p.s), *(getattr(p, n) for n in self.PARAMETERS), p.s * p.sine
+
+    def clamp(self, p):
+        """The nearest point of the box: s and the parameters, then sin(theta) up to the lowest s sin(theta)."""
+        s = jnp.clip(p.s, *S_RANGE)
+        own = {n: jnp.clip(getattr(p, n), *self.DOMAIN[n]) for n in self.PARAMETERS}
+        return p._replace(s=s, sine=jnp.clip(p.sine, S_PERP / s, 1.0), **own)
+
+    def invalid(self, outside, p):
+        """Where the policy "nan" applies: (emission and absorption, rotativities)."""
+        return (functools.reduce(jnp.logical_or, outside),) * 2
+
+    def combine(self, head, output, extra):
+        """Network output to the target: nothing in between."""
+        return output
+
+    def lessons(self, u, margin):
+        """A sample to learn from."""
+        return self.sample(u, margin)
+
+    def stretch(self, name, u, margin):
+        """Unit numbers to the range of a parameter, widened on both sides by half of ``margin`` - 1."""
+        low, high = self.DOMAIN[name]
+        widen = 0.5 * (margin - 1.0)
+        return low - widen + (high - low + 2.0 * widen) * u
+
+    def sample_direction(self, u, margin):
+        """Unit numbers to s and theta <= pi/2: theta half uniform, half logarithmic; more points at low s."""
+        # nothing is sampled below S_PERP: other rules hold there
+        lowest, right = np.arcsin(S_PERP / S_RANGE[1] / margin), 0.5 * np.pi
+        t = 2.0 * u[:, 1] % 1.0
+        theta = np.where(u[:, 1] < 0.5, lowest + (right - lowest) * t, lowest * (right / lowest) ** t)
+        sine = np.sin(theta)
+        low = np.maximum(S_RANGE[0] / margin * sine, S_PERP)
+        high = np.maximum(S_RANGE[1] * sine * margin, low)
+        return {"s": low * (high / low) ** (u[:, 0] ** 1.5) / sine, "theta": theta}
