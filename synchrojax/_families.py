@@ -2,7 +2,10 @@
 
 from synchrojax import _kappa, _powerlaw, _thermal
 
-FAMILIES = {family.NAME: family for family in (_thermal, _powerlaw.POWERLAW, _kappa.KAPPA)}
+FAMILIES = {
+    family.NAME: family
+    for family in (_thermal, _powerlaw.POWERLAW, _kappa.KAPPA, _powerlaw.POWERLAW_PITCH, _kappa.KAPPA_PITCH)
+}
 
 
 def get_family(name):
