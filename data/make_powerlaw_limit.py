@@ -12,8 +12,7 @@ from numpy.polynomial.chebyshev import chebvander
 from scipy.stats import qmc
 
 jax.config.update("jax_enable_x64", True)
-from synchrojax import _powerlaw, exact  # noqa: E402
-from synchrojax._constants import CLASSICAL  # noqa: E402
+from synchrojax import _powerlaw, _scale_free, exact  # noqa: E402
 
 POINTS, DEGREE_P, SLOPES = 4096, 12, 10
 
@@ -49,13 +48,16 @@ def polynomials(mapped, degree, point):
 def main():
     point, edge, c, d = draw(5.2, seed=5)
     odds = np.log(c[:, :6] / d[:, :6])
-    target, weight = odds - np.asarray(_powerlaw.log_odds(point, edge)), 1.0 / (1.0 + np.maximum(odds / 8.0, 0.0) ** 2)
+    target, weight = (
+        odds - np.asarray(_powerlaw.log_odds(point, edge)).T,
+        1.0 / (1.0 + np.maximum(odds / 8.0, 0.0) ** 2),
+    )
     names = "j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V"
     basis = polynomials(_powerlaw.mapped(edge.log_x), 20, point)
     fits = [fit(basis, target[:, k], weight[:, k], name) for k, name in enumerate(names)]
 
     point, edge, c, _ = draw(11.0, seed=6)
-    unit = -CLASSICAL * (point.sine / point.s) ** 2 * edge.gamma ** (2.0 - point.p)
+    unit = np.asarray(_powerlaw.rotation_unit(point, edge.gamma))
     inside, constant, envelope, _ = (np.asarray(v) for v in _powerlaw.rotation_q_parts(point, edge))
     c = np.asarray(c[:, 6] / unit)
     basis = np.concatenate(
@@ -65,7 +67,8 @@ def main():
         ],
         -1,
     )
-    weight = 1.0 / np.maximum(np.abs(c), 0.03 * (np.abs(inside) + 0.5 * constant + 0.3 * envelope))
+    size = np.asarray(_powerlaw.rotation_size(inside, constant, envelope))
+    weight = 1.0 / np.maximum(np.abs(c), _scale_free.FLOOR * size)
     found = fit(basis, c - inside, weight, "rho_Q")
     np.savez_compressed(
         pathlib.Path(_powerlaw.__file__).with_name("_powerlaw_limit.npz"),

@@ -1,4 +1,4 @@
-"""Physical constants, CGS (CODATA 2018), and the two combinations everything is built from."""
+"""Physical constants, CGS (CODATA 2018), and the combinations everything is built from."""
 
 import math
 

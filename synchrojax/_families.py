@@ -1,6 +1,8 @@
-"""Which distributions have a network, by name."""
+"""Which distributions have a network: by name, or a ``Family`` of the user's own."""
 
 from synchrojax import _kappa, _powerlaw, _thermal
+from synchrojax._custom import Family
+from synchrojax.distributions import get_distribution
 
 FAMILIES = {
     family.NAME: family
@@ -9,6 +11,14 @@ FAMILIES = {
 
 
 def get_family(name):
+    """The family of a name, or the one that was given."""
+    if isinstance(name, Family):
+        return name
     if name not in FAMILIES:
         raise ValueError(f"unknown distribution {name!r}; available: {', '.join(sorted(FAMILIES))}")
     return FAMILIES[name]
+
+
+def distribution_of(family):
+    """The distribution that the exact calculator takes."""
+    return family.distribution if isinstance(family, Family) else get_distribution(family.NAME)

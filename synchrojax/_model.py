@@ -13,11 +13,10 @@ import numpy as np
 
 from synchrojax._coefficients import Coefficients
 from synchrojax._constants import GYRO
-from synchrojax._families import FAMILIES
+from synchrojax._families import distribution_of
 from synchrojax._network import forward
 from synchrojax._params import COMMON, broadcast, unphysical
 from synchrojax._weights import read_model
-from synchrojax.distributions import get_distribution
 
 POLICIES = ("clip", "extrapolate", "nan")
 _BLOCK = 16384  # points per block: network and intermediates stay in cache, both cores stay busy
@@ -28,7 +27,7 @@ _SHIFT = 40.0  # keeps exp(ln j_hat) inside float32 until n_e is multiplied in
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=("weights",),
-    meta_fields=("distribution", "out_of_domain", "report_text"),
+    meta_fields=("family", "out_of_domain", "report_text"),
 )
 @dataclass(frozen=True, repr=False)
 class Model:
@@ -39,7 +38,7 @@ class Model:
     """
 
     weights: Any
-    distribution: str
+    family: Any  # see ``_families``
     out_of_domain: str
     report_text: str
 
@@ -49,18 +48,23 @@ class Model:
         return f"Model({self.distribution}: {', '.join(self.inputs)}; {size} weights; {policy})"
 
     @property
+    def distribution(self):
+        """The name of the distribution."""
+        return self.family.NAME
+
+    @property
     def inputs(self):
         """Names that ``params`` may hold, in order; gamma_min and gamma_max have defaults."""
-        return (*COMMON, *FAMILIES[self.distribution].PARAMETERS)
+        return (*COMMON, *self.family.PARAMETERS)
 
     @property
     def _defaults(self):
-        return get_distribution(self.distribution).defaults
+        return distribution_of(self.family).defaults
 
     @property
     def domain(self):
         """name -> (low, high): the trained box; s = nu / nu_c."""
-        return dict(FAMILIES[self.distribution].DOMAIN)
+        return dict(self.family.DOMAIN)
 
     @property
     def report(self):
@@ -91,15 +95,16 @@ class Model:
 
 def _safe_point(model, nu, b, n_e, theta, own):
     """The dimensionless point, with a harmless one where there is nothing to compute."""
-    family = FAMILIES[model.distribution]
+    family = model.family
     parameters = dict(zip(family.PARAMETERS, own, strict=True))
-    distribution = get_distribution(model.distribution)
+    distribution = distribution_of(family)
     parameters = distribution.canonical(**parameters)
     own = list(parameters.values())
     bad = unphysical(nu, b, n_e, theta, own, distribution.violated(**parameters))
     empty = bad | (b == 0.0) | (n_e == 0.0)
     s = jnp.where(empty, 1e3, nu / (GYRO * jnp.where(empty, 1.0, b)))
-    middle = [float(np.sqrt(np.prod(family.DOMAIN[n]))) for n in family.PARAMETERS]
+    ends = [family.DOMAIN[n] for n in family.PARAMETERS]
+    middle = [float(np.sqrt(low * high) if low > 0.0 else 0.5 * (low + high)) for low, high in ends]
     point = family.point(
         s, jnp.where(empty, 1.0, theta), *(jnp.where(empty, m, v) for m, v in zip(middle, own, strict=True))
     )
@@ -109,7 +114,7 @@ def _safe_point(model, nu, b, n_e, theta, own):
 def _status(model, nu, b, n_e, theta, *own):
     """(unphysical, [outside per domain entry]); nothing is outside where B = 0 or n_e = 0."""
     bad, empty, point = _safe_point(model, nu, b, n_e, theta, own)
-    family = FAMILIES[model.distribution]
+    family = model.family
     slack = 4.0 * jnp.finfo(nu.dtype).eps  # the edge itself is inside, whatever the rounding
     outside = [
         ((v < lo * (1.0 - slack)) | (v > hi * (1.0 + slack))) & ~empty
@@ -120,7 +125,7 @@ def _status(model, nu, b, n_e, theta, *own):
 
 def _coefficients(model, nu, b, n_e, theta, *own):
     bad, empty, point = _safe_point(model, nu, b, n_e, theta, own)
-    family = FAMILIES[model.distribution]
+    family = model.family
     networks = {head: functools.partial(forward, layers) for head, layers in model.weights.items()}
     log_j, j_q, j_v, log_alpha, alpha_q, alpha_v, rho_q, rho_v = family.evaluate(
         networks, point, clip=model.out_of_domain != "extrapolate"
@@ -188,5 +193,5 @@ def _read(name):
         raise ValueError(
             f"unknown model {name!r}; packaged: {', '.join(models()) or 'none'}; or give a .safetensors path"
         )
-    distribution, weights, report = read_model(path)
-    return Model(weights, distribution, "clip", json.dumps(report))
+    family, weights, report = read_model(path)
+    return Model(weights, family, "clip", json.dumps(report))

@@ -12,6 +12,7 @@ gamma_0 = sqrt(s / sin(theta)), plus corrections that vanish on both sides.
 """
 
 import pathlib
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
@@ -134,12 +135,18 @@ def _total_features(p):
 
 def _edge_features(p, edge):
     log_x = jnp.clip(edge.log_x, *_CLIP_X)
-    return [(log_x + 2.0) / 5.0, jnp.tanh(0.5 * log_x), 1.0 / edge.gamma, *_total_features(p)]
+    slow = jnp.exp(edge.log_x) / (jnp.exp(edge.log_x) + 1.5 * edge.exponent)  # 1/2 for large gamma, less for small
+    return [(log_x + 2.0) / 5.0, jnp.tanh(0.5 * log_x), 1.0 / edge.gamma, 4.0 * slow - 1.0, *_total_features(p)]
+
+
+def _far_features(p, edge):
+    rows = [(p.p - 4.0) / 3.0, 2.0 / edge.gamma - 1.0]
+    return rows if p.k is None else [*rows, 0.5 * p.k - 1.0, 1.0 - 2.0 * p.sine * p.sine]
 
 
 def _decline(p):
-    """How corrections to the limit of large s sin(theta) decline."""
-    return jnp.exp(-2.0 / 3.0 * (jnp.log(p.s) + jnp.log(p.sine)))
+    """How corrections to the limit of large s sin(theta) decline; at fixed x, 1 / gamma^2 is sin^2(theta) times it."""
+    return 1.0 / (p.s * p.sine)
 
 
 # Rotativities ------------------------------------------------------------------------------
@@ -148,6 +155,11 @@ def _decline(p):
 def _log_rotation_v(p, edge):
     """ln of C(g) of rho_V, from the high-frequency kernel arccosh(gamma) / (gamma u), up to a factor of order one."""
     return -(p.p + 1.0) * edge.log_gamma + jnp.log(jnp.log1p(edge.gamma) / (p.p + 1.0))
+
+
+def _steady(log_x):
+    """How corrections to rho_V vanish where gamma is far below gamma_0."""
+    return jax.nn.sigmoid(3.0 - log_x)
 
 
 def _power_until(exponent, length):
@@ -162,7 +174,7 @@ def rotation_q_parts(p, edge):
 
     ``inside``: the high-frequency kernel 2 gamma - 1 / gamma up to gamma_0, ``constant``: what follows, which matters
     where p is small. The kernel is 1 + 16 / x^2 + 2.1 / (s' x) + ... of its limit for x -> infinity and goes as x^(4/3)
-    for x -> 0; so do the two envelopes.
+    for x -> 0, its corrections as x^(4/3) / s'.
     """
     log_x = edge.log_x
     length = 0.25 * jax.nn.softplus(2.0 * log_x)  # ln(gamma_0 / g) where that is positive
@@ -172,7 +184,7 @@ def rotation_q_parts(p, edge):
     low = 4.0 / 3.0 * log_x - jnp.log(p.p + 2.0 / 3.0)
     wide = jnp.exp(low - jax.nn.softplus(7.0 / 3.0 * log_x))
     envelope = jnp.exp(low - jax.nn.softplus(10.0 / 3.0 * log_x)) + (1.0 - flat) * wide
-    return inside, constant, envelope, envelope + 2.0 / (p.s * p.sine) * wide
+    return inside, constant, envelope, wide
 
 
 def _conversion_limit(p, edges):
@@ -213,18 +225,27 @@ class Family(_scale_free.Family):
     """Power-law electrons; see ``_families``."""
 
     WIDTHS = (24, 24)
+    WIDER = MappingProxyType({"rho_Q_edge": (32, 32)})
 
     def __init__(self, name, *, pitch):
         own = {"p": (1.5, 7.0), "gamma_min": (1.0, 1e3), "gamma_max": (1e2, HIGHEST_GAMMA)}
         super().__init__(name, own, pitch=pitch)
-        total, edge = 3 + pitch, 6 + pitch
+        total, edge, far = 3 + pitch, 7 + pitch, 2 + 2 * pitch
         self.HEADS = {
             "total": (total, 6),
-            "edge": (edge, 6),
+            "edge": (edge, 12),
+            "rho_V_far": (far, 1),
             "rho_V": (edge, 1),
             "rho_Q_total": (total, 1),
-            "rho_Q_edge": (edge, 1),
+            "rho_Q_edge": (edge, 2),
         }
+
+    def combine(self, head, output, across):
+        """Corrections near an edge: a part that falls as 1 / s' and one that falls as 1 / gamma^2."""
+        if head not in ("edge", "rho_Q_edge"):
+            return output
+        half = len(output) // 2
+        return output[:half] + across * output[half:]
 
     def point(self, s, theta, p, gamma_min, gamma_max, k=None):
         gamma_max = jnp.minimum(gamma_max, HIGHEST_GAMMA)
@@ -254,7 +275,10 @@ class Family(_scale_free.Family):
         use, features = np.asarray(p.s * p.sine) > 0.999 * _scale_free.S_PERP, _edge_features(p, edge)
         if head in ("total", "rho_Q_total"):
             features = _total_features(p)
+        elif head == "rho_V_far":
+            features = _far_features(p, edge)
         decline = np.asarray(_decline(p))
+        near = decline > 1.0 / 2000.0  # what is left beyond is no more than the errors of the limit
         if head == "total":
             odd = np.where(np.arange(6)[:, None] % 3 == 2, np.asarray(p.cosine), 1.0)
             target = np.log((c + d)[:6] * _SIGNS[:, None] / odd) - _log_totals(p)
@@ -262,14 +286,22 @@ class Family(_scale_free.Family):
         elif head == "edge":
             with np.errstate(divide="ignore", invalid="ignore"):
                 odds = np.log(c[:6] / d[:6])
-            use &= np.all(np.abs(odds) < 25.0, 0) & (np.asarray(edge.log_x) > _CLIP_X[0])
+            use &= near & np.all(np.isfinite(odds) & (odds < 12.0), 0)
             share = 1.0 / (1.0 + np.exp(-odds))  # C / (C + D)
             weight = np.maximum((1.0 - share) * lower, share * upper) / (1.0 + np.maximum(odds / 8.0, 0.0) ** 2)
             target = (odds - log_odds(p, edge) - _limit_odds(p, [edge])[0]) / decline
             weight = weight * decline
-        elif head == "rho_V":
+        elif head == "rho_V_far":
             target = np.log(c[7] / (2.0 * CLASSICAL * p.cosine / p.s)) - _log_rotation_v(p, edge)
             weight = lower
+            use &= edge.log_x > np.log(1e5)
+        elif head == "rho_V":
+            far = np.asarray(_log_rotation_v(p, edge) + networks["rho_V_far"](jnp.stack(_far_features(p, edge)))[0])
+            steady = np.asarray(_steady(edge.log_x))
+            target = (np.log(c[7] / (2.0 * CLASSICAL * p.cosine / p.s)) - far) / steady
+            # d/d theta is 1 / sin(theta) times the derivative with the logarithm that the network sees
+            weight = lower * steady * np.maximum(1.0, 0.05 / np.maximum(p.sine, 1e-4))
+            use &= edge.log_x < np.log(1e3)
         else:
             unit = rotation_unit(p, gamma)
             inside, constant, envelope, wide = (np.asarray(v) for v in rotation_q_parts(p, edge))
@@ -279,7 +311,7 @@ class Family(_scale_free.Family):
                 # what the kernel's 2.1 / (s' x) takes away below g
                 following = 4.2 * np.exp(-edge.log_x) / (4.0 - p.p) / (p.s * p.sine)
                 target = (c - inside - constant * t - envelope * y + following) / constant / decline
-                use &= (edge.log_x > np.log(300.0)) & (edge.log_x < np.log(1e5)) & (p.p < 3.6)
+                use &= near & (edge.log_x > np.log(300.0)) & (edge.log_x < np.log(1e5)) & (p.p < 3.6)
                 weight = decline
             else:
                 t = t + decline * networks["rho_Q_total"](jnp.stack(_total_features(p)))[0]
@@ -287,8 +319,9 @@ class Family(_scale_free.Family):
                 floor = FLOOR * rotation_size(inside, constant, envelope)
                 weight = wide * np.maximum(lower / np.maximum(np.abs(c), floor), upper / np.maximum(d, floor))
                 weight = weight * decline
-                use &= (edge.log_x > _CLIP_X[0]) & (edge.log_x < np.log(1e4))
-        columns = np.stack(features), np.zeros((1, len(keep))), np.atleast_2d(target), np.atleast_2d(weight)
+                use &= near & (edge.log_x > _CLIP_X[0]) & (edge.log_x < _CLIP_X[1])
+        across = (p.sine * p.sine)[None]
+        columns = np.stack(features), np.asarray(across), np.atleast_2d(target), np.atleast_2d(weight)
         return keep[use], *(v[:, use].T for v in columns)
 
     def evaluate(self, networks, p, *, clip):
@@ -299,8 +332,12 @@ class Family(_scale_free.Family):
         total_features, decline, norm = jnp.stack(_total_features(p)), _decline(p), log_norm(p)
 
         base = [log_odds(p, e) for e in edges]
+
+        def correction(head, features):
+            return decline * self.combine(head, networks[head](features), p.sine * p.sine)
+
         a, b = (
-            known + limit + decline * networks["edge"](f)
+            known + limit + correction("edge", f)
             for known, limit, f in zip(base, _limit_odds(p, edges), features, strict=True)
         )
         # L falls with gamma; the networks may err on that where the two ends meet
@@ -318,9 +355,10 @@ class Family(_scale_free.Family):
         c_q, c_v = [], []
         for e, f, y in zip(edges, features, limit, strict=True):
             inside, constant, envelope, wide = rotation_q_parts(p, e)
-            c_q.append(inside + constant * t + envelope * y + wide * decline * networks["rho_Q_edge"](f)[0])
-            c_q[-1] = c_q[-1] * jnp.exp(norm + (2.0 - p.p) * e.log_gamma)
-            c_v.append(jnp.exp(_log_rotation_v(p, e) + norm + networks["rho_V"](f)[0]))
+            value = inside + constant * t + envelope * y + wide * correction("rho_Q_edge", f)[0]
+            c_q.append(value * jnp.exp(norm + (2.0 - p.p) * e.log_gamma))
+            value = networks["rho_V_far"](jnp.stack(_far_features(p, e))) + _steady(e.log_x) * networks["rho_V"](f)
+            c_v.append(jnp.exp(_log_rotation_v(p, e) + norm + value[0]))
         thin = true.sine / p.s
         return (
             parts[0] + norm,
@@ -338,7 +376,7 @@ class Family(_scale_free.Family):
 
     def sample(self, u, margin):
         """Unit numbers [n, DIMENSIONS] to the box, widened by ``margin``; theta <= pi/2."""
-        rows = self._direction_and_slope(u, margin)
+        rows = self.sample_direction(u, margin) | {"p": self.stretch("p", u[:, 2], margin)}
         lowest, highest = (self.DOMAIN["gamma_min"][1] * margin, HIGHEST_GAMMA)
         gamma_min = lowest ** u[:, 3]
         start = np.maximum(self.DOMAIN["gamma_max"][0], gamma_min * 1.01)
@@ -347,20 +385,17 @@ class Family(_scale_free.Family):
 
     def lessons(self, u, margin):
         """A sample to learn from: pairs of rows that share an edge, gamma_min of one and gamma_max of the next."""
-        rows = self._direction_and_slope(u, margin)
-        # 60 % of them between 1 and 1e3, the others from 80 to beyond gamma_0
+        # a quarter of them mildly relativistic, 40 % between 1 and 1e3, the others from 80 to beyond gamma_0
+        rows = self.sample_direction(u, margin, crowding=3.0) | {"p": self.stretch("p", u[:, 2], margin)}
         top = np.maximum(1e3, 30.0 * np.sqrt(rows["s"] / np.sin(rows["theta"]))) * margin
         t = u[:, 3]
-        edge = np.where(t < 0.6, (1e3 * margin) ** (t / 0.6), 80.0 * (top / 80.0) ** ((t - 0.6) / 0.4))
-        edge = np.maximum(edge, 1.0 + 1e-5)
+        edge = np.where(t < 0.65, (1e3 * margin) ** ((t - 0.25) / 0.4), 80.0 * (top / 80.0) ** ((t - 0.65) / 0.35))
+        edge = np.where(t < 0.25, 1.0 + 10.0 ** (12.0 * t - 2.0), np.maximum(edge, 1.0 + 1e-5))
         first = {"gamma_min": edge, "gamma_max": np.full(len(u), HIGHEST_GAMMA)}
         second = {"gamma_min": np.full(len(u), NEARLY_ONE), "gamma_max": edge}
         rows |= self._pitch(u, margin)
         pairs = [[{**rows, **ends}[n] for n in ("s", "theta", *self.PARAMETERS)] for ends in (first, second)]
         return dict(zip(("s", "theta", *self.PARAMETERS), np.stack(pairs, -1).reshape(-1, 2 * len(u)), strict=True))
-
-    def _direction_and_slope(self, u, margin):
-        return self.sample_direction(u, margin) | {"p": self.stretch("p", u[:, 2], margin)}
 
     def _pitch(self, u, margin):
         return {"k": self.stretch("k", u[:, 4], margin)} if self.pitch else {}

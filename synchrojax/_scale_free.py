@@ -23,14 +23,14 @@ class Family:
     ``own``: parameter -> (low, high); with ``pitch`` comes k, the power of the sine of the pitch angle.
     """
 
-    def __init__(self, name, own, *, pitch):
+    def __init__(self, name, own, *, pitch, s=S_RANGE):
         own = {**own, **({"k": PITCH_RANGE} if pitch else {})}
         self.NAME, self.PARAMETERS, self.pitch = name, tuple(own), pitch
         self.DOMAIN = {
-            "s": S_RANGE,
+            "s": s,
             "theta": THETA_RANGE,
             **own,
-            "s_sin_theta": (S_PERP, S_RANGE[1]),
+            "s_sin_theta": (S_PERP, s[1]),
         }
         self.DIMENSIONS = 2 + len(own)
 
@@ -40,7 +40,7 @@ class Family:
 
     def clamp(self, p):
         """The nearest point of the box: s and the parameters, then sin(theta) up to the lowest s sin(theta)."""
-        s = jnp.clip(p.s, *S_RANGE)
+        s = jnp.clip(p.s, *self.DOMAIN["s"])
         own = {n: jnp.clip(getattr(p, n), *self.DOMAIN[n]) for n in self.PARAMETERS}
         return p._replace(s=s, sine=jnp.clip(p.sine, S_PERP / s, 1.0), **own)
 
@@ -62,13 +62,14 @@ class Family:
         widen = 0.5 * (margin - 1.0)
         return low - widen + (high - low + 2.0 * widen) * u
 
-    def sample_direction(self, u, margin):
+    def sample_direction(self, u, margin, crowding=1.5):
         """Unit numbers to s and theta <= pi/2: theta half uniform, half logarithmic; more points at low s."""
         # nothing is sampled below S_PERP: other rules hold there
-        lowest, right = np.arcsin(S_PERP / S_RANGE[1] / margin), 0.5 * np.pi
+        s_low, s_high = self.DOMAIN["s"]
+        lowest, right = np.arcsin(S_PERP / s_high / margin), 0.5 * np.pi
         t = 2.0 * u[:, 1] % 1.0
         theta = np.where(u[:, 1] < 0.5, lowest + (right - lowest) * t, lowest * (right / lowest) ** t)
         sine = np.sin(theta)
-        low = np.maximum(S_RANGE[0] / margin * sine, S_PERP)
-        high = np.maximum(S_RANGE[1] * sine * margin, low)
-        return {"s": low * (high / low) ** (u[:, 0] ** 1.5) / sine, "theta": theta}
+        low = np.maximum(s_low / margin * sine, S_PERP)
+        high = np.maximum(s_high * sine * margin, low)
+        return {"s": low * (high / low) ** (u[:, 0] ** crowding) / sine, "theta": theta}

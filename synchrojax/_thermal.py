@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from synchrojax._constants import CLASSICAL, ELECTRON_CHARGE, ELECTRON_MASS, SPEED_OF_LIGHT
-from synchrojax._modified_bessel import scaled_k012
 from synchrojax._geometry import from_plane, sine_cosine, to_plane
+from synchrojax._modified_bessel import scaled_k012
 
 NAME = "thermal"
 PARAMETERS = ("theta_e",)

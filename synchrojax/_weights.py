@@ -8,6 +8,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from synchrojax._custom import Family
 from synchrojax._families import FAMILIES
 
 FORMAT = "synchrojax-model-1"
@@ -17,7 +18,7 @@ class ModelFileError(ValueError):
     """A file that is not a usable model; the message names file and tensor."""
 
 
-def write_model(path, distribution, weights, report):
+def write_model(path, family, weights, report):
     """Write ``weights`` (head -> ((kernel, bias), ...)) as float64, with the domain and ``report``."""
     path = pathlib.Path(path)
     tensors = {
@@ -28,19 +29,21 @@ def write_model(path, distribution, weights, report):
     }
     header = {
         "format": FORMAT,
-        "distribution": distribution,
-        "domain": json.dumps(FAMILIES[distribution].DOMAIN),
+        "distribution": family.NAME,
+        "domain": json.dumps(family.DOMAIN),
         "units": "CGS; s = nu / nu_c, theta [rad]",
         "shapes": json.dumps({k: list(v.shape) for k, v in tensors.items()}),
         "report": json.dumps(report),
     }
+    if isinstance(family, Family):
+        header["family"] = family.describe()
     temporary = path.with_name(f".{path.name}.part")
     safetensors.numpy.save_file(tensors, temporary, header)
     os.replace(temporary, path)
 
 
 def read_model(path):
-    """(distribution, weights, report) of a model file, checked before use."""
+    """(family, weights, report) of a model file, checked before use."""
     path = pathlib.Path(path)
     if not path.is_file():
         raise ModelFileError(f"{path}: no such model file")
@@ -53,9 +56,16 @@ def read_model(path):
     if header.get("format") != FORMAT:
         raise ModelFileError(f"{path}: not a synchrojax model (format {header.get('format')!r}, expected {FORMAT!r})")
     distribution = header.get("distribution")
-    if distribution not in FAMILIES:
+    if "family" in header:
+        try:
+            family = Family.read(header["family"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelFileError(f"{path}: its description of {distribution!r} cannot be read ({error})") from None
+    elif distribution in FAMILIES:
+        family = FAMILIES[distribution]
+    else:
         raise ModelFileError(f"{path}: distribution {distribution!r} is unknown here; known: {', '.join(FAMILIES)}")
-    family, weights = FAMILIES[distribution], {}
+    weights = {}
     for head, (inputs, outputs) in family.HEADS.items():
         layers = []
         while f"{head}.{len(layers)}.kernel" in tensors:
@@ -81,4 +91,4 @@ def read_model(path):
         weights[head] = tuple(layers)
     if tensors:
         raise ModelFileError(f"{path}: unknown tensors {', '.join(sorted(tensors))}")
-    return distribution, weights, json.loads(header.get("report", "{}"))
+    return family, weights, json.loads(header.get("report", "{}"))

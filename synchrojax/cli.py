@@ -247,8 +247,9 @@ def _parser():
         sub.add_argument(
             f"--{name.replace('_', '-')}", dest=name, type=_values, metavar="X|LOW:HIGH:N", help=f"[{unit}]{needed}"
         )
-    sub.add_argument("--exact", action="store_true", help="the integrals instead of the network")
-    sub.add_argument("--compare", action="store_true", help="network, exact and their relative difference")
+    which = sub.add_mutually_exclusive_group()
+    which.add_argument("--exact", action="store_true", help="the integrals instead of the network")
+    which.add_argument("--compare", action="store_true", help="network, exact and their relative difference")
     sub.add_argument("--json", action="store_true", help="machine-readable; NaN as null")
     sub.add_argument(
         "--out-of-domain", choices=("clip", "extrapolate", "nan"), default="clip", help="outside the trained box"
@@ -273,8 +274,8 @@ def _parser():
     sub.add_argument("--out", type=pathlib.Path, required=True, metavar="MODEL.safetensors", help="model file to write")
     sub.add_argument("--distribution", default="thermal", help=f"{', '.join(FAMILIES)} (default thermal)")
     sub.add_argument("--widths", type=_widths, help="hidden layers, e.g. 32,32 (default: as shipped)")
-    sub.add_argument("--iterations", type=_positive, help="of Levenberg-Marquardt, per network (default 100)")
-    sub.add_argument("--patience", type=_positive, help="iterations without progress before stopping (default 15)")
+    sub.add_argument("--iterations", type=_positive, help="of Levenberg-Marquardt, per network (default 170)")
+    sub.add_argument("--patience", type=_positive, help="iterations without progress before stopping (default 40)")
     sub.add_argument("--seed", type=int, help="of split, start and batches (default 0)")
     sub.add_argument("--overwrite", action="store_true", help="replace an existing model")
     sub.add_argument("--quiet", action="store_true", help="no progress")

@@ -16,9 +16,11 @@ import numpy as np
 from jax.scipy.special import gammaln
 
 from synchrojax._modified_bessel import scaled_k012
+from synchrojax._quadrature import legendre
 
 HIGHEST_GAMMA = 1e12  # infinity, for every purpose here
 _EDGES = ("keep", "omit")
+_CHECKED = 16  # sets of parameters for which a user's f is looked at
 
 
 class Distribution(abc.ABC):
@@ -62,7 +64,7 @@ class Distribution(abc.ABC):
         return {}
 
     def check(self, **parameters):  # noqa: B027
-        """Raise ValueError where f itself (concrete parameters, one point) cannot be a distribution."""
+        """Raise ValueError where f itself cannot be a distribution for ``parameters``, arrays of one length."""
 
 
 class Thermal(Distribution):
@@ -256,12 +258,13 @@ class Function(Distribution):
         Raises ValueError for an f that is negative or not finite somewhere, or that integrates to nothing.
         """
         low, high = np.arccosh(self._bounds)
-        x, w = np.polynomial.legendre.leggauss(12)
+        x, w = legendre(12)
         edges = np.linspace(low, high, 61)
-        half = 0.5 * np.diff(edges)[:, None]
-        chi, d_chi = (edges[:-1, None] + half * (x + 1.0)).ravel(), (half * w).ravel()
-        t, dt = np.polynomial.legendre.leggauss(64)
-        mu = np.sin(0.5 * np.pi * t)  # gathers nodes along B
+        width = np.diff(edges)[:, None]
+        chi, d_chi = (edges[:-1, None] + width * x).ravel(), (width * w).ravel()
+        t, dt = legendre(64)
+        angle = np.pi * (t - 0.5)  # gathers nodes along B
+        mu = np.sin(angle)
         gamma, mu = np.cosh(chi)[:, None], mu[None, :]
         f = np.asarray(self._f(*np.broadcast_arrays(gamma, mu), **parameters))
         if f.shape != np.broadcast_shapes(gamma.shape, mu.shape):
@@ -273,20 +276,24 @@ class Function(Distribution):
                 given = "".join(f", {k} = {float(v):.6g}" for k, v in parameters.items())
                 raise ValueError(f"f is {what} at {where}{given}")
         measure = (2.0 * np.pi * np.cosh(chi) * np.sinh(chi) ** 2 * d_chi)[:, None]
-        total = float(np.sum(f * measure * (dt * 0.5 * np.pi * np.cos(0.5 * np.pi * t))))
+        total = float(np.sum(f * measure * (dt * np.pi * np.cos(angle))))
         if not (np.isfinite(total) and total > 0.0):
             raise ValueError(f"f cannot be normalised: its integral over d^3u is {total:g}")
         return total
 
     def check(self, **parameters):
-        total = self.norm(**parameters)
-        if abs(total - 1.0) > 1e-3:
-            given = ", ".join(f"{k} = {float(v):.6g}" for k, v in parameters.items())
-            warnings.warn(
-                f"f integrates to {total:.6g} over d^3u{f' for {given}' if given else ''}, not to 1: "
-                f"the coefficients are those of {total:.6g} n_e electrons",
-                stacklevel=4,
-            )
+        """Also warn where f does not integrate to 1; of many sets of parameters the first few are looked at."""
+        sets = np.unique(np.stack([np.ravel(v) for v in parameters.values()], -1), axis=0) if parameters else [()]
+        for row in sets[:_CHECKED]:
+            own = dict(zip(parameters, row, strict=True))
+            total = self.norm(**own)
+            if abs(total - 1.0) > 1e-3:
+                given = ", ".join(f"{k} = {float(v):.6g}" for k, v in own.items())
+                warnings.warn(
+                    f"f integrates to {total:.6g} over d^3u{f' for {given}' if given else ''}, not to 1: "
+                    f"the coefficients are those of {total:.6g} n_e electrons",
+                    stacklevel=3,
+                )
 
     def harmonics_matter(self, s, sine, **parameters):
         return (s * sine < 100.0) & (s < 1e5)

@@ -34,7 +34,6 @@ _DROP = 28.0  # the integrand is trimmed where it is below e^-28 of its peak
 _GROWTH = 7.0 / 3.0  # kernels, measure and width of a slice grow with this power of gamma
 _DEBYE_FROM = 25.0  # xi from which the Debye products are used
 _SMALL_S = 5.0  # Bessel orders below this need the series
-_CHECKED = 16  # sets of parameters for which a user's f is checked
 _PHASES = 8, 16  # samples of the harmonic phase in the principal value: s' >= 5, below
 
 
@@ -399,7 +398,7 @@ def _evaluate(distribution, x, resolution):
     parameters = dict(zip(distribution.parameters, x.T[2:], strict=True))
     mode = np.broadcast_to(np.asarray(_mode(distribution, parameters, x[:, 0], x[:, 1])), len(x))
     out = np.zeros((len(x), 8))
-    size, batch = (1, 1) if len(x) == 1 else (8, 1) if len(x) <= 64 else (64, 4)
+    size, batch = (8, 1) if len(x) <= 64 else (64, 4)  # two sizes, since each is compiled
     jobs = []
     for m in range(3):
         where = np.flatnonzero(mode == m)
@@ -499,9 +498,9 @@ def coefficients(distribution, params, *, resolution=None):
         flat = np.zeros((len(x), 8))
         live = np.flatnonzero(~np.asarray(empty).ravel())
         if len(live):
-            for row in np.unique(np.asarray(x)[live, 2:], axis=0)[:_CHECKED]:
-                distribution.check(**dict(zip(distribution.parameters, row, strict=True)))
-            flat[live] = _evaluate(distribution, np.asarray(x)[live], resolution)
+            rows = np.asarray(x)[live]
+            distribution.check(**dict(zip(distribution.parameters, rows.T[2:], strict=True)))
+            flat[live] = _evaluate(distribution, rows, resolution)
     hats = jnp.moveaxis(jnp.asarray(flat).reshape(*nu.shape, 8), -1, 0)
     safe_nu = jnp.where(empty, 1.0, nu)
     scale = [n_e * safe_nu] * 3 + [n_e / safe_nu] * 5

@@ -8,10 +8,9 @@ import numpy as np
 from scipy.stats import qmc
 
 from synchrojax import _table, exact
-from synchrojax._families import get_family
+from synchrojax._families import distribution_of, get_family
 from synchrojax._progress import progress
 
-SPACING = {"theta": "lin"}  # every other input is sampled in its logarithm
 PART_ROWS = 4096
 
 
@@ -28,7 +27,7 @@ def draw(name, n, *, seed, margin, lessons=False):
 
 
 def generate(name, n, out, *, seed=0, margin=1.2, suffix=".txt.gz", quiet=False):
-    """Write ``n`` rows of exact coefficients for distribution ``name`` into the directory ``out``.
+    """Write ``n`` rows of exact coefficients for ``name``, a distribution or a ``Family``, into the directory ``out``.
 
     Parts of 4096 rows; parts that are there are kept, so that a stopped run resumes. ``margin``
     widens the box, ``suffix`` is ``.txt``, ``.txt.gz`` or ``.parquet``. Needs float64.
@@ -39,7 +38,11 @@ def generate(name, n, out, *, seed=0, margin=1.2, suffix=".txt.gz", quiet=False)
     if n < 1 or margin < 1.0:
         raise _table.TableError(f"need n >= 1 and margin >= 1, got {n} and {margin}")
     out = pathlib.Path(out)
-    settings = {"distribution": name, "n": n, "seed": seed, "margin": margin, "suffix": suffix}
+    family = get_family(name)
+    settings = {"distribution": family.NAME, "n": n, "seed": seed, "margin": margin, "suffix": suffix}
+    if hasattr(family, "describe"):
+        settings["family"] = family.describe()
+    linear = ("theta", *getattr(family, "LINEAR", ()))
     points = draw(name, n, seed=seed, margin=margin, lessons=True)
     out.mkdir(parents=True, exist_ok=True)
     record = out / "table.json"
@@ -61,9 +64,9 @@ def generate(name, n, out, *, seed=0, margin=1.2, suffix=".txt.gz", quiet=False)
             missing = not path.exists()
             if missing:
                 begin = time.perf_counter()
-                values = exact.hatted(name, **rows)
+                values = exact.hatted(distribution_of(family), **rows)
                 elapsed = 1e3 * (time.perf_counter() - begin) / count
-                columns = {f"{k}({SPACING.get(k, 'log')})": v for k, v in rows.items()}
+                columns = {f"{k}({'lin' if k in linear else 'log'})": v for k, v in rows.items()}
                 columns["time_ms(meta)"] = np.full(count, float(f"{elapsed:.3g}"))
                 columns |= {f"{k}(res)": v for k, v in zip(_table.RESULTS, values.T, strict=True)}
                 _table.write_part(path, columns)

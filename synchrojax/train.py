@@ -37,9 +37,9 @@ class Options(NamedTuple):
     adam_steps: int = 100  # more saturate units that the second stage cannot free
     adam_batch: int = 1024
     adam_rate: float = 3e-3
-    iterations: int = 100  # of Levenberg-Marquardt, the last 15 % of them on all rows
+    iterations: int = 170  # of Levenberg-Marquardt, the last 15 % of them on all rows
     rows: int = 16384  # drawn afresh for each of the others
-    patience: int = 15  # iterations without a better validation loss before stopping
+    patience: int = 40  # iterations without a better validation loss before stopping
     validation: float = 0.1
     test: float = 0.1
 
@@ -266,7 +266,7 @@ def _save_history(path, histories):
 
 
 def train(table, out, *, distribution="thermal", options=Options(), overwrite=False, quiet=False):
-    """Train all networks of ``distribution`` on the table directory ``table``, write the model ``out``.
+    """Train all networks of ``distribution``, a name or a ``Family``, on a table directory and write the model ``out``.
 
     ``out`` is a .safetensors file; beside it appear ``.loss.csv`` and, with matplotlib, ``.loss.png``. While it
     runs, ``<out>.checkpoints`` holds the state: the same command resumes from it. Train, validation
@@ -276,7 +276,6 @@ def train(table, out, *, distribution="thermal", options=Options(), overwrite=Fa
     if not jax.config.jax_enable_x64:
         raise RuntimeError('training needs float64: jax.config.update("jax_enable_x64", True)')
     family, out = get_family(distribution), pathlib.Path(out)
-    options = options._replace(widths=options.widths or family.WIDTHS)
     if not out.suffix:
         out = out.with_suffix(".safetensors")
     if out.suffix != ".safetensors":
@@ -285,10 +284,12 @@ def train(table, out, *, distribution="thermal", options=Options(), overwrite=Fa
     if out.exists() and not overwrite:
         raise TrainingError(f"{out} exists; choose another name or pass --overwrite")
     data = _table.read_table(table, ("s", "theta", *family.PARAMETERS))
+    family = family.locked(data) if hasattr(family, "locked") else family
     n = len(data["s"])
     if n < 100:
         raise _table.TableError(f"{table}: {n} rows are too few to train on")
-    settings = json.dumps([distribution, list(options), n, float(np.sum(data["rho_V"] * data["s"]))])
+    widths = {k: options.widths or getattr(family, "WIDER", {}).get(k, family.WIDTHS) for k in family.HEADS}
+    settings = json.dumps([family.NAME, widths, list(options), n, float(np.sum(data["rho_V"] * data["s"]))])
     out.parent.mkdir(parents=True, exist_ok=True)
     work.mkdir(exist_ok=True)
     record = work / "settings.json"
@@ -308,7 +309,7 @@ def train(table, out, *, distribution="thermal", options=Options(), overwrite=Fa
         rows = [_Rows(*(np.asarray(c)[part[keep] == k] for c in columns)) for k in range(3)]
         if min(len(r.features) for r in rows) == 0:
             raise _table.TableError(f"{table}: no rows for {head} inside the box {family.DOMAIN}")
-        sizes, combine = (inputs, *options.widths, outputs), functools.partial(family.combine, head)
+        sizes, combine = (inputs, *widths[head], outputs), functools.partial(family.combine, head)
         fitted, histories[head] = fit(
             rows[:2], combine, sizes, options, checkpoints=work / head, quiet=quiet, title=f"train {head}"
         )
@@ -321,10 +322,10 @@ def train(table, out, *, distribution="thermal", options=Options(), overwrite=Fa
     seconds = sum(h[-1, 2] for h in histories.values())
     report = {
         "held_out": f"test rows of the training table, {options.test:.0%} of {n}, seed {options.seed}",
-        "training": {"rows": n, "seconds": round(float(seconds)), "widths": list(options.widths), "seed": options.seed},
+        "training": {"rows": n, "seconds": round(float(seconds)), "widths": widths, "seed": options.seed},
         "network_space_error": scores,
     }
-    write_model(out, distribution, weights, report)
+    write_model(out, family, weights, report)
     _save_history(out, histories)
     shutil.rmtree(work)
     return out

@@ -9,7 +9,7 @@ import numpy as np
 
 from synchrojax import _fits, exact
 from synchrojax._constants import GYRO
-from synchrojax._families import FAMILIES
+from synchrojax._families import distribution_of
 from synchrojax._table import RESULTS
 from synchrojax.distributions import HIGHEST_GAMMA
 from synchrojax.generate import draw
@@ -31,28 +31,36 @@ class Validation(NamedTuple):
     values: dict
     slopes: dict
     fits: dict
+    linear: tuple
 
 
-def _unit(direction, points):
-    """What a step along an input is measured in: ln of it, but theta in sin(theta) and k in 1."""
+def linear_inputs(family):
+    """Inputs whose slopes are with the input itself, not with its logarithm."""
+    return ("theta", "k", *getattr(family, "LINEAR", ()))
+
+
+def _unit(family, direction, points):
+    """What a step along an input is measured in: ln of it, but theta in sin(theta) and some in 1."""
     value = points[direction]
-    return {"theta": np.sin(value), "k": np.ones_like(value)}.get(direction, value)
+    if direction == "theta":
+        return np.sin(value)
+    return np.ones_like(value) if direction in linear_inputs(family) else value
 
 
-def _exact_with_slopes(name, points, directions):
+def _exact_with_slopes(family, points, directions):
     """c and its derivatives with each input, in the units of ``_unit``."""
+    distribution = distribution_of(family)
 
     def at(direction, shift):
-        logarithmic = direction not in ("theta", "k")
-        step = np.expm1(shift) if logarithmic else shift
-        moved = points[direction] + step * _unit(direction, points)
+        step = shift if direction in linear_inputs(family) else np.expm1(shift)
+        moved = points[direction] + step * _unit(family, direction, points)
         if direction == "gamma_min":
             moved = np.maximum(moved, 1.0)
-        return exact.hatted(name, **{**points, direction: moved})
+        return exact.hatted(distribution, **{**points, direction: moved})
 
     h = _STEP
     slopes = {d: (8.0 * (at(d, h) - at(d, -h)) - (at(d, 2 * h) - at(d, -2 * h))) / (12.0 * h) for d in directions}
-    return exact.hatted(name, **points), slopes
+    return exact.hatted(distribution, **points), slopes
 
 
 def _model_with_slopes(model, points, directions):
@@ -69,13 +77,14 @@ def _model_with_slopes(model, points, directions):
     slopes = {}
     for d, j in zip(points, jacobian, strict=True):
         if d in directions:
-            slopes[d] = np.asarray(j) * _unit(d, points)[:, None]
+            slopes[d] = np.asarray(j) * _unit(model.family, d, points)[:, None]
     return np.asarray(value), slopes
 
 
-def validate(model, *, n=5000, seed=12345, slopes=True):
+def validate(model, *, n=5000, seed=12345, slopes=True, family=None):
     """Compare ``model`` with the exact integrals on ``n`` fresh points of its box. Needs float64.
 
+    ``family``: the ``Family`` of a distribution of your own, since a model file does not hold its f.
     Errors are relative. rho_Q, which changes sign, is relative to no less than a few percent of its scale
     (``rotation_floor`` of the family). Slopes are d ln|c| / d ln(input), but d / d theta and d / d k; their errors are
     absolute, and relative where the slope exceeds one; those with theta count for sin(theta) > 1e-3, where
@@ -84,13 +93,19 @@ def validate(model, *, n=5000, seed=12345, slopes=True):
     rotativities of thermal electrons also below its theta_e and above its x.
     """
     name = model.distribution
-    family = FAMILIES[name]
-    points = draw(name, n, seed=seed, margin=1.0)
+    given, family = family, model.family
+    if given is not None:
+        if (given.NAME, given.DOMAIN) != (family.NAME, family.DOMAIN):
+            raise ValueError(
+                f"the model is for {family.NAME!r} in {family.DOMAIN}, not {given.NAME!r} in {given.DOMAIN}"
+            )
+        family.distribution = given.distribution
+    points = draw(family if given else name, n, seed=seed, margin=1.0)
     mirrored = np.random.default_rng(seed).random(n) < 0.5
     # small angles stay small: pi - theta would round their sine
     points["theta"] = np.where(mirrored & (points["theta"] > 1e-2), np.pi - points["theta"], points["theta"])
     directions = tuple(points) if slopes else ()
-    truth, truth_slopes = _exact_with_slopes(name, points, directions)
+    truth, truth_slopes = _exact_with_slopes(family, points, directions)
     ours, our_slopes = _model_with_slopes(model, points, directions)
 
     own = {k: points[k] for k in family.PARAMETERS}
@@ -123,7 +138,7 @@ def validate(model, *, n=5000, seed=12345, slopes=True):
             resolved = (np.sin(points["theta"][use]) > _SMALLEST_SINE) | (d != "theta")
             resolved &= (points["gamma_min"][use] > 1.01) if d == "gamma_min" else True
             slope_errors[d][coefficient] = error[resolved]
-    return Validation(points, used, values, slope_errors, fits)
+    return Validation(points, used, values, slope_errors, fits, linear_inputs(family))
 
 
 def summary(validation, *, fits=False):
@@ -134,16 +149,17 @@ def summary(validation, *, fits=False):
         return {**stats, "points": len(errors)}
 
     tables = {"value": validation.values}
+    linear = validation.linear
     if fits:
         tables["value, published fit"] = {c: e[np.isfinite(e)] for c, e in validation.fits.items()}
     for d, errors in validation.slopes.items():
-        tables[f"d ln|c| / d {d if d in ('theta', 'k') else f'ln({d})'}"] = errors
+        tables[f"d ln|c| / d {d if d in linear else f'ln({d})'}"] = errors
     return {title: {c: row(e) for c, e in errors.items()} for title, errors in tables.items()}
 
 
 def cost(model, *, n=1_000_000):
     """Weights of ``model``, and ns per point of one jitted call for ``n`` points of its box (best of three)."""
-    points = draw(model.distribution, min(n, 4096), seed=1, margin=1.0)
+    points = draw(model.family, min(n, 4096), seed=1, margin=1.0)
     points = {k: np.resize(v, n) for k, v in points.items()}
     result = {"weights": sum(leaf.size for leaf in jax.tree.leaves(model.weights))}
     for precision in ("float32", "float64"):

@@ -1,0 +1,204 @@
+"""A network for a distribution of your own: ``synchrojax.Family``.
+
+Nothing is known of its f, so that every coefficient is learned in its logarithm, or, if it changes sign in the table,
+through asinh. (j_Q, j_V) / j_I is a point of the unit disk, V has a factor cos(theta), and the rotativities are
+measured in those of cold plasma.
+"""
+
+import collections
+import json
+
+import jax.numpy as jnp
+import numpy as np
+
+from synchrojax import _scale_free
+from synchrojax._constants import CLASSICAL
+from synchrojax._geometry import from_plane, sine_cosine, to_plane
+from synchrojax.distributions import HIGHEST_GAMMA, Distribution, Function
+
+_HEADS = {
+    "emission": (0, 3),
+    "absorption": (3, 6),
+    "rho_Q": (6, 7),
+    "rho_V": (7, 8),
+}  # of the eight coefficients, from .. before
+_FAINT = 0.1  # quantile of the magnitudes below which a coefficient of either sign counts as near zero
+
+
+class _Unknown(Distribution):
+    """Stands for an f that a model file does not hold."""
+
+    def __init__(self, name, parameters):
+        self.name, self.parameters = name, parameters
+
+    def _missing(self, *_, **__):
+        raise ValueError(f"a model file does not hold the f of {self.name!r}: pass the Family that it was made with")
+
+    log_shape = log_norm = gamma_bounds = harmonics_matter = _missing
+
+
+class Family(_scale_free.Family):
+    """A distribution of your own and the box in which a network shall stand for it.
+
+    ``name``: what models call it. ``f``: a function f(gamma, mu, **parameters) in JAX, even in mu and normalised to one
+    electron, or a ``Distribution``. ``box``: parameter -> (low, high), for all parameters of f; a range that starts
+    above zero is learned and sampled in the logarithm. ``s``: range of s = nu / nu_c; s sin(theta) is from 5 up.
+    ``gamma_min``, ``gamma_max``: where f ends. Give it to ``generate``, ``train`` and ``validate`` in place of a name.
+    Raises ValueError for a box that does not fit f.
+    """
+
+    WIDTHS = (32, 32)
+
+    def __init__(self, name, f, box, *, s=_scale_free.S_RANGE, gamma_min=1.0, gamma_max=HIGHEST_GAMMA):
+        known = isinstance(f, Distribution)
+        self.distribution = f if known else Function(f, gamma_min=gamma_min, gamma_max=gamma_max)
+        self._set(name, box, s)
+        if set(box) != set(self.distribution.parameters):
+            raise ValueError(
+                f"box is for {', '.join(box)}; f takes {', '.join(self.distribution.parameters) or 'none'}"
+            )
+        self.maps: tuple = ()
+
+    def _set(self, name, box, s):
+        box = {k: tuple(float(v) for v in ends) for k, ends in box.items()}
+        for k, ends in {**box, "s": tuple(s)}.items():
+            if len(ends) != 2 or not np.all(np.isfinite(ends)) or not ends[0] < ends[1]:
+                raise ValueError(f"box of {k}: expected (low, high) with low < high, got {ends}")
+        super().__init__(str(name), box, pitch=False, s=tuple(float(v) for v in s))
+        self.LINEAR = tuple(k for k, (low, _) in box.items() if low <= 0.0)
+        inputs = 4 + len(box)
+        self.HEADS = {head: (inputs, stop - start) for head, (start, stop) in _HEADS.items()}
+        self._point = collections.namedtuple("Point", ("s", "sine", "cosine", *box))
+
+    # What is learned, on file -----------------------------------------------------------------
+
+    def describe(self):
+        """All of it but f, as text."""
+        box = {k: self.DOMAIN[k] for k in self.PARAMETERS}
+        return json.dumps({"name": self.NAME, "box": box, "s": self.DOMAIN["s"], "maps": self.maps})
+
+    @classmethod
+    def read(cls, text):
+        """Inverse of ``describe``, without f."""
+        family, given = cls.__new__(cls), json.loads(text)
+        family._set(given["name"], given["box"], given["s"])
+        family.maps = tuple(tuple(m) for m in given["maps"])
+        family.distribution = _Unknown(family.NAME, family.PARAMETERS)
+        return family
+
+    def __eq__(self, other):
+        return isinstance(other, Family) and self.describe() == other.describe()
+
+    def __hash__(self):
+        return hash(self.describe())
+
+    def locked(self, table):
+        """The same family with the maps that suit a table: (sign or 0, scale, mean, deviation) of each coefficient."""
+        row = {k: np.asarray(v) for k, v in table.items()}
+        for k in ("j_I", "alpha_I"):
+            if np.any(row[k] <= 0.0):
+                count = np.count_nonzero(row[k] <= 0.0)
+                raise ValueError(f"{k} is not positive in {count} of {len(row[k])} rows: there is no network for that")
+        maps = []
+        for value in self._plain(self._point_of(row), row):
+            value = value[np.isfinite(value)]
+            sign = 1.0 if np.all(value > 0.0) else -1.0 if np.all(value < 0.0) else 0.0
+            scale = 1.0 if sign else float(np.quantile(np.abs(value), _FAINT))
+            y = np.log(sign * value) if sign else np.arcsinh(value / scale)
+            maps.append((sign, scale, float(np.mean(y)), float(np.std(y)) or 1.0))
+        other = Family.read(self.describe())
+        other.maps, other.distribution = tuple(maps), self.distribution
+        return other
+
+    # Between physical and network space -------------------------------------------------------
+
+    def point(self, s, theta, *own):
+        return self._point(s, *sine_cosine(theta), *own)
+
+    def _point_of(self, row):
+        return self.point(*(row[k] for k in ("s", "theta", *self.PARAMETERS)))
+
+    def _units(self, p):
+        """Cold plasma's rho_Q and rho_V at nu = 1 Hz, n_e = 1 cm^-3."""
+        ratio = p.sine / p.s
+        return -CLASSICAL * ratio * ratio, 2.0 * CLASSICAL * p.cosine / p.s
+
+    def _plain(self, p, row):
+        """The eight as they are mapped."""
+        unit_q, unit_v = self._units(p)
+        disk = to_plane(row["j_Q"] / row["j_I"], row["j_V"] / row["j_I"])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = (
+                row["j_I"],
+                disk[0],
+                disk[1] / p.cosine,
+                row["alpha_I"],
+                row["alpha_Q"] / row["alpha_I"],
+                row["alpha_V"] / row["alpha_I"] / p.cosine,
+                row["rho_Q"] / unit_q,
+                row["rho_V"] / unit_v,
+            )
+        return [np.asarray(v) for v in values]
+
+    def _features(self, p):
+        (low, high), perp = self.DOMAIN["s"], _scale_free.S_PERP
+
+        def scaled(value, a, b):
+            return (2.0 * value - (a + b)) / (b - a)
+
+        rows = [
+            scaled(jnp.log(p.s * p.sine), np.log(perp), np.log(high)),
+            scaled(jnp.log(p.s) - jnp.log(p.sine), np.log(low), np.log(high * high / perp)),
+            *_scale_free.features(p.s, p.sine),
+        ]
+        for name in self.PARAMETERS:
+            value, (a, b) = getattr(p, name), self.DOMAIN[name]
+            rows.append(scaled(value, a, b) if name in self.LINEAR else scaled(jnp.log(value), np.log(a), np.log(b)))
+        return jnp.stack(rows)
+
+    def training_rows(self, head, table, networks):
+        """Row numbers, features, nothing, targets and the weights that make errors relative."""
+        row = {k: np.asarray(v) for k, v in table.items()}
+        keep = np.flatnonzero(np.abs(np.cos(row["theta"])) > 1e-12)  # V carries no information at right angles
+        row = {k: v[keep] for k, v in row.items()}
+        p = self._point_of(row)
+        start, stop = _HEADS[head]
+        targets, weights = [], []
+        for value, (sign, scale, mean, deviation) in zip(
+            self._plain(p, row)[start:stop], self.maps[start:stop], strict=True
+        ):
+            size = np.abs(value)
+            targets.append(((np.log(size) if sign else np.arcsinh(value / scale)) - mean) / deviation)
+            weights.append(deviation * (1.0 if sign else np.hypot(value, scale) / np.maximum(size, scale)) + 0.0 * size)
+        return keep, self._features(p).T, np.zeros((len(keep), 1)), np.stack(targets, -1), np.stack(weights, -1)
+
+    def evaluate(self, networks, p, *, clip):
+        """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3."""
+        p = self.clamp(p) if clip else p
+        features = self._features(p)
+        outputs = jnp.concatenate([networks[head](features) for head in _HEADS])
+        y = [o * deviation + mean for o, (_, _, mean, deviation) in zip(outputs, self.maps, strict=True)]
+        value = [
+            sign * jnp.exp(v) if sign else scale * jnp.sinh(v)
+            for v, (sign, scale, _, _) in zip(y, self.maps, strict=True)
+        ]
+        unit_q, unit_v = self._units(p)
+        q, v = from_plane(value[1], value[2] * p.cosine)
+        return y[0], q, v, y[3], value[4], value[5] * p.cosine, unit_q * value[6], unit_v * value[7]
+
+    def rotation_floor(self, p):
+        """The magnitude of rho_Q below which its errors are not relative any more: near its zero."""
+        sign, scale, _, _ = self.maps[6]
+        return jnp.abs(self._units(p)[0]) * (0.0 if sign else scale)
+
+    def sample(self, u, margin):
+        """Unit numbers [n, DIMENSIONS] to the box, widened by ``margin``; theta <= pi/2."""
+        rows = self.sample_direction(u, margin)
+        for k, name in enumerate(self.PARAMETERS):
+            low, high = self.DOMAIN[name]
+            if name in self.LINEAR:
+                widen = 0.05 * (high - low) * (margin > 1.0)
+                rows[name] = low - widen + (high - low + 2.0 * widen) * u[:, 2 + k]
+            else:
+                rows[name] = low * (high / low) ** u[:, 2 + k]
+        return rows
