@@ -1,7 +1,8 @@
 """Fit the limit of large s sin(theta) of the power law's cumulative functions and write synchrojax/_powerlaw_limit.npz.
 
-``python data/make_powerlaw_limit.py`` (a minute): 4,096 pairs of exact integrals at s = 1e8 over x and p, Chebyshev
-polynomials in m = (x^(2/3) - 1) / (x^(2/3) + 1) and in p by least squares.
+``python data/make_powerlaw_limit.py`` (minutes): 4,096 pairs of exact integrals at s = 1e8 over x and p, Chebyshev
+polynomials in m = (x^(2/3) - 1) / (x^(2/3) + 1) and in p by least squares; those of emission and absorption are then
+turned into a small network, which costs less.
 """
 
 import pathlib
@@ -12,9 +13,10 @@ from numpy.polynomial.chebyshev import chebvander
 from scipy.stats import qmc
 
 jax.config.update("jax_enable_x64", True)
-from synchrojax import _powerlaw, _scale_free, exact  # noqa: E402
+from synchrojax import _powerlaw, _scale_free, exact, train  # noqa: E402
 
-POINTS, DEGREE_P, SLOPES = 4096, 12, 10
+POINTS, DEGREE, DEGREE_P, SLOPES = 4096, 20, 12, 10
+WIDTHS, ITERATIONS = (24, 24), 300
 
 
 def draw(highest_log_x, seed):
@@ -45,15 +47,42 @@ def polynomials(mapped, degree, point):
     return (by_x[:, :, None] * by_p[:, None, :]).reshape(POINTS, -1)
 
 
+def steepness(odds):
+    """Large L are of no consequence."""
+    return 1.0 / (1.0 + np.maximum(odds / 8.0, 0.0) ** 2)
+
+
+def network(found):
+    """The polynomials ``found`` [term, coefficient] of L as a network."""
+
+    def rows(count, seed):
+        u = qmc.Sobol(2, scramble=True, rng=seed).random(count)
+        log_x, p, one = -14.5 + 20.0 * u[:, 0], 1.35 + 5.85 * u[:, 1], np.ones(count)
+        point = _powerlaw.Point(one, one, one, p, one, one, None)
+        x = np.minimum(log_x, 5.0)
+        basis = chebvander(np.tanh(x / 3.0), DEGREE)[:, :, None] * chebvander(_powerlaw.mapped_p(p), DEGREE_P)[:, None]
+        target = basis.reshape(count, -1) @ found
+        edge = _powerlaw.Edge(one, 0.0 * one, log_x, np.exp(log_x) / 1.5)
+        weight = steepness(np.asarray(_powerlaw.log_odds(point, edge)).T + target)
+        return train.Rows(np.asarray(_powerlaw.limit_features(p, log_x)).T, np.zeros((count, 1)), target, weight)
+
+    learn, check = rows(8192, 3), rows(2048, 4)
+    options = train.Options(iterations=ITERATIONS, rows=8192, patience=80)
+    weights, history = train.fit((learn, check), lambda output, extra: output, (3, *WIDTHS, 6), options, title="limit")
+    print(f"network: rms {history[:, 1].min():.1e}")
+    return {
+        f"odds.{k}.{name}": value
+        for k, layer in enumerate(weights)
+        for name, value in zip(("kernel", "bias"), layer, strict=True)
+    }
+
+
 def main():
     point, edge, c, d = draw(5.2, seed=5)
     odds = np.log(c[:, :6] / d[:, :6])
-    target, weight = (
-        odds - np.asarray(_powerlaw.log_odds(point, edge)).T,
-        1.0 / (1.0 + np.maximum(odds / 8.0, 0.0) ** 2),
-    )
+    target, weight = odds - np.asarray(_powerlaw.log_odds(point, edge)).T, steepness(odds)
     names = "j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V"
-    basis = polynomials(_powerlaw.mapped(edge.log_x), 20, point)
+    basis = polynomials(np.tanh(np.minimum(edge.log_x, 5.0) / 3.0), DEGREE, point)
     fits = [fit(basis, target[:, k], weight[:, k], name) for k, name in enumerate(names)]
 
     point, edge, c, _ = draw(11.0, seed=6)
@@ -72,7 +101,7 @@ def main():
     found = fit(basis, c - inside, weight, "rho_Q")
     np.savez_compressed(
         pathlib.Path(_powerlaw.__file__).with_name("_powerlaw_limit.npz"),
-        odds=np.stack(fits, -1).reshape(-1, DEGREE_P + 1, 6),
+        **network(np.stack(fits, -1)),
         constant=found[: SLOPES + 1],
         conversion=found[SLOPES + 1 :].reshape(-1, DEGREE_P + 1),
     )

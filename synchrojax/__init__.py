@@ -6,8 +6,20 @@ integrals. CGS, fluid frame; signs and shapes are described in the README.
 
 from synchrojax import distributions, exact
 from synchrojax._coefficients import Coefficients
+from synchrojax._custom import Family
 from synchrojax._model import Model, load, models
 from synchrojax._sky import SkyCoefficients, as_array, rotate
 
-__all__ = ["Coefficients", "Model", "SkyCoefficients", "as_array", "distributions", "exact", "load", "models", "rotate"]
+__all__ = [
+    "Coefficients",
+    "Family",
+    "Model",
+    "SkyCoefficients",
+    "as_array",
+    "distributions",
+    "exact",
+    "load",
+    "models",
+    "rotate",
+]
 __version__ = "0.1.0"

@@ -43,45 +43,62 @@ class Family(_scale_free.Family):
     ``name``: what models call it. ``f``: a function f(gamma, mu, **parameters) in JAX, even in mu and normalised to one
     electron, or a ``Distribution``. ``box``: parameter -> (low, high), for all parameters of f; a range that starts
     above zero is learned and sampled in the logarithm. ``s``: range of s = nu / nu_c; s sin(theta) is from 5 up.
-    ``gamma_min``, ``gamma_max``: where f ends. Give it to ``generate``, ``train`` and ``validate`` in place of a name.
+    ``gamma_min``, ``gamma_max``: where f ends. s / sin(theta) is up to ``highest_x``, by default 3 gamma_max^2:
+    emission falls exponentially beyond. Give it to ``generate``, ``train`` and ``validate`` in place of a name.
     Raises ValueError for a box that does not fit f.
     """
 
     WIDTHS = (32, 32)
+    BLOCK = 16384
 
-    def __init__(self, name, f, box, *, s=_scale_free.S_RANGE, gamma_min=1.0, gamma_max=HIGHEST_GAMMA):
+    def __init__(self, name, f, box, *, s=_scale_free.S_RANGE, gamma_min=1.0, gamma_max=HIGHEST_GAMMA, highest_x=None):
         known = isinstance(f, Distribution)
         self.distribution = f if known else Function(f, gamma_min=gamma_min, gamma_max=gamma_max)
-        self._set(name, box, s)
+        self._set(name, box, s, highest_x or 3.0 * gamma_max**2)
         if set(box) != set(self.distribution.parameters):
             raise ValueError(
                 f"box is for {', '.join(box)}; f takes {', '.join(self.distribution.parameters) or 'none'}"
             )
         self.maps: tuple = ()
 
-    def _set(self, name, box, s):
+    def _set(self, name, box, s, highest_x):
         box = {k: tuple(float(v) for v in ends) for k, ends in box.items()}
         for k, ends in {**box, "s": tuple(s)}.items():
             if len(ends) != 2 or not np.all(np.isfinite(ends)) or not ends[0] < ends[1]:
                 raise ValueError(f"box of {k}: expected (low, high) with low < high, got {ends}")
         super().__init__(str(name), box, pitch=False, s=tuple(float(v) for v in s))
+        self.DOMAIN["s_over_sin_theta"] = (self.DOMAIN["s"][0], min(float(highest_x), s[1] ** 2 / _scale_free.S_PERP))
         self.LINEAR = tuple(k for k, (low, _) in box.items() if low <= 0.0)
         inputs = 4 + len(box)
         self.HEADS = {head: (inputs, stop - start) for head, (start, stop) in _HEADS.items()}
         self._point = collections.namedtuple("Point", ("s", "sine", "cosine", *box))
+
+    @property
+    def _highest_x(self):
+        return self.DOMAIN["s_over_sin_theta"][1]
+
+    def coordinates(self, p):
+        return *super().coordinates(p), p.s / jnp.maximum(p.sine, 1e-30)
+
+    def clamp(self, p):
+        p = super().clamp(p)
+        p = p._replace(sine=jnp.maximum(p.sine, np.sqrt(_scale_free.S_PERP / self._highest_x)))
+        return p._replace(s=jnp.minimum(p.s, self._highest_x * p.sine))
 
     # What is learned, on file -----------------------------------------------------------------
 
     def describe(self):
         """All of it but f, as text."""
         box = {k: self.DOMAIN[k] for k in self.PARAMETERS}
-        return json.dumps({"name": self.NAME, "box": box, "s": self.DOMAIN["s"], "maps": self.maps})
+        return json.dumps(
+            {"name": self.NAME, "box": box, "s": self.DOMAIN["s"], "highest_x": self._highest_x} | {"maps": self.maps}
+        )
 
     @classmethod
     def read(cls, text):
         """Inverse of ``describe``, without f."""
         family, given = cls.__new__(cls), json.loads(text)
-        family._set(given["name"], given["box"], given["s"])
+        family._set(given["name"], given["box"], given["s"], given["highest_x"])
         family.maps = tuple(tuple(m) for m in given["maps"])
         family.distribution = _Unknown(family.NAME, family.PARAMETERS)
         return family
@@ -141,14 +158,14 @@ class Family(_scale_free.Family):
         return [np.asarray(v) for v in values]
 
     def _features(self, p):
-        (low, high), perp = self.DOMAIN["s"], _scale_free.S_PERP
+        (low, high), perp, highest_x = self.DOMAIN["s"], _scale_free.S_PERP, self._highest_x
 
         def scaled(value, a, b):
             return (2.0 * value - (a + b)) / (b - a)
 
         rows = [
             scaled(jnp.log(p.s * p.sine), np.log(perp), np.log(high)),
-            scaled(jnp.log(p.s) - jnp.log(p.sine), np.log(low), np.log(high * high / perp)),
+            scaled(jnp.log(p.s) - jnp.log(p.sine), np.log(low), np.log(highest_x)),
             *_scale_free.features(p.s, p.sine),
         ]
         for name in self.PARAMETERS:
@@ -193,7 +210,7 @@ class Family(_scale_free.Family):
 
     def sample(self, u, margin):
         """Unit numbers [n, DIMENSIONS] to the box, widened by ``margin``; theta <= pi/2."""
-        rows = self.sample_direction(u, margin)
+        rows = self.sample_direction(u, margin, highest_x=self._highest_x)
         for k, name in enumerate(self.PARAMETERS):
             low, high = self.DOMAIN[name]
             if name in self.LINEAR:

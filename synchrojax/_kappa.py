@@ -123,6 +123,7 @@ class Family(_scale_free.Family):
     """Kappa electrons; see ``_families``."""
 
     WIDTHS = (32, 32)
+    BLOCK = 2048  # times the nodes of the average
 
     def __init__(self, name, *, pitch):
         super().__init__(name, {"kappa": (2.5, 8.0), "w": (0.1, 200.0)}, pitch=pitch)

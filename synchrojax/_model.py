@@ -19,7 +19,6 @@ from synchrojax._params import COMMON, broadcast, unphysical
 from synchrojax._weights import read_model
 
 POLICIES = ("clip", "extrapolate", "nan")
-_BLOCK = 16384  # points per block: network and intermediates stay in cache, both cores stay busy
 _LANES = 64  # a block is a multiple of this: vector units idle at odd lengths
 _SHIFT = 40.0  # keeps exp(ln j_hat) inside float32 until n_e is multiplied in
 
@@ -80,7 +79,7 @@ class Model:
         ValueError. Accuracy: see README and ``report``.
         """
         values = broadcast(params, self.inputs, self._defaults)
-        return Coefficients(*_blockwise(functools.partial(_coefficients, self), values))
+        return Coefficients(*blockwise(functools.partial(_coefficients, self), values, self.family.BLOCK))
 
     def flags(self, params):
         """int32 per point: bit i = entry i of ``domain`` exceeded, highest used bit = unphysical input.
@@ -146,13 +145,13 @@ def _coefficients(model, nu, b, n_e, theta, *own):
     return tuple(values)
 
 
-def _blockwise(function, values):
-    """Apply a pointwise function; on CPU in blocks that fit the cache, where the size is large.
+def blockwise(function, values, block):
+    """Apply a pointwise function; on CPU in blocks of so many points, which fit the cache, where the size is large.
 
     Block k takes every K-th point, so that an array sharded over devices stays sharded in each block.
     """
     shape, size = values[0].shape, values[0].size
-    count = -(-size // _BLOCK)
+    count = -(-size // block)
     if count < 2 or jax.default_backend() != "cpu":
         return function(*values)
     rows = -(-size // count)

@@ -22,6 +22,7 @@ import numpy as np
 from synchrojax import _scale_free
 from synchrojax._constants import CLASSICAL
 from synchrojax._geometry import limit_polarization, sine_cosine
+from synchrojax._network import forward
 from synchrojax._scale_free import FLOOR
 from synchrojax.distributions import HIGHEST_GAMMA
 
@@ -38,7 +39,7 @@ class Point(NamedTuple):
     k: jax.Array | None  # none: isotropic
 
 
-class _Edge(NamedTuple):
+class Edge(NamedTuple):
     """One end of the power law: ln of its Lorentz factor, of x = gamma_0^2 / gamma^2, and the exponent there."""
 
     gamma: jax.Array
@@ -65,7 +66,7 @@ def edge_at(p, gamma):
     big = jnp.where(small, 0.5, r)
     direct = (jnp.log((1.0 + big) * g / (u * p.sine)) - big) / big**3
     exponent = 2.0 * p.s * p.sine * w * r * r * jnp.where(small, series, direct)
-    return _Edge(gamma, log_gamma, 2.0 * (_log_gamma_0(p) - log_gamma), exponent)
+    return Edge(gamma, log_gamma, 2.0 * (_log_gamma_0(p) - log_gamma), exponent)
 
 
 # Emission and absorption -------------------------------------------------------------------
@@ -97,11 +98,13 @@ _CLIP_X = (-14.0, 5.0)  # ln x beyond which the corrections are constant
 # made by data/make_powerlaw_limit.py
 _TABLES = np.load(pathlib.Path(__file__).with_name("_powerlaw_limit.npz"), allow_pickle=False)
 _TABLES = {name: _TABLES[name] for name in _TABLES}
+_LIMIT = tuple((_TABLES[f"odds.{k}.kernel"], _TABLES[f"odds.{k}.bias"]) for k in range(3))
 
 
-def mapped(log_x):
-    """ln x to -1..1, so that powers of x^(2/3) on both sides become polynomials."""
-    return jnp.tanh(jnp.minimum(log_x, _CLIP_X[1]) / 3.0)
+def limit_features(p, log_x):
+    """What the limit of L depends on; in the first, powers of x^(2/3) on both sides become polynomials."""
+    log_x = jnp.minimum(log_x, _CLIP_X[1])
+    return jnp.stack([jnp.tanh(log_x / 3.0), jnp.tanh(log_x), mapped_p(p)])
 
 
 def mapped_far(log_x):
@@ -123,10 +126,7 @@ def _chebyshev(z, degree):
 
 def _limit_odds(p, edges):
     """L - ``log_odds`` of I, Q and V of both kinds where s sin(theta) is large, for each edge [6, ...]."""
-    table = jnp.asarray(_TABLES["odds"], p.p.dtype)
-    n, m = table.shape[:2]
-    by_x = jnp.tensordot(table, _chebyshev(mapped_p(p.p), m - 1), ((1,), (0,)))
-    return [jnp.sum(_chebyshev(mapped(e.log_x), n - 1)[:, None] * by_x, 0) for e in edges]
+    return [forward(_LIMIT, limit_features(p.p, e.log_x)) for e in edges]
 
 
 def _total_features(p):
@@ -225,6 +225,7 @@ class Family(_scale_free.Family):
     """Power-law electrons; see ``_families``."""
 
     WIDTHS = (24, 24)
+    BLOCK = 16384
     WIDER = MappingProxyType({"rho_Q_edge": (32, 32)})
 
     def __init__(self, name, *, pitch):

@@ -62,14 +62,17 @@ class Family:
         widen = 0.5 * (margin - 1.0)
         return low - widen + (high - low + 2.0 * widen) * u
 
-    def sample_direction(self, u, margin, crowding=1.5):
-        """Unit numbers to s and theta <= pi/2: theta half uniform, half logarithmic; more points at low s."""
+    def sample_direction(self, u, margin, crowding=1.5, highest_x=np.inf):
+        """Unit numbers to s and theta <= pi/2: theta half uniform, half logarithmic; more points at low s.
+
+        ``highest_x``: of s / sin(theta).
+        """
         # nothing is sampled below S_PERP: other rules hold there
         s_low, s_high = self.DOMAIN["s"]
-        lowest, right = np.arcsin(S_PERP / s_high / margin), 0.5 * np.pi
+        lowest, right = np.arcsin(max(S_PERP / s_high / margin, np.sqrt(S_PERP / highest_x))), 0.5 * np.pi
         t = 2.0 * u[:, 1] % 1.0
         theta = np.where(u[:, 1] < 0.5, lowest + (right - lowest) * t, lowest * (right / lowest) ** t)
         sine = np.sin(theta)
         low = np.maximum(s_low / margin * sine, S_PERP)
-        high = np.maximum(s_high * sine * margin, low)
+        high = np.maximum(np.minimum(s_high * margin, highest_x * sine) * sine, low)
         return {"s": low * (high / low) ** (u[:, 0] ** crowding) / sine, "theta": theta}

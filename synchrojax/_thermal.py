@@ -31,6 +31,7 @@ DOMAIN = {
 ROTATION_THETA_E = 1e-3  # rotativities: lowest theta_e, and any x
 DIMENSIONS = 3
 WIDTHS = (32, 32)  # of the hidden layers that are shipped
+BLOCK = 16384  # points that go through the call at once: intermediates stay in cache, both cores stay busy
 HEADS = {"emission": (4, 9), "rho_Q": (4, 3), "rho_V": (4, 3)}  # inputs, outputs: a third is the mean, the rest ripple
 
 _MAHADEVAN = (4.0505, 0.40, 0.5316)  # Mahadevan, Narayan & Yi 1996 (ApJ 465, 327), eq. 33

@@ -34,6 +34,14 @@ def _values(text):
     return low, high, count
 
 
+def _named(text):
+    """NAME=X or NAME=LOW:HIGH:N."""
+    name, equals, value = text.partition("=")
+    if not (equals and name.isidentifier()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=X or NAME=LOW:HIGH:N")
+    return name, _values(value)
+
+
 def _widths(text):
     try:
         widths = tuple(int(w) for w in text.split(","))
@@ -74,9 +82,13 @@ def _coefficients(options):
         model = synchrojax.load(options.model, out_of_domain=options.out_of_domain)
         distribution = get_distribution(model.distribution)
     inputs = (*COMMON, *distribution.parameters)
-    given = {n: getattr(options, n) for n in UNITS if getattr(options, n) is not None}
-    missing = [f"--{n.replace('_', '-')}" for n in inputs if n not in given and n not in distribution.defaults]
-    unknown = [f"--{n.replace('_', '-')}" for n in given if n not in inputs]
+    given = {n: getattr(options, n) for n in UNITS if getattr(options, n) is not None} | dict(options.param)
+
+    def option(name):
+        return f"--{name.replace('_', '-')}" if name in UNITS else f"--param {name}=X"
+
+    missing = [option(n) for n in inputs if n not in given and n not in distribution.defaults]
+    unknown = [option(n) for n in given if n not in inputs]
     if missing or unknown:
         wrong = [f"missing {', '.join(missing)}"] * bool(missing) + [
             f"not for this model: {', '.join(unknown)}"
@@ -106,7 +118,7 @@ def _coefficients(options):
         print(json.dumps(rows[0] if len(rows) == 1 else rows))
     elif len(grid[0]) == 1:
         for n, v in params.items():
-            print(f"{n:<8} {v[0]:<12.6g} {UNITS[n]}")
+            print(f"{n:<8} {v[0]:<12.6g} {UNITS.get(n, '')}".rstrip())
         print()
         if options.compare:
             print(f"{'':<8} {'network':>19} {'exact':>19} {'difference':>11}")
@@ -247,6 +259,14 @@ def _parser():
         sub.add_argument(
             f"--{name.replace('_', '-')}", dest=name, type=_values, metavar="X|LOW:HIGH:N", help=f"[{unit}]{needed}"
         )
+    sub.add_argument(
+        "--param",
+        type=_named,
+        action="append",
+        default=[],
+        metavar="NAME=X",
+        help="a parameter of a distribution of your own; X or LOW:HIGH:N",
+    )
     which = sub.add_mutually_exclusive_group()
     which.add_argument("--exact", action="store_true", help="the integrals instead of the network")
     which.add_argument("--compare", action="store_true", help="network, exact and their relative difference")

@@ -48,7 +48,7 @@ class TrainingError(ValueError):
     """A training that cannot start; the message says why."""
 
 
-class _Rows(NamedTuple):
+class Rows(NamedTuple):
     """Network input, what ``combine`` takes beside the output, target and weight to relative error, row by row."""
 
     features: jax.Array
@@ -77,7 +77,7 @@ def _blocks(rows):
     rows = rows._replace(
         features=rows.features[index], extra=rows.extra[index], target=rows.target[index], weight=weight
     )
-    return _Rows(*(jnp.asarray(a).reshape(-1, _BLOCK, a.shape[-1]) for a in rows))
+    return Rows(*(jnp.asarray(a).reshape(-1, _BLOCK, a.shape[-1]) for a in rows))
 
 
 class _Problem:
@@ -122,12 +122,12 @@ class _Problem:
 def _adam(problem, flat, rows, options):
     """Warm start: Adam on random batches, the rate decaying to zero along a cosine."""
     optimiser = optax.adam(optax.cosine_decay_schedule(options.adam_rate, options.adam_steps))
-    data = _Rows(*(jnp.asarray(a) for a in rows))
+    data = Rows(*(jnp.asarray(a) for a in rows))
 
     def step(state, key):
         flat, moments = state
         index = jax.random.randint(key, (options.adam_batch,), 0, len(data.features))
-        batch = _Rows(*(a[index] for a in data))
+        batch = Rows(*(a[index] for a in data))
         gradient = jax.grad(lambda f: jnp.mean(problem.residuals(f, batch) ** 2))(flat)
         update, moments = optimiser.update(gradient, moments)
         return (optax.apply_updates(flat, update), moments), None
@@ -238,7 +238,7 @@ def _draw(blocks, step, options):
     if step > 0.85 * options.iterations or count >= total:
         return blocks
     index = np.random.default_rng((options.seed, step)).choice(total, count, replace=False)
-    return _Rows(*(a[index] for a in blocks))
+    return Rows(*(a[index] for a in blocks))
 
 
 def _finished(state, options):
@@ -306,7 +306,7 @@ def train(table, out, *, distribution="thermal", options=Options(), overwrite=Fa
     for head, (inputs, outputs) in family.HEADS.items():
         networks = {k: functools.partial(forward, layers) for k, layers in weights.items()}
         keep, *columns = family.training_rows(head, data, networks)
-        rows = [_Rows(*(np.asarray(c)[part[keep] == k] for c in columns)) for k in range(3)]
+        rows = [Rows(*(np.asarray(c)[part[keep] == k] for c in columns)) for k in range(3)]
         if min(len(r.features) for r in rows) == 0:
             raise _table.TableError(f"{table}: no rows for {head} inside the box {family.DOMAIN}")
         sizes, combine = (inputs, *widths[head], outputs), functools.partial(family.combine, head)

@@ -16,6 +16,8 @@ NAMES = [name for name in FAMILIES if name != "thermal"]
 POINTS = {
     "powerlaw": {"p": 2.5, "gamma_min": 3.0, "gamma_max": 1e4},
     "kappa": {"kappa": 3.5, "w": 10.0},
+    "powerlaw_pitch": {"p": 2.5, "gamma_min": 3.0, "gamma_max": 1e4, "k": 1.5},
+    "kappa_pitch": {"kappa": 3.5, "w": 10.0, "k": 1.5},
 }
 BASE = {"nu": 230e9, "B": 30.0, "n_e": 1e3, "theta": 1.0}
 
@@ -107,6 +109,7 @@ def test_gradients_are_finite_at_the_corners(name, shipped, precision):
 
 def test_bad_input(name, shipped):
     bad = {"powerlaw": [("p", 1.0), ("gamma_min", 0.5), ("gamma_max", 2.0)], "kappa": [("kappa", 2.0), ("w", 0.0)]}
+    bad = {n: bad[n.removesuffix("_pitch")] + [("k", -1.0)] * n.endswith("_pitch") for n in NAMES}
     highest = 1 << len(shipped.domain)
     for key, value in [*bad[name], ("nu", 0.0), ("B", -1.0), ("n_e", np.nan)]:
         params = {**BASE, **POINTS[name], key: value}
@@ -116,6 +119,22 @@ def test_bad_input(name, shipped):
         shipped.coefficients(BASE)
     dark = shipped.coefficients({**BASE, **POINTS[name], "B": 0.0})
     assert np.all(np.array(dark) == 0.0)
+
+
+def test_out_of_the_box(name, shipped):
+    """The three policies, and the bit that says which bound is exceeded."""
+    key = next(iter(POINTS[name]))
+    inside = {**BASE, **POINTS[name]}
+    outside = {**inside, key: 9.0}
+    assert int(shipped.flags(inside)) == 0
+    assert int(shipped.flags(outside)) == 1 << list(shipped.domain).index(key)
+    calls = {p: synchrojax.load(name, out_of_domain=p).coefficients for p in ("clip", "extrapolate", "nan")}
+    edge = np.array(calls["clip"]({**inside, key: shipped.domain[key][1]}))
+    assert np.allclose(np.array(calls["clip"](outside)), edge, rtol=1e-6, atol=0)
+    assert np.all(np.isfinite(np.array(calls["extrapolate"](outside))))
+    assert np.all(np.isnan(np.array(calls["nan"](outside))))
+    for call in calls.values():
+        assert np.allclose(np.array(call(inside)), np.array(shipped.coefficients(inside)), rtol=1e-6, atol=0)
 
 
 def test_jit_vmap_grad(name, shipped):

@@ -1,0 +1,96 @@
+"""Cost of every shipped model beside the published fits: ``python tests/cost.py`` prints the tables of the README.
+
+Nanoseconds per point, best of several calls, for 1, 1,000 and a million points, in float32 and float64, values
+and values with gradients, on one core and on two. The fits are jitted and go through the same blocks.
+"""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import time
+
+SIZES = (1, 1_000, 1_000_000)
+
+
+def measure(cores):
+    """Rows (name, what, precision, gradient, {size: ns per point}), on the first ``cores`` cores."""
+    os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:cores]))
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    import synchrojax
+    from synchrojax import _fits
+    from synchrojax._constants import GYRO
+    from synchrojax._model import blockwise
+    from synchrojax.generate import draw
+
+    def sizes(function, columns):
+        result = {}
+        for n in SIZES:
+            given = tuple(jnp.resize(c, n) for c in columns)
+            jax.block_until_ready(function(*given))
+            count, times = (5, []) if n == SIZES[-1] else (200, [])
+            for _ in range(count):
+                begin = time.perf_counter()
+                jax.block_until_ready(function(*given))
+                times.append(time.perf_counter() - begin)
+            result[n] = 1e9 * min(times) / n
+        return result
+
+    rows = []
+    for precision in ("float32", "float64"):
+        with jax.enable_x64(precision == "float64"):
+            for name in synchrojax.models():
+                model = synchrojax.load(name)
+                points = {k: jnp.asarray(v, precision) for k, v in draw(name, 4096, seed=1, margin=1.0).items()}
+                own = [points[k] for k in ("theta", *model.family.PARAMETERS)]
+                calls = {"network": (model_call(model), [GYRO * points["s"], *own])}
+                if name in _fits.FITS:
+                    fit = _fits.FITS[name]
+                    block = functools.partial(blockwise, lambda *x, fit=fit: tuple(jnp.moveaxis(fit(*x), -1, 0)))
+                    calls["fit"] = (lambda *x, block=block: block(x, 16384), [points["s"], *own])
+                for what, (call, columns) in calls.items():
+
+                    def pulled(*x, call=call):
+                        value, pull = jax.vjp(call, *x)
+                        return value, pull(jax.tree.map(jnp.ones_like, value))
+
+                    for gradient, function in ((False, call), (True, pulled)):
+                        ns = sizes(jax.jit(function), columns)
+                        rows.append((name, what, precision, gradient, ns))
+                        print(*rows[-1], file=sys.stderr, flush=True)
+    assert np.all([v > 0.0 for row in rows for v in row[-1].values()])
+    return rows
+
+
+def model_call(model):
+    names = ("theta", *model.family.PARAMETERS)
+
+    def call(nu, *own):
+        return tuple(model.coefficients({"nu": nu, "B": 1.0, "n_e": 1.0, **dict(zip(names, own, strict=True))}))
+
+    return call
+
+
+def main():
+    for cores in (1, 2):
+        command = [sys.executable, __file__, str(cores)]
+        rows = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        print(f"\n{cores} core{'s' if cores > 1 else ''}\n")
+        print("| model | | " + " | ".join(f"{p}, N = {n:,}" for p in ("float32", "float64") for n in SIZES) + " |")
+        print("|---|---|" + "---|" * 2 * len(SIZES))
+        table = {}
+        for name, what, _, gradient, ns in rows:
+            table.setdefault((name, what + (", with gradient" if gradient else "")), []).extend(ns.values())
+        for (name, what), values in table.items():
+            print(f"| {name} | {what} | " + " | ".join(f"{v:,.0f}" for v in values) + " |")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        print(json.dumps(measure(int(sys.argv[1]))))
+    else:
+        main()

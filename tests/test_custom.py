@@ -1,0 +1,83 @@
+"""A distribution of the user's own, from f(gamma, mu) to a loaded network, as the README describes it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import synchrojax
+from synchrojax._weights import ModelFileError
+from synchrojax.generate import generate
+from synchrojax.train import Options, train
+from synchrojax.validate import summary, validate
+
+BREAK, TOP = 100.0, 1e4
+
+
+def broken_power_law(gamma, mu, steep):
+    """N ~ gamma^-2 from 1 to 100, gamma^-steep from there to 1e4."""
+    low = 1.0 - 1.0 / BREAK
+    high = BREAK ** (steep - 2.0) * (BREAK ** (1.0 - steep) - TOP ** (1.0 - steep)) / (steep - 1.0)
+    n = jnp.where(gamma < BREAK, gamma**-2.0, BREAK ** (steep - 2.0) * gamma**-steep) / (low + high)
+    return n / (4.0 * jnp.pi * gamma * jnp.sqrt((gamma - 1.0) * (gamma + 1.0)))
+
+
+FAMILY = synchrojax.Family("broken", broken_power_law, {"steep": (2.5, 4.0)}, s=(1e2, 1e6), gamma_max=TOP)
+BASE = {"nu": 230e9, "B": 30.0, "n_e": 1e3, "theta": 1.0}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    work = tmp_path_factory.mktemp("broken")
+    with jax.enable_x64(True):
+        generate(FAMILY, 384, work / "table", seed=1, quiet=True)
+        options = Options(widths=(12,), iterations=40)
+        return train(work / "table", work / "broken.safetensors", distribution=FAMILY, options=options, quiet=True)
+
+
+def test_from_f_to_a_network(trained, x64):
+    model = synchrojax.load(trained)
+    assert model.inputs == ("nu", "B", "n_e", "theta", "steep")
+    assert model.domain["steep"] == (2.5, 4.0)
+    result = summary(validate(model, n=64, slopes=False, family=FAMILY))["value"]
+    assert max(row["median"] for row in result.values()) < 5e-2
+    assert min(row["points"] for row in result.values()) > 50
+    c = jax.jit(model.coefficients)({**BASE, "steep": 3.0})
+    truth = synchrojax.exact.coefficients(FAMILY.distribution, {**BASE, "steep": 3.0})
+    assert np.max(np.abs(np.array(c) / np.array(truth) - 1)) < 0.1
+    slope = jax.grad(lambda v: jnp.log(model.coefficients({**BASE, "steep": v}).j_I))(3.0)
+    assert np.isfinite(slope)
+
+
+def test_what_the_file_holds(trained, x64):
+    model = synchrojax.load(trained, out_of_domain="nan")
+    params = {**BASE, "steep": jnp.asarray([3.0, 5.0])}
+    assert np.array_equal(np.isnan(np.array(model.coefficients(params))).all(0), [False, True])
+    assert list(model.flags(params)) == [0, 1 << list(model.domain).index("steep")]
+    with pytest.raises(ValueError, match="'broken': pass the Family"):
+        validate(model, n=8)
+    other = synchrojax.Family("broken", broken_power_law, {"steep": (2.5, 5.0)}, s=(1e2, 1e6))
+    with pytest.raises(ValueError, match="the model is for 'broken' in"):
+        validate(model, n=8, family=other)
+
+
+def test_refusals(tmp_path):
+    with pytest.raises(ValueError, match="box is for p; f takes steep"):
+        synchrojax.Family("broken", broken_power_law, {"p": (2.0, 3.0)})
+    with pytest.raises(ValueError, match="box of steep: expected"):
+        synchrojax.Family("broken", broken_power_law, {"steep": (3.0, 2.0)})
+    rows = {k: np.ones(3) for k in ("s", "theta", "steep", "j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V")}
+    rows |= {"alpha_I": np.array([1.0, -1.0, 1.0]), "rho_Q": np.ones(3), "rho_V": np.ones(3)}
+    with pytest.raises(ValueError, match="alpha_I is not positive in 1 of 3 rows"):
+        FAMILY.locked(rows)
+
+
+def test_a_damaged_description(trained, tmp_path):
+    import safetensors.numpy
+
+    path = tmp_path / "damaged.safetensors"
+    with safetensors.safe_open(trained, framework="numpy") as file:
+        header, tensors = file.metadata(), {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    safetensors.numpy.save_file(tensors, path, {**header, "family": '{"name": "broken"}'})
+    with pytest.raises(ModelFileError, match="its description of 'broken' cannot be read"):
+        synchrojax.load(path)
