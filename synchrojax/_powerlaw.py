@@ -169,6 +169,11 @@ def _power_until(exponent, length):
     return length * jnp.where(small, 1.0 + 0.5 * z, jnp.expm1(z) / jnp.where(small, 1.0, z))
 
 
+def _flat(p):
+    """Where what follows gamma_0 matters to edges far below, and can be learned from them."""
+    return jax.nn.sigmoid(6.0 * (3.3 - p.p))
+
+
 def rotation_q_parts(p, edge):
     """C(g) / g^(2 - p) of rho_Q = ``inside`` + ``constant`` t + ``envelope`` y + ``wide`` z, t, y known, z learned.
 
@@ -311,11 +316,12 @@ class Family(_scale_free.Family):
             if head == "rho_Q_total":
                 # what the kernel's 2.1 / (s' x) takes away below g
                 following = 4.2 * np.exp(-edge.log_x) / (4.0 - p.p) / (p.s * p.sine)
-                target = (c - inside - constant * t - envelope * y + following) / constant / decline
+                scale = constant * decline * np.asarray(_flat(p))
+                target = (c - inside - constant * t - envelope * y + following) / scale
                 use &= near & (edge.log_x > np.log(300.0)) & (edge.log_x < np.log(1e5)) & (p.p < 3.6)
-                weight = decline
+                weight = scale / np.abs(c)
             else:
-                t = t + decline * networks["rho_Q_total"](jnp.stack(_total_features(p)))[0]
+                t = t + _flat(p) * decline * networks["rho_Q_total"](jnp.stack(_total_features(p)))[0]
                 target = (c - inside - constant * t - envelope * y) / wide / decline
                 floor = FLOOR * rotation_size(inside, constant, envelope)
                 weight = wide * np.maximum(lower / np.maximum(np.abs(c), floor), upper / np.maximum(d, floor))
@@ -352,7 +358,7 @@ class Family(_scale_free.Family):
             return -jnp.exp(parts[first + 1] - parts[first]), p.cosine * jnp.exp(parts[first + 2] - parts[first])
 
         t, limit = _conversion_limit(p, edges)
-        t = t + decline * networks["rho_Q_total"](total_features)[0]
+        t = t + _flat(p) * decline * networks["rho_Q_total"](total_features)[0]
         c_q, c_v = [], []
         for e, f, y in zip(edges, features, limit, strict=True):
             inside, constant, envelope, wide = rotation_q_parts(p, e)
