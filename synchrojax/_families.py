@@ -4,15 +4,12 @@ from synchrojax import _kappa, _powerlaw, _thermal
 from synchrojax._custom import Family
 from synchrojax.distributions import get_distribution
 
-FAMILIES = {
-    family.NAME: family
-    for family in (_thermal, _powerlaw.POWERLAW, _kappa.KAPPA, _powerlaw.POWERLAW_PITCH, _kappa.KAPPA_PITCH)
-}
+FAMILIES = {family.NAME: family for family in (_thermal, _powerlaw.POWERLAW, _kappa.KAPPA, _kappa.KAPPA_PITCH)}
 
 
 def get_family(name):
     """The family of a name, or the one that was given."""
-    if isinstance(name, Family):
+    if not isinstance(name, str):
         return name
     if name not in FAMILIES:
         raise ValueError(f"unknown distribution {name!r}; available: {', '.join(sorted(FAMILIES))}")

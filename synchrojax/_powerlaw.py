@@ -145,8 +145,14 @@ def _far_features(p, edge):
 
 
 def _decline(p):
-    """How corrections to the limit of large s sin(theta) decline; at fixed x, 1 / gamma^2 is sin^2(theta) times it."""
+    """How corrections to the limit of large s sin(theta) decline."""
     return 1.0 / (p.s * p.sine)
+
+
+def _slow_share(p, edge):
+    """1 / gamma^2 over ``_decline``, x sin^2(theta), bounded."""
+    share = p.sine * p.sine * jnp.exp(edge.log_x)
+    return share / (1.0 + 0.1 * share)
 
 
 # Rotativities ------------------------------------------------------------------------------
@@ -169,9 +175,9 @@ def _power_until(exponent, length):
     return length * jnp.where(small, 1.0 + 0.5 * z, jnp.expm1(z) / jnp.where(small, 1.0, z))
 
 
-def _flat(p):
-    """Where what follows gamma_0 matters to edges far below, and can be learned from them."""
-    return jax.nn.sigmoid(6.0 * (3.3 - p.p))
+def _flat(p, edge):
+    """Where what follows gamma_0 matters to edges far below it, and can be learned from them."""
+    return jax.nn.sigmoid(6.0 * (3.3 - p.p)) * jax.nn.sigmoid(2.0 * (edge.log_x - 4.0))
 
 
 def rotation_q_parts(p, edge):
@@ -179,7 +185,7 @@ def rotation_q_parts(p, edge):
 
     ``inside``: the high-frequency kernel 2 gamma - 1 / gamma up to gamma_0, ``constant``: what follows, which matters
     where p is small. The kernel is 1 + 16 / x^2 + 2.1 / (s' x) + ... of its limit for x -> infinity and goes as x^(4/3)
-    for x -> 0, its corrections as x^(4/3) / s'.
+    for x -> 0; its corrections fall as 1 / s' and are largest where x is a few.
     """
     log_x = edge.log_x
     length = 0.25 * jax.nn.softplus(2.0 * log_x)  # ln(gamma_0 / g) where that is positive
@@ -187,9 +193,11 @@ def rotation_q_parts(p, edge):
     flat = jax.nn.sigmoid(1.5 * (3.5 - p.p))
     constant = 2.0 * flat * jnp.exp((2.0 - p.p) * length) * jax.nn.sigmoid(2.0 * log_x)
     low = 4.0 / 3.0 * log_x - jnp.log(p.p + 2.0 / 3.0)
-    wide = jnp.exp(low - jax.nn.softplus(7.0 / 3.0 * log_x))
-    envelope = jnp.exp(low - jax.nn.softplus(10.0 / 3.0 * log_x)) + (1.0 - flat) * wide
-    return inside, constant, envelope, wide
+    tail = (1.0 - flat) * jnp.exp(low - jax.nn.softplus(7.0 / 3.0 * log_x))
+    envelope = jnp.exp(low - jax.nn.softplus(10.0 / 3.0 * log_x)) + tail
+    peak = 1.0 / (jnp.exp(2.0 * (1.2 - log_x)) + jnp.exp(1.5 * (log_x - 1.7)))
+    reach = 0.02 * jax.nn.sigmoid(7.0 - log_x) + peak
+    return inside, constant, envelope, reach * rotation_size(inside, constant, envelope)
 
 
 def _conversion_limit(p, edges):
@@ -246,12 +254,12 @@ class Family(_scale_free.Family):
             "rho_Q_edge": (edge, 2),
         }
 
-    def combine(self, head, output, across):
-        """Corrections near an edge: a part that falls as 1 / s' and one that falls as 1 / gamma^2."""
+    def combine(self, head, output, share):
+        """Corrections near an edge: a part that falls as 1 / s' and one that falls as 1 / gamma^2 (``_slow_share``)."""
         if head not in ("edge", "rho_Q_edge"):
             return output
         half = len(output) // 2
-        return output[:half] + across * output[half:]
+        return output[:half] + share * output[half:]
 
     def point(self, s, theta, p, gamma_min, gamma_max, k=None):
         gamma_max = jnp.minimum(gamma_max, HIGHEST_GAMMA)
@@ -306,7 +314,7 @@ class Family(_scale_free.Family):
             steady = np.asarray(_steady(edge.log_x))
             target = (np.log(c[7] / (2.0 * CLASSICAL * p.cosine / p.s)) - far) / steady
             # d/d theta is 1 / sin(theta) times the derivative with the logarithm that the network sees
-            weight = lower * steady * np.maximum(1.0, 0.05 / np.maximum(p.sine, 1e-4))
+            weight = lower * steady * np.clip(0.05 / np.maximum(p.sine, 1e-4), 1.0, 4.0)
             use &= edge.log_x < np.log(1e3)
         else:
             unit = rotation_unit(p, gamma)
@@ -316,19 +324,19 @@ class Family(_scale_free.Family):
             if head == "rho_Q_total":
                 # what the kernel's 2.1 / (s' x) takes away below g
                 following = 4.2 * np.exp(-edge.log_x) / (4.0 - p.p) / (p.s * p.sine)
-                scale = constant * decline * np.asarray(_flat(p))
+                scale = constant * decline * np.asarray(_flat(p, edge))
                 target = (c - inside - constant * t - envelope * y + following) / scale
                 use &= near & (edge.log_x > np.log(300.0)) & (edge.log_x < np.log(1e5)) & (p.p < 3.6)
                 weight = scale / np.abs(c)
             else:
-                t = t + _flat(p) * decline * networks["rho_Q_total"](jnp.stack(_total_features(p)))[0]
+                t = t + _flat(p, edge) * decline * networks["rho_Q_total"](jnp.stack(_total_features(p)))[0]
                 target = (c - inside - constant * t - envelope * y) / wide / decline
                 floor = FLOOR * rotation_size(inside, constant, envelope)
                 weight = wide * np.maximum(lower / np.maximum(np.abs(c), floor), upper / np.maximum(d, floor))
                 weight = weight * decline
-                use &= near & (edge.log_x > _CLIP_X[0]) & (edge.log_x < _CLIP_X[1])
-        across = (p.sine * p.sine)[None]
-        columns = np.stack(features), np.asarray(across), np.atleast_2d(target), np.atleast_2d(weight)
+                use &= near & (edge.log_x > _CLIP_X[0]) & (edge.log_x < np.log(1e4))
+        share = _slow_share(p, edge)[None]
+        columns = np.stack(features), np.asarray(share), np.atleast_2d(target), np.atleast_2d(weight)
         return keep[use], *(v[:, use].T for v in columns)
 
     def evaluate(self, networks, p, *, clip):
@@ -340,12 +348,12 @@ class Family(_scale_free.Family):
 
         base = [log_odds(p, e) for e in edges]
 
-        def correction(head, features):
-            return decline * self.combine(head, networks[head](features), p.sine * p.sine)
+        def correction(head, edge, features):
+            return decline * self.combine(head, networks[head](features), _slow_share(p, edge))
 
         a, b = (
-            known + limit + correction("edge", f)
-            for known, limit, f in zip(base, _limit_odds(p, edges), features, strict=True)
+            known + limit + correction("edge", e, f)
+            for known, limit, e, f in zip(base, _limit_odds(p, edges), edges, features, strict=True)
         )
         # L falls with gamma; the networks may err on that where the two ends meet
         gap = jnp.maximum(a - b, 0.2 * (base[0] - base[1]))
@@ -358,11 +366,16 @@ class Family(_scale_free.Family):
             return -jnp.exp(parts[first + 1] - parts[first]), p.cosine * jnp.exp(parts[first + 2] - parts[first])
 
         t, limit = _conversion_limit(p, edges)
-        t = t + _flat(p) * decline * networks["rho_Q_total"](total_features)[0]
+        following = decline * networks["rho_Q_total"](total_features)[0]
         c_q, c_v = [], []
         for e, f, y in zip(edges, features, limit, strict=True):
             inside, constant, envelope, wide = rotation_q_parts(p, e)
-            value = inside + constant * t + envelope * y + wide * correction("rho_Q_edge", f)[0]
+            value = (
+                inside
+                + constant * (t + _flat(p, e) * following)
+                + envelope * y
+                + wide * correction("rho_Q_edge", e, f)[0]
+            )
             c_q.append(value * jnp.exp(norm + (2.0 - p.p) * e.log_gamma))
             value = networks["rho_V_far"](jnp.stack(_far_features(p, e))) + _steady(e.log_x) * networks["rho_V"](f)
             c_v.append(jnp.exp(_log_rotation_v(p, e) + norm + value[0]))
@@ -408,4 +421,4 @@ class Family(_scale_free.Family):
         return {"k": self.stretch("k", u[:, 4], margin)} if self.pitch else {}
 
 
-POWERLAW, POWERLAW_PITCH = Family("powerlaw", pitch=False), Family("powerlaw_pitch", pitch=True)
+POWERLAW = Family("powerlaw", pitch=False)

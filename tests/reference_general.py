@@ -179,28 +179,6 @@ def points():
             if name.endswith("pitch"):
                 own["k"] = (0.3, 6.0)[i]
             chosen.append((name, s, theta, own))
-    return chosen + _wide_points()
-
-
-def _wide_points():
-    """The rest of 20 for each: theta 0.01-1.57, s up to 1e8, gamma_min up to 1e3, far below gamma_min^2 nu_c too."""
-    rng = np.random.default_rng(12)
-    chosen = []
-    for i in range(18):
-        for name, first in (("powerlaw", 2), ("kappa", 1), ("powerlaw_pitch", 0), ("kappa_pitch", 0)):
-            theta = 0.01 * 157.0 ** rng.random() if i % 2 else rng.uniform(0.1, 1.57)
-            low = max(10.0, 25.0 / np.sin(theta))
-            s = low * (1e8 / low) ** (rng.random() ** 1.5)
-            if name.startswith("powerlaw"):
-                gamma_min = 10 ** rng.uniform(0, 3) if i % 3 else 1.0
-                own = {"p": rng.uniform(1.5, 7.0), "gamma_min": gamma_min}
-                own["gamma_max"] = INFINITE if i % 4 == 0 else max(2.0 * gamma_min, 10 ** rng.uniform(2, 5))
-            else:
-                own = {"kappa": rng.uniform(2.5, 8.0), "w": 10 ** rng.uniform(-1, np.log10(200.0))}
-            if name.endswith("pitch"):
-                own["k"] = rng.uniform(0.0, 6.0)
-            if i >= first:
-                chosen.append((name, s, theta, own))
     return chosen
 
 
