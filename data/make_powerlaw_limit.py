@@ -58,7 +58,7 @@ def network(found):
     def rows(count, seed):
         u = qmc.Sobol(2, scramble=True, rng=seed).random(count)
         log_x, p, one = -14.5 + 20.0 * u[:, 0], 1.35 + 5.85 * u[:, 1], np.ones(count)
-        point = _powerlaw.Point(one, one, one, p, one, one, None)
+        point = _powerlaw.Point(one, one, one, p, one, one)
         x = np.minimum(log_x, 5.0)
         basis = chebvander(np.tanh(x / 3.0), DEGREE)[:, :, None] * chebvander(_powerlaw.mapped_p(p), DEGREE_P)[:, None]
         target = basis.reshape(count, -1) @ found

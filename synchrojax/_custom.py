@@ -66,7 +66,7 @@ class Family(_scale_free.Family):
         for k, ends in {**box, "s": tuple(s)}.items():
             if len(ends) != 2 or not np.all(np.isfinite(ends)) or not ends[0] < ends[1]:
                 raise ValueError(f"box of {k}: expected (low, high) with low < high, got {ends}")
-        super().__init__(str(name), box, pitch=False, s=tuple(float(v) for v in s))
+        super().__init__(str(name), box, s=tuple(float(v) for v in s))
         self.DOMAIN["s_over_sin_theta"] = (self.DOMAIN["s"][0], min(float(highest_x), s[1] ** 2 / _scale_free.S_PERP))
         self.LINEAR = tuple(k for k, (low, _) in box.items() if low <= 0.0)
         inputs = 4 + len(box)

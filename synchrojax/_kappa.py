@@ -126,7 +126,9 @@ class Family(_scale_free.Family):
     BLOCK = 2048  # times the nodes of the average
 
     def __init__(self, name, *, pitch):
-        super().__init__(name, {"kappa": (2.5, 8.0), "w": (0.1, 200.0)}, pitch=pitch)
+        own = {"kappa": (2.5, 8.0), "w": (0.1, 200.0), **({"k": (0.0, 4.0)} if pitch else {})}
+        super().__init__(name, own)
+        self.pitch = pitch
         features = 9 if pitch else 7
         self.HEADS = {
             "emission": (features, 3),

@@ -1,4 +1,4 @@
-"""Power-law electrons with sharp ends, isotropic or times sin^k of the pitch angle, between physical and network space.
+"""Power-law electrons with sharp ends, between physical and network space.
 
 All coefficients are linear in f: those of gamma_min..gamma_max are C(gamma_min) - C(gamma_max), where the cumulative
 C(g) belongs to the electrons above g. With D(g) = C(1) - C(g) and L = ln(C / D),
@@ -36,7 +36,6 @@ class Point(NamedTuple):
     p: jax.Array
     gamma_min: jax.Array
     gamma_max: jax.Array
-    k: jax.Array | None  # none: isotropic
 
 
 class Edge(NamedTuple):
@@ -75,7 +74,7 @@ def edge_at(p, gamma):
 def _log_totals(p):
     """ln |C(1)| of j_I, j_Q, j_V, alpha_I, alpha_Q, alpha_V, up to order one [6, ...]; V over |cos(theta)|."""
     log_gamma, log_sine = _log_gamma_0(p), jnp.log(p.sine)
-    emission = (-1.0 - p.p) * log_gamma - 65.0 + (0.0 if p.k is None else p.k * log_sine)
+    emission = (-1.0 - p.p) * log_gamma - 65.0
     absorption = emission - log_gamma + 63.5
     circular = float(np.log(2.0)) - 0.5 * (jnp.log(p.s) + log_sine)  # of cos(theta) times this
     return jnp.stack([emission, emission, emission + circular, absorption, absorption, absorption + circular])
@@ -130,7 +129,7 @@ def _limit_odds(p, edges):
 
 
 def _total_features(p):
-    return [(p.p - 4.0) / 3.0, *_scale_free.features(p.s, p.sine), *([] if p.k is None else [0.5 * p.k - 1.0])]
+    return [(p.p - 4.0) / 3.0, *_scale_free.features(p.s, p.sine)]
 
 
 def _edge_features(p, edge):
@@ -140,8 +139,7 @@ def _edge_features(p, edge):
 
 
 def _far_features(p, edge):
-    rows = [(p.p - 4.0) / 3.0, 2.0 / edge.gamma - 1.0]
-    return rows if p.k is None else [*rows, 0.5 * p.k - 1.0, 1.0 - 2.0 * p.sine * p.sine]
+    return [(p.p - 4.0) / 3.0, 2.0 / edge.gamma - 1.0]
 
 
 def _decline(p):
@@ -241,10 +239,10 @@ class Family(_scale_free.Family):
     BLOCK = 16384
     WIDER = MappingProxyType({"rho_Q_edge": (32, 32)})
 
-    def __init__(self, name, *, pitch):
+    def __init__(self, name):
         own = {"p": (1.5, 7.0), "gamma_min": (1.0, 1e3), "gamma_max": (1e2, HIGHEST_GAMMA)}
-        super().__init__(name, own, pitch=pitch)
-        total, edge, far = 3 + pitch, 7 + pitch, 2 + 2 * pitch
+        super().__init__(name, own)
+        total, edge, far = 3, 7, 2
         self.HEADS = {
             "total": (total, 6),
             "edge": (edge, 12),
@@ -261,9 +259,9 @@ class Family(_scale_free.Family):
         half = len(output) // 2
         return output[:half] + share * output[half:]
 
-    def point(self, s, theta, p, gamma_min, gamma_max, k=None):
+    def point(self, s, theta, p, gamma_min, gamma_max):
         gamma_max = jnp.minimum(gamma_max, HIGHEST_GAMMA)
-        return Point(s, *sine_cosine(theta), p, gamma_min, gamma_max, k)
+        return Point(s, *sine_cosine(theta), p, gamma_min, gamma_max)
 
     def training_rows(self, head, table, networks):
         """Rows come in pairs (``lessons``): all electrons above a gamma, then all below."""
@@ -401,7 +399,7 @@ class Family(_scale_free.Family):
         gamma_min = lowest ** u[:, 3]
         start = np.maximum(self.DOMAIN["gamma_max"][0], gamma_min * 1.01)
         ends = {"gamma_min": gamma_min, "gamma_max": start * (highest / start) ** u[:, -1]}
-        return rows | ends | self._pitch(u, margin)
+        return rows | ends
 
     def lessons(self, u, margin):
         """A sample to learn from: pairs of rows that share an edge, gamma_min of one and gamma_max of the next."""
@@ -413,12 +411,8 @@ class Family(_scale_free.Family):
         edge = np.where(t < 0.25, 1.0 + 10.0 ** (12.0 * t - 2.0), np.maximum(edge, 1.0 + 1e-5))
         first = {"gamma_min": edge, "gamma_max": np.full(len(u), HIGHEST_GAMMA)}
         second = {"gamma_min": np.full(len(u), NEARLY_ONE), "gamma_max": edge}
-        rows |= self._pitch(u, margin)
         pairs = [[{**rows, **ends}[n] for n in ("s", "theta", *self.PARAMETERS)] for ends in (first, second)]
         return dict(zip(("s", "theta", *self.PARAMETERS), np.stack(pairs, -1).reshape(-1, 2 * len(u)), strict=True))
 
-    def _pitch(self, u, margin):
-        return {"k": self.stretch("k", u[:, 4], margin)} if self.pitch else {}
 
-
-POWERLAW = Family("powerlaw", pitch=False)
+POWERLAW = Family("powerlaw")

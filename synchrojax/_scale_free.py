@@ -8,7 +8,6 @@ import numpy as np
 S_RANGE = (1e1, 1e8)
 S_PERP = 5.0  # lowest s sin(theta)
 THETA_RANGE = (0.0, float(np.pi))
-PITCH_RANGE = (0.0, 4.0)  # of k
 FLOOR = 0.03  # of the scale of rho_Q: below, its errors are not relative any more
 
 
@@ -20,12 +19,11 @@ def features(s, sine):
 class Family:
     """A distribution as training and evaluation need it (see ``_families``): its names and its box.
 
-    ``own``: parameter -> (low, high); with ``pitch`` comes k, the power of the sine of the pitch angle.
+    ``own``: parameter -> (low, high).
     """
 
-    def __init__(self, name, own, *, pitch, s=S_RANGE):
-        own = {**own, **({"k": PITCH_RANGE} if pitch else {})}
-        self.NAME, self.PARAMETERS, self.pitch = name, tuple(own), pitch
+    def __init__(self, name, own, *, s=S_RANGE):
+        self.NAME, self.PARAMETERS = name, tuple(own)
         self.DOMAIN = {
             "s": s,
             "theta": THETA_RANGE,

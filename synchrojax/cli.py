@@ -118,7 +118,7 @@ def _coefficients(options):
         print(json.dumps(rows[0] if len(rows) == 1 else rows))
     elif len(grid[0]) == 1:
         for n, v in params.items():
-            print(f"{n:<8} {v[0]:<12.6g} {UNITS.get(n, '')}".rstrip())
+            print(f"{n:<10} {v[0]:<12.6g} {UNITS.get(n, '')}".rstrip())
         print()
         if options.compare:
             print(f"{'':<8} {'network':>19} {'exact':>19} {'difference':>11}")
