@@ -134,7 +134,7 @@ def _total_features(p):
 
 def _edge_features(p, edge):
     log_x = jnp.clip(edge.log_x, *_CLIP_X)
-    slow = jnp.exp(edge.log_x) / (jnp.exp(edge.log_x) + 1.5 * edge.exponent)  # 1/2 for large gamma, less for small
+    slow = 1.0 / (1.0 + 1.5 * edge.exponent * jnp.exp(-edge.log_x))  # 1/2 for large gamma, less for small
     return [(log_x + 2.0) / 5.0, jnp.tanh(0.5 * log_x), 1.0 / edge.gamma, 4.0 * slow - 1.0, *_total_features(p)]
 
 
@@ -193,7 +193,7 @@ def rotation_q_parts(p, edge):
     low = 4.0 / 3.0 * log_x - jnp.log(p.p + 2.0 / 3.0)
     tail = (1.0 - flat) * jnp.exp(low - jax.nn.softplus(7.0 / 3.0 * log_x))
     envelope = jnp.exp(low - jax.nn.softplus(10.0 / 3.0 * log_x)) + tail
-    peak = 1.0 / (jnp.exp(2.0 * (1.2 - log_x)) + jnp.exp(1.5 * (log_x - 1.7)))
+    peak = jnp.exp(-jnp.logaddexp(2.0 * (1.2 - log_x), 1.5 * (log_x - 1.7)))
     reach = 0.02 * jax.nn.sigmoid(7.0 - log_x) + peak
     return inside, constant, envelope, reach * rotation_size(inside, constant, envelope)
 
