@@ -5,13 +5,12 @@ import jax.numpy as jnp
 
 
 def sine_cosine(theta):
-    """|sin| and cos of the angle, through t = tan(theta / 2).
+    """|sin| and cos of the angle, the former through t = tan(theta / 2).
 
-    XLA evaluates a sine again wherever it is used, a quotient once: this makes the whole call a third faster.
+    XLA evaluates a sine again wherever it is used, a quotient once; the cosine needs its full relative precision near a right angle.
     """
     t = jnp.sin(0.5 * theta) / jnp.cos(0.5 * theta)
-    square = t * t
-    return jnp.abs(2.0 * t / (1.0 + square)), (1.0 - square) / (1.0 + square)
+    return jnp.abs(2.0 * t / (1.0 + t * t)), jnp.cos(theta)
 
 
 def from_plane(a, b):
