@@ -7,7 +7,7 @@ import jax.numpy as jnp
 def sine_cosine(theta):
     """|sin| and cos of the angle, the former through t = tan(theta / 2).
 
-    XLA evaluates a sine again wherever it is used, a quotient once; the cosine needs its full relative precision near a right angle.
+    XLA evaluates a sine again wherever it is used, a quotient once. The cosine keeps its digits near a right angle.
     """
     t = jnp.sin(0.5 * theta) / jnp.cos(0.5 * theta)
     return jnp.abs(2.0 * t / (1.0 + t * t)), jnp.cos(theta)

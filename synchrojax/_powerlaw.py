@@ -6,9 +6,9 @@ C(g) belongs to the electrons above g. With D(g) = C(1) - C(g) and L = ln(C / D)
     C(a) - C(b) = C(1) sigma(L(a)) sigma(-L(b)) (1 - exp(L(b) - L(a))),    sigma(x) = 1 / (1 + exp(-x)),
 
 which loses no digits, neither far below gamma_min nor far above gamma_max, and is positive. Networks learn ln C(1)
-as a function of direction and p, and the corrections to L where s sin(theta) is not large; the limit is tabulated
-(data/make_powerlaw_limit.py). rho_V needs C alone. rho_Q changes sign: its high-frequency integral, closed at
-gamma_0 = sqrt(s / sin(theta)), plus corrections that vanish on both sides.
+as a function of direction and p, and the corrections to L, which fall as 1 / (s sin(theta)) and 1 / gamma^2; the limit
+is known (data/make_powerlaw_limit.py). rho_V needs C alone. rho_Q changes sign: its high-frequency integral, closed at
+gamma_0 = sqrt(s / sin(theta)), its tabulated limit, and corrections of the same kind.
 """
 
 import pathlib
@@ -107,7 +107,7 @@ def limit_features(p, log_x):
 
 
 def mapped_far(log_x):
-    """The same about the sharpest feature of rho_Q, and for any x."""
+    """ln x to -1..1 about the sharpest feature of rho_Q."""
     return jnp.tanh((log_x - 2.5) / 3.0)
 
 
