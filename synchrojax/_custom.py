@@ -6,6 +6,7 @@ measured in those of cold plasma.
 """
 
 import collections
+import copy
 import json
 
 import jax.numpy as jnp
@@ -90,9 +91,8 @@ class Family(_scale_free.Family):
     def describe(self):
         """All of it but f, as text."""
         box = {k: self.DOMAIN[k] for k in self.PARAMETERS}
-        return json.dumps(
-            {"name": self.NAME, "box": box, "s": self.DOMAIN["s"], "highest_x": self._highest_x} | {"maps": self.maps}
-        )
+        rest = {"s": self.DOMAIN["s"], "highest_x": self._highest_x, "maps": self.maps}
+        return json.dumps({"name": self.NAME, "box": box, **rest})
 
     @classmethod
     def read(cls, text):
@@ -103,11 +103,17 @@ class Family(_scale_free.Family):
         family.distribution = _Unknown(family.NAME, family.PARAMETERS)
         return family
 
+    def replaced(self, **changes):
+        """A copy with other ``maps`` or another ``distribution``."""
+        other = copy.copy(self)
+        other.__dict__.update(changes)
+        return other
+
     def __eq__(self, other):
         return isinstance(other, Family) and self.describe() == other.describe()
 
     def __hash__(self):
-        return hash(self.describe())
+        return hash((self.NAME, self.maps))
 
     def locked(self, table):
         """The same family with the maps that suit a table: (sign or 0, scale, mean, deviation) of each coefficient."""
@@ -123,9 +129,7 @@ class Family(_scale_free.Family):
             scale = 1.0 if sign else float(np.quantile(np.abs(value), _FAINT))
             y = np.log(sign * value) if sign else np.arcsinh(value / scale)
             maps.append((sign, scale, float(np.mean(y)), float(np.std(y)) or 1.0))
-        other = Family.read(self.describe())
-        other.maps, other.distribution = tuple(maps), self.distribution
-        return other
+        return self.replaced(maps=tuple(maps))
 
     # Between physical and network space -------------------------------------------------------
 

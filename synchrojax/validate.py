@@ -99,7 +99,7 @@ def validate(model, *, n=5000, seed=12345, slopes=True, family=None):
             raise ValueError(
                 f"the model is for {family.NAME!r} in {family.DOMAIN}, not {given.NAME!r} in {given.DOMAIN}"
             )
-        family.distribution = given.distribution
+        family = family.replaced(distribution=given.distribution)
     points = draw(family, n, seed=seed, margin=1.0)
     mirrored = np.random.default_rng(seed).random(n) < 0.5
     # small angles stay small: pi - theta would round their sine

@@ -16,7 +16,6 @@ NAMES = [name for name in FAMILIES if name != "thermal"]
 POINTS = {
     "powerlaw": {"p": 2.5, "gamma_min": 3.0, "gamma_max": 1e4},
     "kappa": {"kappa": 3.5, "w": 10.0},
-    "powerlaw_pitch": {"p": 2.5, "gamma_min": 3.0, "gamma_max": 1e4, "k": 1.5},
     "kappa_pitch": {"kappa": 3.5, "w": 10.0, "k": 1.5},
 }
 BASE = {"nu": 230e9, "B": 30.0, "n_e": 1e3, "theta": 1.0}
