@@ -4,7 +4,10 @@ from synchrojax import _kappa, _powerlaw, _thermal
 from synchrojax._custom import Family
 from synchrojax.distributions import get_distribution
 
-FAMILIES = {family.NAME: family for family in (_thermal, _powerlaw.POWERLAW, _kappa.KAPPA, _kappa.KAPPA_PITCH)}
+FAMILIES = {
+    family.NAME: family
+    for family in (_thermal, _powerlaw.POWERLAW, _powerlaw.POWERLAW_PITCH, _kappa.KAPPA, _kappa.KAPPA_PITCH)
+}
 
 
 def get_family(name):

@@ -4,6 +4,8 @@ The scale is gamma_0 = sqrt(s / sin(theta)), the Lorentz factor that radiates mo
 distribution. Each coefficient is its power laws on both sides of gamma_0 = W, joined by hand, times a correction of
 order one. (j_Q, j_V) / j_I is a point of the unit disk; so is (alpha_Q, alpha_V) / alpha_I of the isotropic
 distribution, whose df/dgamma has one sign. With k it is not bound to be, and is left free.
+
+Anisotropy is learned as what it changes (``_pitch``): the isotropic networks are the packaged ones.
 """
 
 from typing import NamedTuple
@@ -11,9 +13,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln
 
-from synchrojax import _scale_free
+from synchrojax import _pitch, _scale_free
 from synchrojax._constants import CLASSICAL
 from synchrojax._geometry import from_plane, sine_cosine, to_plane
 from synchrojax._scale_free import FLOOR
@@ -38,15 +39,13 @@ class _Frame(NamedTuple):
     gamma: jax.Array  # gamma_0
     width: jax.Array  # W
     log_x: jax.Array  # ln(gamma_0 / W)
-    across: jax.Array  # sin^2(theta) as electrons of Lorentz factor W smear it
 
 
 def _frame(p):
     log_s, log_sine = jnp.log(p.s), jnp.log(p.sine)
     log_gamma = 0.5 * (log_s - log_sine)
     width = 2.0 * p.kappa * p.w / (p.kappa - 1.0)
-    across = p.sine * p.sine + 3.0 * p.cosine * p.cosine / (1.0 + width * width)
-    return _Frame(log_s, log_sine, jnp.exp(log_gamma), width, log_gamma - jnp.log(width), across)
+    return _Frame(log_s, log_sine, jnp.exp(log_gamma), width, log_gamma - jnp.log(width))
 
 
 def _baselines(p, frame):
@@ -58,23 +57,12 @@ def _baselines(p, frame):
     shape = (p.kappa + 1.0) * jnp.log1p((frame.gamma - 1.0) / tail)
     reach = jnp.log(frame.gamma) + jax.nn.softplus(7.0 / 3.0 * (jnp.log(tail) - jnp.log(frame.gamma)))
     norm = jnp.log(tail**3 / (p.kappa - 2.0) / p.kappa**2 + tail * jnp.sqrt(tail) / p.kappa**1.5)
-    log_j = reach - shape - norm - 67.0 + (0.0 if p.k is None else p.k * frame.log_sine)
+    log_j = reach - shape - norm - 67.0
     log_alpha = log_j + jnp.log((p.kappa + 1.0) / (tail + frame.gamma - 1.0)) + 62.0
     lean = jnp.exp(-jnp.logaddexp(0.0, -frame.log_x) / 3.0 - 0.5 * (frame.log_s + frame.log_sine))
     return log_j, log_alpha, 2.0 * p.cosine * lean
 
 
-# rho_Q of one ultrarelativistic electron over its high-frequency limit is m^2 h(m), m = x^(2/3) / (1 + x^(2/3)) and
-# x = (gamma_0 / gamma)^2. h by AAA (Nakatsukasa et al. 2018, SIAM J. Sci. Comput. 40, A1494) from ``exact`` at s = 1e8,
-# to 3e-6: a constant and, for each pair of poles, (a m + b) / (m^2 + c m + d)
-_KERNEL = -0.003570652
-_KERNEL_POLES = (
-    (-0.747745109, 0.574379667, -1.570415172, 0.902580033),
-    (1.353060063, -1.110283308, -1.602252679, 0.719252314),
-    (-0.567590777, 0.559891733, -1.653307238, 0.712596896),
-    (0.004788665, -0.020194585, -1.705839851, 0.739303432),
-    (0.003899997, -0.003119111, -1.757851791, 0.777034164),
-)
 # nodes in ln((gamma - 1) / (kappa w)): the trapezoidal rule converges exponentially
 _STEP = 0.35
 _NODES = np.arange(-7.0, 22.01, _STEP)
@@ -83,7 +71,7 @@ _NODES = np.arange(-7.0, 22.01, _STEP)
 def _conversion(p, frame):
     """<(2 gamma - 1 / gamma) kernel> over the distribution: rho_Q over its unit for large s sin(theta), and its size.
 
-    Limit: Shcherbakov & Huang 2011 (MNRAS 410, 1052). sin^k as electrons of Lorentz factor gamma smear it.
+    Limit: Shcherbakov & Huang 2011 (MNRAS 410, 1052). With sin^k as each electron smears it.
     """
     like = p.kappa.dtype
     steps = jnp.asarray(_NODES, like).reshape(-1, *(1,) * p.kappa.ndim)
@@ -94,16 +82,10 @@ def _conversion(p, frame):
     count = jnp.sqrt(1.0 + 2.0 * cold) * jnp.exp(3.0 * steps - (p.kappa + 1.0) * grow)
     weight = count * (2.0 + cold * (4.0 + cold)) * jnp.exp(steps)
     if p.k is not None:
-        slow = 1.0 / gamma
-        smear = 0.55 + 0.05 * p.k + (0.25 * p.k - 0.15) * (1.0 - slow)
-        across = p.sine * p.sine * (1.0 - 0.3 * slow * slow) + smear * (p.cosine * slow) ** 2
-        weight = weight * jnp.exp(0.5 * p.k * jnp.log(across))
-    m = jax.nn.sigmoid(4.0 / 3.0 * (jnp.log(frame.gamma) - jnp.log(gamma)))
-    kernel = m * m * (_KERNEL + sum((a * m + b) / ((m + c) * m + d) for a, b, c, d in _KERNEL_POLES))
+        weight = weight * jnp.exp(_pitch.log_smeared(p, gamma) - _pitch.log_mean(p.k))
+    kernel = _scale_free.conversion_kernel(2.0 * (jnp.log(frame.gamma) - jnp.log(gamma)))
     value, size = jnp.sum(weight * kernel, 0), jnp.sum(weight * jnp.abs(kernel), 0)
     per = tail / jnp.sum(count * (1.0 + cold), 0)
-    if p.k is not None:  # the mean of sin^k
-        per = per / jnp.exp(gammaln(1.5) + gammaln(1.0 + 0.5 * p.k) - gammaln(1.5 + 0.5 * p.k))
     return value * per, size * per
 
 
@@ -114,9 +96,10 @@ def _rotation_scales(p, frame):
     unit = -CLASSICAL * ratio * ratio
     scale_v = (1.0 + jnp.log1p(p.w)) / (1.0 + 10.0 * p.w * p.w)
     small = 1e-3 + jnp.exp(-(frame.log_s + frame.log_sine) * (2.0 / 3.0))
-    if p.k is not None:
-        small = small + 0.05 * p.k
     return unit * value, unit * size * small, unit * size, 2.0 * CLASSICAL * p.cosine / p.s * scale_v
+
+
+_HEADS = "emission", "absorption", "rho_Q", "rho_V"
 
 
 class Family(_scale_free.Family):
@@ -129,19 +112,25 @@ class Family(_scale_free.Family):
         own = {"kappa": (2.5, 8.0), "w": (0.1, 200.0), **({"k": (0.0, 4.0)} if pitch else {})}
         super().__init__(name, own)
         self.pitch = pitch
-        features = 9 if pitch else 7
-        self.HEADS = {
-            "emission": (features, 3),
-            "absorption": (features, 3),
-            "rho_Q": (features, 1),
-            "rho_V": (features, 1),
-        }
+        self.HEADS = dict(zip(_HEADS, ((7, 3), (7, 3), (7, 1), (7, 1)), strict=True))
+        if pitch:
+            self.BASE = "kappa"
+            self.HEADS |= {"pitch_emission": (9, 4), "pitch_absorption": (9, 4)}
+            self.HEADS |= {"pitch_rho_Q_far": (7, 1), "pitch_rho_Q": (8, 2), "pitch_rho_V": (10, 1)}
+            self.HEAD_WIDTHS = dict.fromkeys(("pitch_emission", "pitch_absorption", "pitch_rho_Q_far"), (24, 24))
+
+    def combine(self, head, output, extra):
+        """What anisotropy adds: parts that stay and parts that fall as 1 / s'."""
+        if head in ("pitch_emission", "pitch_absorption"):
+            k, slow = extra
+            return jnp.stack([slow * output[0], slow * output[1], k * output[2] + slow * output[3]])
+        return jnp.sum(extra * output, 0, keepdims=True) if head.startswith("pitch") else output
 
     def point(self, s, theta, kappa, w, k=None):
         return Point(s, *sine_cosine(theta), kappa, w, k)
 
     def _features(self, p, frame):
-        rows = [
+        return [
             frame.log_x / 6.0,
             jnp.tanh(0.5 * frame.log_x),
             jnp.log(frame.width) / 4.0,
@@ -149,22 +138,42 @@ class Family(_scale_free.Family):
             (p.kappa - 5.0) / 3.0,
             *_scale_free.features(p.s, p.sine),
         ]
-        if self.pitch:
-            rows += [0.5 * p.k - 1.0, jnp.log(frame.across) / 6.0]
-        return jnp.stack(rows)
+
+    def _pitch_inputs(self, p, frame):
+        """head -> (features, what ``combine`` takes) for the networks of anisotropy."""
+        smear, slow = _pitch.smear(p, frame.width), p.k / (p.s * p.sine)
+        isotropic, angle = self._features(p, frame), [0.5 * p.k - 1.0, smear.log_across / 6.0]
+        power, square = jnp.exp(smear.log_power), isotropic[-1]
+        stokes = jnp.stack([*isotropic, *angle]), jnp.stack([p.k, slow])
+        falling = slow * jax.nn.sigmoid(1.5 - 1.5 * frame.log_x)
+        return {
+            "pitch_emission": stokes,
+            "pitch_absorption": stokes,
+            "pitch_rho_Q_far": (jnp.stack([*isotropic[2:5], square, *angle, power]), 0.02 * p.k[None] * smear.share),
+            "pitch_rho_Q": (jnp.stack([*isotropic, angle[0]]), falling * _pitch.curvature(p)),
+            "pitch_rho_V": (jnp.stack([*isotropic, *angle, power]), p.k[None]),
+        }
 
     def training_rows(self, head, table, networks):
-        """Row numbers, features, nothing, targets and the weights that make errors relative."""
+        """Row numbers, features, what ``combine`` takes, targets and the weights that make errors relative."""
         table = {k: np.asarray(v) for k, v in table.items()}
         keep = np.flatnonzero(np.abs(np.cos(table["theta"])) > 1e-12)  # V carries no information at right angles
         row = {k: v[keep] for k, v in table.items()}
         p = self.point(*(row[k] for k in ("s", "theta", *self.PARAMETERS)))
         frame = _frame(p)
-        if head in ("emission", "absorption"):
+        features, extra = jnp.stack(self._features(p, frame)), jnp.zeros((1, len(keep)))
+        if head.startswith("pitch"):
+            isotropic = networks[head.removeprefix("pitch_").removesuffix("_far")](features)
+            target, weight = self._anisotropy(head, row, p, frame, isotropic)
+            inputs = self._pitch_inputs(p, frame)
+            features, extra = inputs[head]
+            if head == "pitch_rho_Q":
+                far, scale = inputs["pitch_rho_Q_far"]
+                target = target - scale * networks["pitch_rho_Q_far"](far)
+        elif head in ("emission", "absorption"):
             log_j, log_alpha, scale_v = _baselines(p, frame)
-            kind, base, disk = ("j", log_j, True) if head == "emission" else ("alpha", log_alpha, not self.pitch)
-            q, v = row[f"{kind}_Q"] / row[f"{kind}_I"], row[f"{kind}_V"] / row[f"{kind}_I"]
-            a, b = to_plane(q, v) if disk else (q, v)
+            kind, base = ("j", log_j) if head == "emission" else ("alpha", log_alpha)
+            a, b = to_plane(row[f"{kind}_Q"] / row[f"{kind}_I"], row[f"{kind}_V"] / row[f"{kind}_I"])
             target = jnp.stack([jnp.log(row[f"{kind}_I"]) - base, jnp.log(-a), jnp.log(b / scale_v)])
             weight = jnp.ones_like(target)
         else:
@@ -175,31 +184,55 @@ class Family(_scale_free.Family):
             else:
                 target = jnp.log(row["rho_V"] / rotation_v)[None]
                 weight = jnp.ones_like(target)
-        return keep, self._features(p, frame).T, jnp.zeros((len(keep), 1)), target.T, weight.T
+        use = np.ones(len(keep), bool)
+        if head == "pitch_rho_Q_far":
+            use &= np.asarray(jnp.abs(inputs["pitch_rho_Q"][1][0]) < _pitch.FAR)
+        columns = features, extra, target, weight
+        return keep[use], *(np.asarray(v)[:, use].T for v in columns)
+
+    def _anisotropy(self, head, row, p, frame, isotropic):
+        """Targets and weights of a network of anisotropy, given the isotropic network's output."""
+        scales, mean = _rotation_scales(p, frame), jnp.exp(_pitch.log_mean(p.k))
+        if head in ("pitch_emission", "pitch_absorption"):
+            baselines, kind = _baselines(p, frame), "j" if head == "pitch_emission" else "alpha"
+            q, v = row[f"{kind}_Q"] / row[f"{kind}_I"], row[f"{kind}_V"] / row[f"{kind}_I"]
+            base = baselines[kind == "alpha"] + p.k * frame.log_sine - jnp.log(mean)
+            a, b = _plane(isotropic, baselines[2])
+            a, b, q, v = (a, b, *to_plane(q, v)) if kind == "j" else (*from_plane(a, b), q, v)
+            target = jnp.stack([jnp.log(row[f"{kind}_I"]) - base - isotropic[0], jnp.log(q / a), jnp.log(v / b)])
+            return target, jnp.ones_like(target)
+        if head == "pitch_rho_V":
+            # d/d theta is 1 / sin(theta) times the derivative with the logarithm that the network sees
+            weight = jnp.clip(0.05 / p.sine, 1.0, 4.0)[None]
+            return jnp.log(row["rho_V"] / scales[3])[None] - isotropic, weight
+        scale = scales[2]
+        known = scales[0] + scales[1] * isotropic[0]
+        weight = jnp.abs(scale) / jnp.maximum(jnp.abs(row["rho_Q"]), _pitch.FLOOR * jnp.abs(scale))
+        return ((row["rho_Q"] - known) / scale)[None], weight[None]
 
     def evaluate(self, networks, p, *, clip):
         """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3."""
         true, p = p, self.clamp(p) if clip else p
         frame = _frame(p)
         log_j, log_alpha, scale_v = _baselines(p, frame)
-        rotation_q, step_q, _, rotation_v = _rotation_scales(p, frame)
-        features = self._features(p, frame)
-        out = {h: networks[h](features) for h in self.HEADS}
-
-        def stokes(head, disk):
-            y = out[head]
-            a, b = -jnp.exp(y[1]), scale_v * jnp.exp(y[2])
-            return from_plane(a, b) if disk else (a, b)
-
+        rotation_q, step_q, size_q, rotation_v = _rotation_scales(p, frame)
+        features = jnp.stack(self._features(p, frame))
+        emission, absorption, rho_q, rho_v = (networks[h](features) for h in _HEADS)
+        log_j, log_alpha = log_j + emission[0], log_alpha + absorption[0]
+        j, alpha = _plane(emission, scale_v), from_plane(*_plane(absorption, scale_v))
+        rho_q, rho_v = rotation_q + step_q * rho_q[0], rotation_v * jnp.exp(rho_v[0])
+        if self.pitch:
+            inputs = self._pitch_inputs(p, frame)
+            emission, absorption, far_q, near_q, change_v = (
+                self.combine(h, networks[h](x), extra) for h, (x, extra) in inputs.items()
+            )
+            log_mean, log_fixed = _pitch.log_mean(p.k), p.k * frame.log_sine
+            log_j, log_alpha = (v + log_fixed - log_mean for v in (log_j + emission[0], log_alpha + absorption[0]))
+            j = tuple(value * jnp.exp(change) for value, change in zip(j, emission[1:], strict=True))
+            alpha = tuple(value * jnp.exp(change) for value, change in zip(alpha, absorption[1:], strict=True))
+            rho_q, rho_v = rho_q + size_q * (far_q + near_q)[0], rho_v * jnp.exp(change_v[0])
         thin = jnp.minimum(true.sine / p.sine, 1.0)
-        return (
-            log_j + out["emission"][0],
-            *stokes("emission", True),
-            log_alpha + out["absorption"][0],
-            *stokes("absorption", not self.pitch),
-            (rotation_q + step_q * out["rho_Q"][0]) * thin * thin,
-            rotation_v * jnp.exp(out["rho_V"][0]),
-        )
+        return log_j, *from_plane(*j), log_alpha, *alpha, rho_q * thin * thin, rho_v
 
     def rotation_floor(self, p):
         """The magnitude of rho_Q below which its errors are not relative any more: near its zero."""
@@ -212,6 +245,11 @@ class Family(_scale_free.Family):
         if self.pitch:
             rows["k"] = self.stretch("k", u[:, 4], margin)
         return rows
+
+
+def _plane(output, scale_v):
+    """Where the polarization lies in the plane (``from_plane``)."""
+    return -jnp.exp(output[1]), scale_v * jnp.exp(output[2])
 
 
 KAPPA, KAPPA_PITCH = Family("kappa", pitch=False), Family("kappa_pitch", pitch=True)

@@ -1,7 +1,6 @@
 """The packaged networks as one differentiable call."""
 
 import functools
-import importlib.resources
 import json
 import pathlib
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from synchrojax._constants import GYRO
 from synchrojax._families import distribution_of
 from synchrojax._network import forward
 from synchrojax._params import COMMON, broadcast, unphysical
-from synchrojax._weights import read_model
+from synchrojax._weights import packaged, read_model
 
 POLICIES = ("clip", "extrapolate", "nan")
 _LANES = 64  # a block is a multiple of this: vector units idle at odd lengths
@@ -167,8 +166,7 @@ def blockwise(function, values, block):
 
 def models():
     """Names of the packaged models."""
-    root = importlib.resources.files("synchrojax") / "models"
-    return tuple(sorted(p.name.removesuffix(".safetensors") for p in root.iterdir() if p.name.endswith(".safetensors")))
+    return tuple(sorted(p.stem for p in packaged("any").parent.glob("*.safetensors")))
 
 
 def load(name, *, out_of_domain="clip"):
@@ -185,7 +183,7 @@ def load(name, *, out_of_domain="clip"):
 def _read(name):
     path = pathlib.Path(name)
     if name in models():
-        path = pathlib.Path(str(importlib.resources.files("synchrojax") / "models" / f"{name}.safetensors"))
+        path = packaged(name)
     elif not path.suffix and pathlib.Path(f"{name}.safetensors").is_file():
         path = pathlib.Path(f"{name}.safetensors")
     elif path.suffix != ".safetensors":

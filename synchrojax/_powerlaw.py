@@ -9,6 +9,9 @@ which loses no digits, neither far below gamma_min nor far above gamma_max, and 
 as a function of direction and p, and the corrections to L, which fall as 1 / (s sin(theta)) and 1 / gamma^2; the limit
 is known (data/make_powerlaw_limit.py). rho_V needs C alone. rho_Q changes sign: its high-frequency integral, closed at
 gamma_0 = sqrt(s / sin(theta)), its tabulated limit, and corrections of the same kind.
+
+Anisotropy is learned as what it changes in C(1), L and the rotativities (``_pitch``): the isotropic networks are the
+packaged ones.
 """
 
 import pathlib
@@ -19,11 +22,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax import _scale_free
+from synchrojax import _pitch, _scale_free
 from synchrojax._constants import CLASSICAL
 from synchrojax._geometry import limit_polarization, sine_cosine
 from synchrojax._network import forward
-from synchrojax._scale_free import FLOOR
+from synchrojax._scale_free import FLOOR, conversion_kernel, power_until
 from synchrojax.distributions import HIGHEST_GAMMA
 
 
@@ -36,6 +39,16 @@ class Point(NamedTuple):
     p: jax.Array
     gamma_min: jax.Array
     gamma_max: jax.Array
+    k: jax.Array | None = None  # none: isotropic
+
+
+class Cumulative(NamedTuple):
+    """Of the electrons above an edge: L [6], C of rho_Q over ``rotation_unit`` and its scale, C of rho_V."""
+
+    odds: jax.Array
+    rho_q: jax.Array
+    size: jax.Array
+    rho_v: jax.Array
 
 
 class Edge(NamedTuple):
@@ -77,6 +90,8 @@ def _log_totals(p):
     emission = (-1.0 - p.p) * log_gamma - 65.0
     absorption = emission - log_gamma + 63.5
     circular = float(np.log(2.0)) - 0.5 * (jnp.log(p.s) + log_sine)  # of cos(theta) times this
+    if p.k is not None:
+        emission, absorption = emission + p.k * log_sine, absorption + p.k * log_sine
     return jnp.stack([emission, emission, emission + circular, absorption, absorption, absorption + circular])
 
 
@@ -123,9 +138,9 @@ def _chebyshev(z, degree):
     return jnp.stack(rows)
 
 
-def _limit_odds(p, edges):
-    """L - ``log_odds`` of I, Q and V of both kinds where s sin(theta) is large, for each edge [6, ...]."""
-    return [forward(_LIMIT, limit_features(p.p, e.log_x)) for e in edges]
+def _limit_odds(p, edge):
+    """L - ``log_odds`` of I, Q and V of both kinds where s sin(theta) is large [6, ...]."""
+    return forward(_LIMIT, limit_features(p.p, edge.log_x))
 
 
 def _total_features(p):
@@ -161,16 +176,14 @@ def _log_rotation_v(p, edge):
     return -(p.p + 1.0) * edge.log_gamma + jnp.log(jnp.log1p(edge.gamma) / (p.p + 1.0))
 
 
+def _rotation_v_per_log(p, edge):
+    """What each logarithmic interval of angles from the line of sight adds to C(g) of rho_V."""
+    return jnp.exp(-(p.p + 1.0) * edge.log_gamma) / (p.p + 1.0)
+
+
 def _steady(log_x):
     """How corrections to rho_V vanish where gamma is far below gamma_0."""
     return jax.nn.sigmoid(3.0 - log_x)
-
-
-def _power_until(exponent, length):
-    """Int_0^length exp(exponent t) dt."""
-    z = exponent * length
-    small = jnp.abs(z) < 1e-3
-    return length * jnp.where(small, 1.0 + 0.5 * z, jnp.expm1(z) / jnp.where(small, 1.0, z))
 
 
 def _flat(p, edge):
@@ -187,7 +200,7 @@ def rotation_q_parts(p, edge):
     """
     log_x = edge.log_x
     length = 0.25 * jax.nn.softplus(2.0 * log_x)  # ln(gamma_0 / g) where that is positive
-    inside = 2.0 * _power_until(2.0 - p.p, length) - jnp.exp(-2.0 * edge.log_gamma) * _power_until(-p.p, length)
+    inside = 2.0 * power_until(2.0 - p.p, length) - jnp.exp(-2.0 * edge.log_gamma) * power_until(-p.p, length)
     flat = jax.nn.sigmoid(1.5 * (3.5 - p.p))
     constant = 2.0 * flat * jnp.exp((2.0 - p.p) * length) * jax.nn.sigmoid(2.0 * log_x)
     low = 4.0 / 3.0 * log_x - jnp.log(p.p + 2.0 / 3.0)
@@ -198,14 +211,14 @@ def rotation_q_parts(p, edge):
     return inside, constant, envelope, reach * rotation_size(inside, constant, envelope)
 
 
-def _conversion_limit(p, edges):
-    """t and, for each edge, y of ``rotation_q_parts`` where s sin(theta) is large."""
+def _conversion_limit(p, edge):
+    """t and y of ``rotation_q_parts`` where s sin(theta) is large."""
     constant, table = (jnp.asarray(_TABLES[k], p.p.dtype) for k in ("constant", "conversion"))
     n, m = table.shape
     by_p = _chebyshev(mapped_p(p.p), m - 1)
     by_x = jnp.tensordot(table, by_p, ((1,), (0,)))
     t = jnp.tensordot(constant, by_p[: len(constant)], ((0,), (0,)))
-    return t, [jnp.sum(_chebyshev(mapped_far(e.log_x), n - 1) * by_x, 0) for e in edges]
+    return t, jnp.sum(_chebyshev(mapped_far(edge.log_x), n - 1) * by_x, 0)
 
 
 def rotation_unit(p, gamma):
@@ -213,9 +226,49 @@ def rotation_unit(p, gamma):
     return -CLASSICAL * (p.sine / p.s) ** 2 * jnp.exp((2.0 - p.p) * jnp.log(gamma))
 
 
+# nodes in ln(gamma / g) over its range to the power 1/3
+_ROOTS, _WEIGHTS = np.polynomial.legendre.leggauss(16)
+_ROOTS, _WEIGHTS = 0.5 * (1.0 + _ROOTS), 0.5 * _WEIGHTS
+
+
+def _off_cone(p, edge):
+    """What electrons with gamma sin(theta) < 1, bright off their cone, add to C(g) / g^(2 - p) of rho_Q."""
+    reach = 5.0 + jnp.log1p(p.cosine**2 / (p.sine * edge.gamma) ** 2) / 2.0
+    shape = (-1, *(1,) * p.p.ndim)
+    root, weight = (jnp.asarray(v, p.p.dtype).reshape(shape) for v in (_ROOTS, _WEIGHTS))
+    t = reach * root**3
+    gamma = edge.gamma * jnp.exp(t)
+    excess = jnp.exp(_pitch.log_smeared(p, gamma)) - jnp.exp(p.k * jnp.log(p.sine))
+    each = conversion_kernel(edge.log_x - 2.0 * t) * jnp.exp((2.0 - p.p) * t) * (2.0 - 1.0 / (gamma * gamma)) * excess
+    return jnp.sum(3.0 * weight * root**2 * each, 0) * reach
+
+
+def _pitch_rotation_scales(p, edge):
+    """Sizes of the corrections of rho_Q in proportion to k: that stay, and that fall with s sin(theta)."""
+    smear = _pitch.smear(p, edge.gamma)
+    reach = 0.5 * (smear.log_across - 2.0 * jnp.log(p.sine))
+    stay = 0.04 * jnp.exp(smear.log_power) * power_until(2.0 - p.p - p.k, reach)
+    length = 0.25 * jax.nn.softplus(2.0 * edge.log_x)
+    low = -jax.nn.softplus(-edge.log_x)
+    follow = jnp.exp((2.0 - p.p) * length + low + p.k * jnp.log(p.sine))  # from gamma_0
+    own = jnp.exp(smear.log_power + low - jax.nn.softplus(edge.log_x))  # from g
+    return stay, _decline(p) * (follow + own)
+
+
+def _pitch_size(p, edge, size, slow):
+    """The scale of rho_Q with anisotropy."""
+    return jnp.exp(p.k * jnp.log(p.sine)) * size + jnp.abs(slow) + 0.2 * p.k * _pitch_rotation_scales(p, edge)[1]
+
+
 def rotation_size(inside, constant, envelope):
     """The scale of rho_Q, which has no zero."""
     return jnp.abs(inside) + 0.5 * constant + 0.3 * envelope
+
+
+def _odds_weight(odds, lower, upper):
+    """How much an error of L matters at a lower or upper end; large L are of no consequence."""
+    share = 1.0 / (1.0 + np.exp(-odds))  # C / (C + D)
+    return np.maximum((1.0 - share) * lower, share * upper) / (1.0 + np.maximum(odds / 8.0, 0.0) ** 2)
 
 
 # Families ----------------------------------------------------------------------------------
@@ -226,10 +279,11 @@ NEARLY_ONE = 1.0 + 2e-6  # harmonics averaged, as for every gamma_min above 1
 
 
 def log_norm(p):
-    """ln of (p - 1) / (gamma_min^(1 - p) - gamma_max^(1 - p))."""
+    """ln of (p - 1) / (gamma_min^(1 - p) - gamma_max^(1 - p)), and over the mean of sin^k."""
     decades = jnp.log(p.gamma_max) - jnp.log(p.gamma_min)
     steep = p.p - 1.0
-    return jnp.log(steep) + steep * jnp.log(p.gamma_min) - jnp.log(-jnp.expm1(-steep * decades))
+    norm = jnp.log(steep) + steep * jnp.log(p.gamma_min) - jnp.log(-jnp.expm1(-steep * decades))
+    return norm if p.k is None else norm - _pitch.log_mean(p.k)
 
 
 class Family(_scale_free.Family):
@@ -237,10 +291,12 @@ class Family(_scale_free.Family):
 
     WIDTHS = (24, 24)
     BLOCK = 16384
-    WIDER = MappingProxyType({"rho_Q_edge": (32, 32)})
+    HEAD_WIDTHS = MappingProxyType({"rho_Q_edge": (32, 32)})
 
-    def __init__(self, name):
+    def __init__(self, name, *, pitch):
         own = {"p": (1.5, 7.0), "gamma_min": (1.0, 1e3), "gamma_max": (1e2, HIGHEST_GAMMA)}
+        own |= {"k": (0.0, 4.0)} if pitch else {}
+        self.pitch = pitch
         super().__init__(name, own)
         total, edge, far = 3, 7, 2
         self.HEADS = {
@@ -251,17 +307,31 @@ class Family(_scale_free.Family):
             "rho_Q_total": (total, 1),
             "rho_Q_edge": (edge, 2),
         }
+        if pitch:
+            self.BASE = "powerlaw"
+            own = {"total": (total + 1, 8), "edge": (edge + 2, 26), "rho_V": (edge + 3, 2)}
+            own |= {"rho_Q_far": (far + 4, 1), "rho_Q_edge": (edge + 1, 2)}
+            self.HEADS |= {f"pitch_{head}": size for head, size in own.items()}
+            self.HEAD_WIDTHS = dict.fromkeys(("rho_Q_edge", "pitch_edge", "pitch_rho_V", "pitch_rho_Q_edge"), (32, 32))
 
-    def combine(self, head, output, share):
-        """Corrections near an edge: a part that falls as 1 / s' and one that falls as 1 / gamma^2 (``_slow_share``)."""
-        if head not in ("edge", "rho_Q_edge"):
-            return output
-        half = len(output) // 2
-        return output[:half] + share * output[half:]
+    def combine(self, head, output, extra):
+        """Corrections near an edge: a part that falls as 1 / s' and one that falls as 1 / gamma^2 (``_slow_share``).
 
-    def point(self, s, theta, p, gamma_min, gamma_max):
+        What anisotropy changes: for V a part that stays beside those that fall.
+        """
+        if head in ("edge", "rho_Q_edge"):
+            half = len(output) // 2
+            return output[:half] + extra * output[half:]
+        if head in ("pitch_total", "pitch_edge"):
+            k, *falling = extra
+            change = sum(fall * output[6 * i : 6 * i + 6] for i, fall in enumerate(falling))
+            circular = jnp.zeros_like(change).at[2].set(k * output[-2]).at[5].set(k * output[-1])
+            return change + circular
+        return jnp.sum(extra * output, 0, keepdims=True) if head.startswith("pitch") else output
+
+    def point(self, s, theta, p, gamma_min, gamma_max, k=None):
         gamma_max = jnp.minimum(gamma_max, HIGHEST_GAMMA)
-        return Point(s, *sine_cosine(theta), p, gamma_min, gamma_max)
+        return Point(s, *sine_cosine(theta), p, gamma_min, gamma_max, k)
 
     def training_rows(self, head, table, networks):
         """Rows come in pairs (``lessons``): all electrons above a gamma, then all below."""
@@ -289,6 +359,8 @@ class Family(_scale_free.Family):
             features = _total_features(p)
         elif head == "rho_V_far":
             features = _far_features(p, edge)
+        if head.startswith("pitch"):
+            return self._anisotropy(head, keep, use, p, edge, c, d, lower, upper, networks)
         decline = np.asarray(_decline(p))
         near = decline > 1.0 / 2000.0  # what is left beyond is no more than the errors of the limit
         if head == "total":
@@ -299,9 +371,8 @@ class Family(_scale_free.Family):
             with np.errstate(divide="ignore", invalid="ignore"):
                 odds = np.log(c[:6] / d[:6])
             use &= near & np.all(np.isfinite(odds) & (odds < 12.0), 0)
-            share = 1.0 / (1.0 + np.exp(-odds))  # C / (C + D)
-            weight = np.maximum((1.0 - share) * lower, share * upper) / (1.0 + np.maximum(odds / 8.0, 0.0) ** 2)
-            target = (odds - log_odds(p, edge) - _limit_odds(p, [edge])[0]) / decline
+            weight = _odds_weight(odds, lower, upper)
+            target = (odds - log_odds(p, edge) - _limit_odds(p, edge)) / decline
             weight = weight * decline
         elif head == "rho_V_far":
             target = np.log(c[7] / (2.0 * CLASSICAL * p.cosine / p.s)) - _log_rotation_v(p, edge)
@@ -317,7 +388,7 @@ class Family(_scale_free.Family):
         else:
             unit = rotation_unit(p, gamma)
             inside, constant, envelope, wide = (np.asarray(v) for v in rotation_q_parts(p, edge))
-            t, (y,) = _conversion_limit(p, [edge])
+            t, y = _conversion_limit(p, edge)
             c, d = np.asarray(c[6] / unit), np.asarray(d[6] / unit)
             if head == "rho_Q_total":
                 # what the kernel's 2.1 / (s' x) takes away below g
@@ -337,59 +408,123 @@ class Family(_scale_free.Family):
         columns = np.stack(features), np.asarray(share), np.atleast_2d(target), np.atleast_2d(weight)
         return keep[use], *(v[:, use].T for v in columns)
 
+    def _anisotropy(self, head, rows, use, p, edge, c, d, lower, upper, networks):
+        """``training_rows`` of a network of anisotropy; ``c`` and ``d`` belong to the electrons above and below."""
+        before = list(self.HEADS)[: list(self.HEADS).index(head)]
+        known = self._cumulative({h: networks[h] for h in before if h in networks}, p, edge)
+        features, extra = self._pitch_inputs(p, edge)[head]
+        if head == "pitch_total":
+            odd = np.where(np.arange(6)[:, None] % 3 == 2, p.cosine, 1.0)
+            target = np.log((c + d)[:6] * _SIGNS[:, None] / odd) - _log_totals(p) - networks["total"](features[:-1])
+            weight = np.ones(target.shape)
+        elif head == "pitch_edge":
+            with np.errstate(divide="ignore", invalid="ignore"):
+                odds = np.log(c[:6] / d[:6])
+            use = use & np.all(np.isfinite(odds) & (odds < 12.0), 0)
+            target, weight = odds - known.odds, _odds_weight(odds, lower, upper)
+        elif head in ("pitch_rho_Q_far", "pitch_rho_Q_edge"):
+            unit = rotation_unit(p, edge.gamma)
+            floor = _pitch.FLOOR * known.size
+            target = c[6] / unit - known.rho_q
+            weight = np.maximum(lower / np.maximum(np.abs(c[6] / unit), floor), upper / np.maximum(d[6] / unit, floor))
+            near = p.k * _pitch_rotation_scales(p, edge)[1]
+            use = use & (edge.log_x > _CLIP_X[0] if head == "pitch_rho_Q_edge" else near < _pitch.FAR * known.size)
+        else:
+            target = c[7] / (2.0 * CLASSICAL * p.cosine / p.s) - known.rho_v
+            # d/d theta is 1 / sin(theta) times the derivative with the logarithm that the network sees
+            weight = lower * np.clip(0.05 / p.sine, 1.0, 4.0) / (known.rho_v + target)
+        use = np.asarray(use)
+        columns = features, extra, np.atleast_2d(target), np.atleast_2d(weight)
+        return rows[use], *(np.asarray(v)[:, use].T for v in columns)
+
+    def _pitch_inputs(self, p, edge):
+        """head -> (features, what ``combine`` takes) for the networks of anisotropy at an edge."""
+        smear, slow = _pitch.smear(p, edge.gamma), p.k * _decline(p)
+        angle = [0.5 * p.k - 1.0, smear.log_across / 6.0]
+        smeared = jnp.stack([*_edge_features(p, edge), *angle, jnp.exp(smear.log_power)])
+        x = jnp.exp(jnp.minimum(edge.log_x, 10.0))
+        share, curved = x / (1.0 + 0.1 * x), slow * _pitch.curvature(p)[1]
+        stay, near = _pitch_rotation_scales(p, edge)
+        square = 1.0 - 2.0 * p.sine * p.sine
+        per_log = p.k * _rotation_v_per_log(p, edge)
+        return {
+            "pitch_total": (jnp.stack([*_total_features(p), angle[0]]), jnp.stack([p.k, slow])),
+            "pitch_edge": (smeared[:-1], jnp.stack([p.k, slow, curved, slow * share, curved * share])),
+            "pitch_rho_V": (smeared, per_log * jnp.stack(_pitch.rotation_v_scales(p, edge.log_gamma, smear))),
+            "pitch_rho_Q_far": (jnp.stack([*_far_features(p, edge), *angle, smeared[-1], square]), p.k[None] * stay),
+            "pitch_rho_Q_edge": (smeared[:-2], p.k * near * _pitch.curvature(p)),
+        }
+
+    def _cumulative(self, networks, p, edge):
+        """What belongs to the electrons above an edge, from those networks of anisotropy that are there."""
+        features, decline = jnp.stack(_edge_features(p, edge)), _decline(p)
+
+        def correction(head):
+            return decline * self.combine(head, networks[head](features), _slow_share(p, edge))
+
+        odds = log_odds(p, edge) + _limit_odds(p, edge) + correction("edge")
+        t, y = _conversion_limit(p, edge)
+        following = decline * networks["rho_Q_total"](jnp.stack(_total_features(p)))[0]
+        inside, constant, envelope, wide = rotation_q_parts(p, edge)
+        size = rotation_size(inside, constant, envelope)
+        rho_q = inside + constant * (t + _flat(p, edge) * following) + envelope * y + wide * correction("rho_Q_edge")[0]
+        far = networks["rho_V_far"](jnp.stack(_far_features(p, edge)))
+        near = _steady(edge.log_x) * networks["rho_V"](features)
+        rho_v = jnp.exp(_log_rotation_v(p, edge) + (far + near)[0])
+        if p.k is not None:
+            change = {
+                head: self.combine(head, networks[head](x), extra)
+                for head, (x, extra) in self._pitch_inputs(p, edge).items()
+                if head in networks and head != "pitch_total"
+            }
+            power, slow = jnp.exp(p.k * jnp.log(p.sine)), _off_cone(p, edge)
+            odds = odds + change.get("pitch_edge", 0.0)
+            rho_q = power * rho_q + slow
+            rho_q = rho_q + sum(change.get(head, (0.0,))[0] for head in ("pitch_rho_Q_far", "pitch_rho_Q_edge"))
+            fixed, spread = _pitch.rotation_v(p, edge.gamma)
+            rho_v = fixed * rho_v + _rotation_v_per_log(p, edge) * spread + change.get("pitch_rho_V", (0.0,))[0]
+            size = _pitch_size(p, edge, size, slow)
+        return Cumulative(odds, rho_q, size, rho_v)
+
     def evaluate(self, networks, p, *, clip):
         """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3."""
         true, p = p, self.clamp(p) if clip else p
         edges = [edge_at(p, gamma) for gamma in (p.gamma_min, p.gamma_max)]
-        features = [jnp.stack(_edge_features(p, e)) for e in edges]
-        total_features, decline, norm = jnp.stack(_total_features(p)), _decline(p), log_norm(p)
-
-        base = [log_odds(p, e) for e in edges]
-
-        def correction(head, edge, features):
-            return decline * self.combine(head, networks[head](features), _slow_share(p, edge))
-
-        a, b = (
-            known + limit + correction("edge", e, f)
-            for known, limit, e, f in zip(base, _limit_odds(p, edges), edges, features, strict=True)
-        )
+        low, high = (self._cumulative(networks, p, edge) for edge in edges)
+        norm, total_features = log_norm(p), jnp.stack(_total_features(p))
         # L falls with gamma; the networks may err on that where the two ends meet
-        gap = jnp.maximum(a - b, 0.2 * (base[0] - base[1]))
+        a, b = low.odds, high.odds
+        gap = jnp.maximum(a - b, 0.2 * (log_odds(p, edges[0]) - log_odds(p, edges[1])))
         # ln of sigma(a) sigma(-b) (1 - exp(-gap)), without overflow
         joined = -jnp.expm1(-gap) / ((1.0 + jnp.exp(-jnp.abs(a))) * (1.0 + jnp.exp(-jnp.abs(b))))
         parts = _log_totals(p) + networks["total"](total_features) + jnp.minimum(a, 0.0) - jnp.maximum(b, 0.0)
+        if self.pitch:
+            features, extra = self._pitch_inputs(p, edges[0])["pitch_total"]
+            parts = parts + self.combine("pitch_total", networks["pitch_total"](features), extra)
         parts = parts + jnp.log(joined)
 
         def stokes(first):
             return -jnp.exp(parts[first + 1] - parts[first]), p.cosine * jnp.exp(parts[first + 2] - parts[first])
 
-        t, limit = _conversion_limit(p, edges)
-        following = decline * networks["rho_Q_total"](total_features)[0]
-        c_q, c_v = [], []
-        for e, f, y in zip(edges, features, limit, strict=True):
-            inside, constant, envelope, wide = rotation_q_parts(p, e)
-            value = (
-                inside
-                + constant * (t + _flat(p, e) * following)
-                + envelope * y
-                + wide * correction("rho_Q_edge", e, f)[0]
-            )
-            c_q.append(value * jnp.exp(norm + (2.0 - p.p) * e.log_gamma))
-            value = networks["rho_V_far"](jnp.stack(_far_features(p, e))) + _steady(e.log_x) * networks["rho_V"](f)
-            c_v.append(jnp.exp(_log_rotation_v(p, e) + norm + value[0]))
+        both = tuple(zip((low, high), edges, strict=True))
+        rho_q = [c.rho_q * jnp.exp(norm + (2.0 - p.p) * e.log_gamma) for c, e in both]
+        rho_v = [jnp.exp(norm) * c.rho_v for c, _ in both]
         thin = true.sine / p.s
         return (
             parts[0] + norm,
             *limit_polarization(*stokes(0)),
             parts[3] + norm,
             *stokes(3),
-            -CLASSICAL * thin * thin * (c_q[0] - c_q[1]),
-            2.0 * CLASSICAL * p.cosine / p.s * (c_v[0] - c_v[1]),
+            -CLASSICAL * thin * thin * (rho_q[0] - rho_q[1]),
+            2.0 * CLASSICAL * p.cosine / p.s * (rho_v[0] - rho_v[1]),
         )
 
     def rotation_floor(self, p):
         """The magnitude of rho_Q below which its errors are not relative any more: near its zero."""
-        size = rotation_size(*rotation_q_parts(p, edge_at(p, p.gamma_min))[:3])
+        edge = edge_at(p, p.gamma_min)
+        size = rotation_size(*rotation_q_parts(p, edge)[:3])
+        if self.pitch:
+            size = _pitch_size(p, edge, size, _off_cone(p, edge))
         return FLOOR * size * jnp.abs(rotation_unit(p, p.gamma_min)) * jnp.exp(log_norm(p))
 
     def sample(self, u, margin):
@@ -398,7 +533,9 @@ class Family(_scale_free.Family):
         lowest, highest = (self.DOMAIN["gamma_min"][1] * margin, HIGHEST_GAMMA)
         gamma_min = lowest ** u[:, 3]
         start = np.maximum(self.DOMAIN["gamma_max"][0], gamma_min * 1.01)
-        ends = {"gamma_min": gamma_min, "gamma_max": start * (highest / start) ** u[:, -1]}
+        ends = {"gamma_min": gamma_min, "gamma_max": start * (highest / start) ** u[:, 4]}
+        if self.pitch:
+            ends["k"] = self.stretch("k", u[:, 5], margin)
         return rows | ends
 
     def lessons(self, u, margin):
@@ -406,6 +543,8 @@ class Family(_scale_free.Family):
         # a quarter of them mildly relativistic, 40 % between 1 and 1e3, the others from 80 to beyond gamma_0
         rows = self.sample_direction(u, margin, crowding=3.0) | {"p": self.stretch("p", u[:, 2], margin)}
         top = np.maximum(1e3, 30.0 * np.sqrt(rows["s"] / np.sin(rows["theta"]))) * margin
+        if self.pitch:
+            rows["k"] = self.stretch("k", u[:, 5], margin)
         t = u[:, 3]
         edge = np.where(t < 0.65, (1e3 * margin) ** ((t - 0.25) / 0.4), 80.0 * (top / 80.0) ** ((t - 0.65) / 0.35))
         edge = np.where(t < 0.25, 1.0 + 10.0 ** (12.0 * t - 2.0), np.maximum(edge, 1.0 + 1e-5))
@@ -415,4 +554,4 @@ class Family(_scale_free.Family):
         return dict(zip(("s", "theta", *self.PARAMETERS), np.stack(pairs, -1).reshape(-1, 2 * len(u)), strict=True))
 
 
-POWERLAW = Family("powerlaw")
+POWERLAW, POWERLAW_PITCH = Family("powerlaw", pitch=False), Family("powerlaw_pitch", pitch=True)

@@ -2,6 +2,7 @@
 
 import functools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -14,6 +15,32 @@ FLOOR = 0.03  # of the scale of rho_Q: below, its errors are not relative any mo
 def features(s, sine):
     """Network input for the direction: it saturates where only s / sin(theta) matters any more."""
     return [2.0 * jnp.exp((float(np.log(S_PERP)) - jnp.log(s * sine)) / 3.0) - 1.0, 1.0 - 2.0 * sine * sine]
+
+
+# rho_Q of one ultrarelativistic electron over its high-frequency limit is m^2 h(m), m = x^(2/3) / (1 + x^(2/3)) and
+# x = (gamma_0 / gamma)^2. h by AAA (Nakatsukasa et al. 2018, SIAM J. Sci. Comput. 40, A1494) from ``exact`` at s = 1e8,
+# to 3e-6: a constant and, for each pair of poles, (a m + b) / (m^2 + c m + d)
+_KERNEL = -0.003570652
+_KERNEL_POLES = (
+    (-0.747745109, 0.574379667, -1.570415172, 0.902580033),
+    (1.353060063, -1.110283308, -1.602252679, 0.719252314),
+    (-0.567590777, 0.559891733, -1.653307238, 0.712596896),
+    (0.004788665, -0.020194585, -1.705839851, 0.739303432),
+    (0.003899997, -0.003119111, -1.757851791, 0.777034164),
+)
+
+
+def conversion_kernel(log_x):
+    """rho_Q of one ultrarelativistic electron over its high-frequency limit, x = gamma_0^2 / gamma^2."""
+    m = jax.nn.sigmoid(2.0 / 3.0 * log_x)
+    return m * m * (_KERNEL + sum((a * m + b) / ((m + c) * m + d) for a, b, c, d in _KERNEL_POLES))
+
+
+def power_until(exponent, length):
+    """Int_0^length exp(exponent t) dt."""
+    z = exponent * length
+    small = jnp.abs(z) < 1e-3
+    return length * jnp.where(small, 1.0 + 0.5 * z, jnp.expm1(z) / jnp.where(small, 1.0, z))
 
 
 class Family:

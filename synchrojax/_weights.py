@@ -1,5 +1,6 @@
 """Model files: safetensors weights under a readable header. Reading one executes no code."""
 
+import importlib.resources
 import json
 import os
 import pathlib
@@ -16,6 +17,11 @@ FORMAT = "synchrojax-model-1"
 
 class ModelFileError(ValueError):
     """A file that is not a usable model; the message names file and tensor."""
+
+
+def packaged(name):
+    """Where the packaged model of that name is."""
+    return pathlib.Path(str(importlib.resources.files("synchrojax") / "models" / f"{name}.safetensors"))
 
 
 def write_model(path, family, weights, report):

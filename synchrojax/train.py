@@ -23,7 +23,7 @@ from synchrojax import _table
 from synchrojax._families import get_family
 from synchrojax._network import forward, initial_weights
 from synchrojax._progress import progress
-from synchrojax._weights import write_model
+from synchrojax._weights import packaged, read_model, write_model
 
 _BLOCK = 1024  # rows per block of the Gauss-Newton sums
 _SAVE_EVERY = 20.0  # [s] between checkpoints
@@ -38,7 +38,7 @@ class Options(NamedTuple):
     adam_batch: int = 1024
     adam_rate: float = 3e-3
     iterations: int = 170  # of Levenberg-Marquardt, the last 15 % of them on all rows
-    rows: int = 16384  # drawn afresh for each of the others
+    rows: int = 16384  # drawn afresh for each of the others; up to four times as many where outputs are few
     patience: int = 40  # iterations without a better validation loss before stopping
     validation: float = 0.1
     test: float = 0.1
@@ -234,7 +234,8 @@ def fit(rows, combine, sizes, options, *, checkpoints=None, quiet=False, title="
 
 def _draw(blocks, step, options):
     """The blocks of one iteration, the same again after a restart."""
-    count, total = max(options.rows // _BLOCK, 1), len(blocks.features)
+    more = max(4 // blocks.target.shape[-1], 1)
+    count, total = max(more * options.rows // _BLOCK, 1), len(blocks.features)
     if step > 0.85 * options.iterations or count >= total:
         return blocks
     index = np.random.default_rng((options.seed, step)).choice(total, count, replace=False)
@@ -288,7 +289,7 @@ def train(table, out, *, distribution="thermal", options=Options(), overwrite=Fa
     n = len(data["s"])
     if n < 100:
         raise _table.TableError(f"{table}: {n} rows are too few to train on")
-    widths = {k: options.widths or getattr(family, "WIDER", {}).get(k, family.WIDTHS) for k in family.HEADS}
+    widths = {k: options.widths or getattr(family, "HEAD_WIDTHS", {}).get(k, family.WIDTHS) for k in family.HEADS}
     settings = json.dumps([family.NAME, widths, list(options), n, float(np.sum(data["rho_V"] * data["s"]))])
     out.parent.mkdir(parents=True, exist_ok=True)
     work.mkdir(exist_ok=True)
@@ -302,8 +303,12 @@ def train(table, out, *, distribution="thermal", options=Options(), overwrite=Fa
     part = np.zeros(n, int)
     for k, index in enumerate(split(n, options)):
         part[index] = k
-    weights, histories, scores = {}, {}, {}
+    base = getattr(family, "BASE", None)  # the packaged model that this one adds to
+    weights = dict(read_model(packaged(base))[1]) if base else {}
+    histories, scores = {}, {}
     for head, (inputs, outputs) in family.HEADS.items():
+        if head in weights:
+            continue
         networks = {k: functools.partial(forward, layers) for k, layers in weights.items()}
         keep, *columns = family.training_rows(head, data, networks)
         rows = [Rows(*(np.asarray(c)[part[keep] == k] for c in columns)) for k in range(3)]

@@ -41,6 +41,41 @@ def _debye_sums(a, p):
     return sum(terms[2::2]), sum(terms[1::2])
 
 
+def _bessel(a, z, r):
+    """J, Y and their derivatives of order a at z, r = sqrt(a^2 - z^2) given, which z would round.
+
+    SciPy's; for orders above 1e5 the first terms of Olver's expansion (DLMF 10.20.4 to 10.20.9), whose error is
+    1 / a^2: there SciPy's functions are not smooth to better than 1e-7.
+    """
+    out = np.empty((4, a.size))
+    near = a < 1e5
+    if near.any():
+        an, zn = a[near], z[near]
+        j, y = special.jv(an, zn), special.yv(an, zn)
+        with np.errstate(invalid="ignore"):  # where Y overflows it is not needed
+            out[:, near] = j, y, an / zn * j - special.jv(an + 1, zn), an / zn * y - special.yv(an + 1, zn)
+    if not near.all():
+        af, x, y = a[~near], z[~near] / a[~near], r[~near] / a[~near]
+        small = y < 0.05
+        y2 = np.where(small, y * y, 0.0)
+        series = y2 * y * (1 / 3 + y2 * (1 / 5 + y2 * (1 / 7 + y2 * (1 / 9 + y2 / 11))))
+        zeta = (1.5 * np.where(small, series, np.arctanh(y) - y)) ** (2 / 3)
+        root, yb = np.sqrt(zeta), np.where(small, 1.0, y)
+        zb, rb = np.where(small, 1.0, zeta), np.where(small, 1.0, root)
+        b = -5 / (48 * zb**2) + (5 / (24 * yb**3) - 1 / (8 * yb)) / rb
+        c = 7 / (48 * zb) + rb * (-7 / (24 * yb**3) + 3 / (8 * yb))
+        b = np.where(small, 2 ** (1 / 3) / 70 + zeta * 2 / 225, b)
+        c = np.where(small, 2 ** (2 / 3) / 10 + zeta * 2 ** (1 / 3) / 50, c)
+        third = np.cbrt(af)
+        ai, dai, bi, dbi = special.airy(third * third * zeta)
+        front = (4 * zeta / y**2) ** 0.25
+        out[0, ~near] = front * (ai / third + dai * b / third**5)
+        out[1, ~near] = -front * (bi / third + dbi * b / third**5)
+        out[2, ~near] = -2 / (x * front) * (ai * c / third**4 + dai / third**2)
+        out[3, ~near] = 2 / (x * front) * (bi * c / third**4 + dbi / third**2)
+    return out
+
+
 def _products(a, w, z):
     """(-J Y pi r - 1, J' Y' pi z^2 / r - 1, (J Y)' pi z) with r = sqrt(a^2 - z^2) = s' w given."""
     r = w
@@ -51,8 +86,7 @@ def _products(a, w, z):
     near = ~far
     if near.any():
         an, zn, rn = a[near], z[near], r[near]
-        j, yv = special.jv(an, zn), special.yv(an, zn)
-        dj, dy = an / zn * j - special.jv(an + 1, zn), an / zn * yv - special.yv(an + 1, zn)
+        j, yv, dj, dy = _bessel(an, zn, rn)
         out[:, near] = -j * yv * np.pi * rn - 1, dj * dy * np.pi * zn**2 / rn - 1, (dj * yv + j * dy) * np.pi * zn
     if far.any():
         af, pf = a[far], 1.0 / y[far]
@@ -104,12 +138,8 @@ class Reference:
         up = np.sqrt(np.maximum(gap, 1e-30) * (g + w))
         return self.sp * g, self.sp * up, u, w, up
 
-    def _jj(self, a, z):
-        j = special.jv(a, z)
-        return j, a / z * j - special.jv(a + 1, z)
-
     def _kernels(self, a, z, u, w, up):
-        j, dj = self._jj(a, z)
+        j, _, dj, _ = _bessel(a, z, self.sp * w)
         return np.array([(u * j) ** 2 + (up * dj) ** 2, (u * j) ** 2 - (up * dj) ** 2, -2 * u * up * j * dj])
 
     def _peaks(self, chi):

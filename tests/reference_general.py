@@ -12,6 +12,7 @@ import sys
 import numpy as np
 from reference import NAMES, C, E, M, Reference, _doubling, _products
 from scipy import integrate, special
+from scipy.stats import qmc
 
 PATH = pathlib.Path(__file__).with_name("reference_general.json")
 INFINITE = 1e12
@@ -58,9 +59,10 @@ class Kappa:
 class General(Reference):
     """One point (s, theta) of base(gamma) (1 - mu^2)^(k/2)."""
 
-    def __init__(self, s, theta, base, k=0.0):
+    def __init__(self, s, theta, base, k=0.0, rtol=1e-9, rotation_rtol=1e-9):
         super().__init__(s, theta, 1.0)
         self.base, self.k = base, k
+        self.rtol, self.rotation_rtol = rtol, rotation_rtol  # of the outer quadratures, ten times the inner ones
         self.factor = special.gamma(1.5 + k / 2) / special.gamma(1.5) / special.gamma(1 + k / 2)
 
     def _f(self, chi, v, near=None):
@@ -86,7 +88,7 @@ class General(Reference):
             k = self._kernels(*self._frame(chi, v)) * np.cosh(v) * f
             return np.concatenate([k, k * slope])
 
-        return _doubling(integrand, (left, best, right), 1e-10)
+        return _doubling(integrand, (left, best, right), 0.1 * self.rtol)
 
     def stokes(self):
         """Six integrals of f k_S and Df k_S, jumps included in the latter."""
@@ -105,7 +107,7 @@ class General(Reference):
             lambda chi: self._slice(chi) * np.sinh(chi) / scale,
             max(lo, 1e-6),
             hi,
-            epsrel=1e-9,
+            epsrel=self.rtol,
             epsabs=0,
             limit=200,
             norm="max",
@@ -130,7 +132,8 @@ class General(Reference):
             return (kernel * f * (1.0 if jump else along) * w * abs(end - best) * 6 * x**5)[None]
 
         # from the ends towards the smallest exponent
-        return sum(_doubling(lambda x, end=end: integrand(x, end), (0.0, 0.7, 1.0), 1e-10)[0] for end in (lo, hi))
+        rtol = 0.1 * self.rotation_rtol
+        return sum(_doubling(lambda x, end=end: integrand(x, end), (0.0, 0.7, 1.0), rtol)[0] for end in (lo, hi))
 
     def rotativities(self):
         # f ~ gamma^-steep at large gamma: until the rest is below 1e-9
@@ -143,7 +146,7 @@ class General(Reference):
                 lambda chi, which=which: self._rotation_slice(chi, which) * np.sinh(chi),
                 max(lo, 1e-5),
                 hi,
-                epsrel=1e-9,
+                epsrel=self.rotation_rtol,
                 epsabs=0,
                 limit=40,
             )
@@ -159,11 +162,15 @@ class General(Reference):
         return np.concatenate([4 * np.pi**2 * E**2 / C * self.s * stokes[:3], -p * stokes[3:], -p * rotation])
 
 
+KINDS = "powerlaw", "kappa", "powerlaw_pitch", "kappa_pitch"
+PER_KIND = 20
+
+
 def points():
-    """(name, s, theta, parameters)."""
+    """(name, s, theta, parameters): few to 1e-9, then the promised range."""
     rng = np.random.default_rng(11)
     chosen = []
-    for name, count in (("powerlaw", 4), ("kappa", 3), ("powerlaw_pitch", 2), ("kappa_pitch", 2)):
+    for name, count in zip(KINDS, (4, 3, 2, 2), strict=True):
         for i in range(count):
             theta = rng.uniform(0.2, 1.55)
             s = 25.0 / np.sin(theta) * 10 ** rng.uniform(0, 1.7)
@@ -179,26 +186,42 @@ def points():
             if name.endswith("pitch"):
                 own["k"] = (0.3, 6.0)[i]
             chosen.append((name, s, theta, own))
-    return chosen
+    return chosen + [p for name, count in zip(KINDS, (4, 3, 2, 2), strict=True) for p in _wide(name, PER_KIND - count)]
 
 
-def reference(name, s, theta, own):
+def _wide(name, count):
+    """Scrambled Sobol points over p 1.5-7, gamma_min 1-1e3, gamma_max 1e2-1e12, kappa 2.5-8, w 0.1-200, k 0-6."""
+    for u in qmc.Sobol(6, scramble=True, rng=KINDS.index(name)).random(32)[:count]:
+        theta = 0.01 * 157.0 ** u[0]
+        lowest = 30.0 / np.sin(theta)  # below, harmonics show
+        s = lowest * (1e8 / lowest) ** u[1]
+        if name.startswith("powerlaw"):
+            own = {"p": 1.5 + 5.5 * u[2], "gamma_min": 1e3 ** u[3], "gamma_max": 0.0}
+            start = max(1e2, 2.0 * own["gamma_min"])
+            own["gamma_max"] = start * (INFINITE / start) ** u[4]
+        else:
+            own = {"kappa": 2.5 + 5.5 * u[2], "w": 0.1 * 2000.0 ** u[3]}
+        yield name, s, theta, own | ({"k": 6.0 * u[5]} if name.endswith("pitch") else {})
+
+
+def reference(name, s, theta, own, *rtol):
     own = dict(own)
     k = own.pop("k", 0.0)
     base = PowerLaw(**own) if name.startswith("powerlaw") else Kappa(**own)
-    return General(s, theta, base, k).all()
+    return General(s, theta, base, k, *rtol).all()
 
 
-def _reference(point):
-    return reference(*point)
+def _reference(numbered):
+    number, point = numbered
+    return reference(*point, *(() if number < 11 else (1e-8, 3e-8)))
 
 
 def main():
     """Fill the table; rows that are there are kept, so that a stopped run resumes."""
     rows = json.loads(PATH.read_text()) if PATH.exists() else []
-    todo = points()[len(rows) :]
+    todo = list(enumerate(points()))[len(rows) :]
     with multiprocessing.Pool() as pool:
-        for (name, s, theta, own), values in zip(todo, pool.imap(_reference, todo), strict=True):
+        for (_, (name, s, theta, own)), values in zip(todo, pool.imap(_reference, todo), strict=True):
             rows.append({"name": name, "s": s, "theta": theta, **own, "values": dict(zip(NAMES, values, strict=True))})
             PATH.write_text(json.dumps(rows, indent=1) + "\n")
             print(f"{len(rows)} of {len(points())}", file=sys.stderr, flush=True)

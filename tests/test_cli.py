@@ -83,11 +83,11 @@ def test_out_of_domain_note(capsys):
         (["coefficients", "--nu=-1:10:3", *POINT[2:]], "needs both ends above zero"),
         (
             ["coefficients", *POINT, "--model", "nope"],
-            "unknown model 'nope'; packaged: kappa, kappa_pitch, powerlaw, thermal",
+            "unknown model 'nope'; packaged: kappa, kappa_pitch, powerlaw, powerlaw_pitch, thermal",
         ),
         (
             ["generate", "maxwell", "--out", "x"],
-            "unknown distribution 'maxwell'; available: kappa, kappa_pitch, powerlaw, thermal",
+            "unknown distribution 'maxwell'; available: kappa, kappa_pitch, powerlaw, powerlaw_pitch, thermal",
         ),
         (["generate", "thermal", "--n", "0", "--out", "x"], "not a positive whole number"),
         (["train", "nowhere", "--out", "m.safetensors"], "nowhere: no such table"),
@@ -119,7 +119,7 @@ def test_help(capsys, verb):
 def test_models(capsys):
     assert "thermal: takes nu, B, n_e, theta, theta_e" in run(capsys, "models")[1]
     listed = {m["name"]: m for m in map(json.loads, run(capsys, "models", "--json")[1].splitlines())}
-    assert set(listed) == {"kappa", "kappa_pitch", "powerlaw", "thermal"}
+    assert set(listed) == {"kappa", "kappa_pitch", "powerlaw", "powerlaw_pitch", "thermal"}
     assert listed["thermal"]["domain"]["theta_e"] == [0.1, 100.0]
 
 

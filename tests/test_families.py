@@ -15,6 +15,7 @@ from synchrojax.validate import summary, validate
 NAMES = [name for name in FAMILIES if name != "thermal"]
 POINTS = {
     "powerlaw": {"p": 2.5, "gamma_min": 3.0, "gamma_max": 1e4},
+    "powerlaw_pitch": {"p": 2.5, "gamma_min": 3.0, "gamma_max": 1e4, "k": 1.5},
     "kappa": {"kappa": 3.5, "w": 10.0},
     "kappa_pitch": {"kappa": 3.5, "w": 10.0, "k": 1.5},
 }
@@ -145,6 +146,14 @@ def test_jit_vmap_grad(name, shipped):
     key = next(iter(POINTS[name]))
     slope = jax.grad(lambda v: jnp.log(shipped.coefficients({**params, key: v}).j_I))(POINTS[name][key])
     assert np.isfinite(slope)
+
+
+@pytest.mark.parametrize("base", ["powerlaw", "kappa"])
+def test_without_anisotropy_it_is_the_isotropic_model(base, x64):
+    params = box(base, 256, 7)
+    plain = np.array(synchrojax.load(base).coefficients(params))
+    pitch = np.array(synchrojax.load(f"{base}_pitch").coefficients({**params, "k": 0.0}))
+    assert np.allclose(pitch, plain, rtol=1e-9, atol=0)
 
 
 SPECTRUM = GYRO * 30.0 * 10.0 ** np.linspace(1.5, 6.0, 80)  # one compiled size for all exact integrals here
