@@ -136,10 +136,11 @@ class General(Reference):
         return sum(_doubling(lambda x, end=end: integrand(x, end), (0.0, 0.7, 1.0), rtol)[0] for end in (lo, hi))
 
     def rotativities(self):
-        # f ~ gamma^-steep at large gamma: until the rest is below 1e-9
+        # f ~ gamma^-steep at large gamma, and beyond gamma_0 the kernels fall too: until the rest is below 1e-9
         lo, scale = np.arccosh(self.base.lo), 1.0 + np.log(2.0 + 2.0 * getattr(self.base, "tail", 0.0))
         steep = -self.base.log_slope(1e11) * 1e11
-        hi = min(np.arccosh(self.base.hi), max(lo, scale) + 25.0 / (steep - 2.0))
+        resonant = np.log(2.0 * np.sqrt(self.s / self.sine))
+        hi = min(np.arccosh(self.base.hi), max(lo, scale, resonant) + 21.0 / (steep - 4.0 / 3.0))
         out = []
         for which in (0, 1):  # apart: their sizes differ by orders of magnitude
             total, _ = integrate.quad(
