@@ -98,6 +98,8 @@ class General(Reference):
 
         grid = np.linspace(np.arccosh(self.base.lo) + 1e-3, np.arccosh(self.base.hi), 400)
         values = np.array([height(c) for c in grid])
+        if values.max() < -600.0:  # frequencies so far above gamma_max^2 that nothing is left
+            return np.zeros(6)
         top = grid[np.argmax(values)]
         keep = grid[values > values.max() - 26]
         lo = np.arccosh(self.base.lo) if keep.min() == grid[0] else keep.min() - grid[1] + grid[0]
