@@ -82,7 +82,7 @@ def _conversion(p, frame):
     count = jnp.sqrt(1.0 + 2.0 * cold) * jnp.exp(3.0 * steps - (p.kappa + 1.0) * grow)
     weight = count * (2.0 + cold * (4.0 + cold)) * jnp.exp(steps)
     if p.k is not None:
-        weight = weight * jnp.exp(_pitch.log_smeared(p, gamma) - _pitch.log_mean(p.k))
+        weight = weight * jnp.exp(_pitch.log_smeared(p, gamma) + p.k * frame.log_sine - _pitch.log_mean(p.k))
     kernel = _scale_free.conversion_kernel(2.0 * (jnp.log(frame.gamma) - jnp.log(gamma)))
     value, size = jnp.sum(weight * kernel, 0), jnp.sum(weight * jnp.abs(kernel), 0)
     per = tail / jnp.sum(count * (1.0 + cold), 0)

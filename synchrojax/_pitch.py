@@ -69,7 +69,7 @@ def _polynomial(table, v, q):
 
 
 def log_smeared(p, gamma):
-    """ln of sin^k as the high-frequency rho_Q of electrons of Lorentz factor ``gamma`` sees it, to 2 %.
+    """ln of sin^k over sin^k(theta) as rho_Q of electrons with ``gamma`` sees it far above resonance, to 2 %.
 
     rho_Q of a shell of electrons over that of an isotropic shell: sin^k(theta) for large gamma sin(theta),
     (t / gamma)^k along B, a polynomial of sin^2(theta) for k = 2 and 4.
@@ -80,9 +80,10 @@ def log_smeared(p, gamma):
     x = p.k * spread
     small = jnp.abs(x) < 1e-3
     growth = jnp.where(small, 1.0 - 0.5 * x, jnp.log1p(jnp.where(small, 1.0, x)) / jnp.where(small, 1.0, x))
-    along = jnp.exp(_polynomial(_ALONG, v, q) + 2.0 * spread * growth) * (p.cosine / gamma) ** 2
-    across = (1.0 - _polynomial(_ACROSS, v, q) / (gamma * gamma)) * p.sine * p.sine
-    return 0.25 * p.k * jnp.log(across * (across + _polynomial(_BETWEEN, v, q) * along) + along * along)
+    along = jnp.exp(_polynomial(_ALONG, v, q) + 2.0 * spread * growth) * (p.cosine / (gamma * p.sine)) ** 2
+    lost = _polynomial(_ACROSS, v, q) / (gamma * gamma)
+    gain = along * (_polynomial(_BETWEEN, v, q) * (1.0 - lost) + along) - lost * (2.0 - lost)
+    return 0.25 * p.k * jnp.log1p(gain)
 
 
 def rotation_v(p, gamma):

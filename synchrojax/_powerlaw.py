@@ -238,7 +238,7 @@ def _off_cone(p, edge):
     root, weight = (jnp.asarray(v, p.p.dtype).reshape(shape) for v in (_ROOTS, _WEIGHTS))
     t = reach * root**3
     gamma = edge.gamma * jnp.exp(t)
-    excess = jnp.exp(_pitch.log_smeared(p, gamma)) - jnp.exp(p.k * jnp.log(p.sine))
+    excess = jnp.exp(p.k * jnp.log(p.sine)) * jnp.expm1(_pitch.log_smeared(p, gamma))
     each = conversion_kernel(edge.log_x - 2.0 * t) * jnp.exp((2.0 - p.p) * t) * (2.0 - 1.0 / (gamma * gamma)) * excess
     return jnp.sum(3.0 * weight * root**2 * each, 0) * reach
 
