@@ -109,7 +109,7 @@ class Family(_scale_free.Family):
     BLOCK = 2048  # times the nodes of the average
 
     def __init__(self, name, *, pitch):
-        own = {"kappa": (2.5, 8.0), "w": (0.1, 200.0), **({"k": (0.0, 4.0)} if pitch else {})}
+        own = {"kappa": (2.5, 8.0), "w": (0.1, 200.0), **(_pitch.BOX if pitch else {})}
         super().__init__(name, own)
         self.pitch = pitch
         self.HEADS = dict(zip(_HEADS, ((7, 3), (7, 3), (7, 1), (7, 1)), strict=True))

@@ -14,6 +14,7 @@ from jax.scipy.special import gammaln
 
 from synchrojax._scale_free import power_until
 
+BOX = {"k": (0.0, 4.0)}
 FLOOR = 0.1  # of the scale of rho_Q, in training: heavier points are too few to learn from
 FAR = 3e-4  # of that scale: corrections that fall with s sin(theta) are less where the others are learned
 

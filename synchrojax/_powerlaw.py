@@ -295,7 +295,7 @@ class Family(_scale_free.Family):
 
     def __init__(self, name, *, pitch):
         own = {"p": (1.5, 7.0), "gamma_min": (1.0, 1e3), "gamma_max": (1e2, HIGHEST_GAMMA)}
-        own |= {"k": (0.0, 4.0)} if pitch else {}
+        own |= _pitch.BOX if pitch else {}
         self.pitch = pitch
         super().__init__(name, own)
         total, edge, far = 3, 7, 2

@@ -1,4 +1,4 @@
-"""Cost of every shipped model beside the published fits: ``python tests/cost.py`` prints the tables of the README.
+"""Cost of every shipped model beside the published fits: ``python tests/cost.py`` prints the tables.
 
 Nanoseconds per point, best of several calls, for 1, 1,000 and a million points, in float32 and float64, values
 and values with gradients, on one core and on two. The fits are jitted and go through the same blocks; a call that
