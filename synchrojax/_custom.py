@@ -46,7 +46,7 @@ class Family(_scale_free.Family):
     above zero is learned and sampled in the logarithm. ``s``: range of s = nu / nu_c; s sin(theta) is from 5 up.
     ``gamma_min``, ``gamma_max``: where f ends. s / sin(theta) is up to ``highest_x``, by default 3 gamma_max^2:
     emission falls exponentially beyond. Give it to ``generate``, ``train`` and ``validate`` in place of a name.
-    Raises ValueError for a box that does not fit f.
+    Raises ValueError for a box that does not fit f and for an f that is not even.
     """
 
     WIDTHS = (32, 32)
@@ -60,6 +60,9 @@ class Family(_scale_free.Family):
             raise ValueError(
                 f"box is for {', '.join(box)}; f takes {', '.join(self.distribution.parameters) or 'none'}"
             )
+        if not known:  # a network knows theta up to pi/2
+            for end in range(2):
+                self.distribution.require_even(**{k: ends[end] for k, ends in box.items()})
         self.maps: tuple = ()
 
     def _set(self, name, box, s, highest_x):
@@ -180,7 +183,7 @@ class Family(_scale_free.Family):
     def training_rows(self, head, table, networks):
         """Row numbers, features, nothing, targets and the weights that make errors relative."""
         row = {k: np.asarray(v) for k, v in table.items()}
-        keep = np.flatnonzero(np.abs(np.cos(row["theta"])) > 1e-12)  # V carries no information at right angles
+        keep = np.flatnonzero(_scale_free.oblique(row["theta"]))
         row = {k: v[keep] for k, v in row.items()}
         p = self._point_of(row)
         start, stop = _HEADS[head]

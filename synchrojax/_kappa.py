@@ -81,12 +81,34 @@ def _conversion(p, frame):
     gamma = 1.0 + 1.0 / cold
     count = jnp.sqrt(1.0 + 2.0 * cold) * jnp.exp(3.0 * steps - (p.kappa + 1.0) * grow)
     weight = count * (2.0 + cold * (4.0 + cold)) * jnp.exp(steps)
+    log_x = 2.0 * (jnp.log(frame.gamma) - jnp.log(gamma))
+    kernel = _scale_free.conversion_kernel(log_x)
     if p.k is not None:
-        weight = weight * jnp.exp(_pitch.log_smeared(p, gamma) + p.k * frame.log_sine - _pitch.log_mean(p.k))
-    kernel = _scale_free.conversion_kernel(2.0 * (jnp.log(frame.gamma) - jnp.log(gamma)))
+        kernel = kernel + _pitch.off_cone(p, gamma, log_x)
+        weight = weight * jnp.exp(p.k * frame.log_sine - _pitch.log_mean(p.k))
     value, size = jnp.sum(weight * kernel, 0), jnp.sum(weight * jnp.abs(kernel), 0)
     per = tail / jnp.sum(count * (1.0 + cold), 0)
     return value * per, size * per
+
+
+def _rotation_v_ratio(p):
+    """rho_V with anisotropy over that without, far above resonance, by quadrature."""
+
+    nodes = np.arange(-18.0, 22.01, _STEP)  # along B slow electrons count more
+
+    def one(p):
+        gamma = 1.0 + p.kappa * p.w * jnp.exp(nodes)
+        shape = jnp.exp(nodes - (p.kappa + 1.0) * np.log1p(np.exp(nodes)))
+        weight = shape * jnp.arcsinh(jnp.sqrt(0.5 * (gamma - 1.0)))
+        return jnp.sum(weight * _pitch.rotation_v_ratio(p, gamma)) / jnp.sum(weight) / jnp.exp(_pitch.log_mean(p.k))
+
+    return jax.lax.map(one, jax.tree.map(jnp.asarray, p), batch_size=64)
+
+
+def _log_rotation_v(p, frame, cone):
+    """ln of what anisotropy makes of rho_V: the logarithm over angles that it gains (``_pitch.rotation_v``)."""
+    fixed, spread = _pitch.rotation_v(p, cone + 1.0 / (1.0 + frame.width * frame.width))
+    return jnp.log(fixed + spread / (1.0 + jnp.log1p(frame.width))) - _pitch.log_mean(p.k)
 
 
 def _rotation_scales(p, frame):
@@ -116,7 +138,8 @@ class Family(_scale_free.Family):
         if pitch:
             self.BASE = "kappa"
             self.HEADS |= {"pitch_emission": (9, 4), "pitch_absorption": (9, 4)}
-            self.HEADS |= {"pitch_rho_Q_far": (7, 1), "pitch_rho_Q": (8, 2), "pitch_rho_V": (10, 1)}
+            self.HEADS |= {"pitch_rho_Q_far": (7, 1), "pitch_rho_Q": (8, 2)}
+            self.HEADS |= {"pitch_rho_V_far": (8, 1), "pitch_rho_V": (10, 1)}
             self.HEAD_WIDTHS = dict.fromkeys(("pitch_emission", "pitch_absorption", "pitch_rho_Q_far"), (24, 24))
 
     def combine(self, head, output, extra):
@@ -146,18 +169,20 @@ class Family(_scale_free.Family):
         power, square = jnp.exp(smear.log_power), isotropic[-1]
         stokes = jnp.stack([*isotropic, *angle]), jnp.stack([p.k, slow])
         falling = slow * jax.nn.sigmoid(1.5 - 1.5 * frame.log_x)
+        far, k = jnp.stack([*isotropic[2:5], square, *angle, power]), p.k[None]
         return {
             "pitch_emission": stokes,
             "pitch_absorption": stokes,
-            "pitch_rho_Q_far": (jnp.stack([*isotropic[2:5], square, *angle, power]), 0.02 * p.k[None] * smear.share),
+            "pitch_rho_Q_far": (far, 0.02 * k * smear.share),
             "pitch_rho_Q": (jnp.stack([*isotropic, angle[0]]), falling * _pitch.curvature(p)),
-            "pitch_rho_V": (jnp.stack([*isotropic, *angle, power]), p.k[None]),
+            "pitch_rho_V_far": (jnp.stack([*far, 2.0 * smear.share - 1.0]), k),
+            "pitch_rho_V": (jnp.stack([*isotropic, *angle, power]), k * jax.nn.sigmoid(3.0 - 2.0 * frame.log_x)),
         }
 
     def training_rows(self, head, table, networks):
         """Row numbers, features, what ``combine`` takes, targets and the weights that make errors relative."""
         table = {k: np.asarray(v) for k, v in table.items()}
-        keep = np.flatnonzero(np.abs(np.cos(table["theta"])) > 1e-12)  # V carries no information at right angles
+        keep = np.flatnonzero(_scale_free.oblique(table["theta"]))
         row = {k: v[keep] for k, v in table.items()}
         p = self.point(*(row[k] for k in ("s", "theta", *self.PARAMETERS)))
         frame = _frame(p)
@@ -167,9 +192,9 @@ class Family(_scale_free.Family):
             target, weight = self._anisotropy(head, row, p, frame, isotropic)
             inputs = self._pitch_inputs(p, frame)
             features, extra = inputs[head]
-            if head == "pitch_rho_Q":
-                far, scale = inputs["pitch_rho_Q_far"]
-                target = target - scale * networks["pitch_rho_Q_far"](far)
+            if head in ("pitch_rho_Q", "pitch_rho_V"):
+                far, scale = inputs[f"{head}_far"]
+                target = target - scale * networks[f"{head}_far"](far)
         elif head in ("emission", "absorption"):
             log_j, log_alpha, scale_v = _baselines(p, frame)
             kind, base = ("j", log_j) if head == "emission" else ("alpha", log_alpha)
@@ -187,6 +212,8 @@ class Family(_scale_free.Family):
         use = np.ones(len(keep), bool)
         if head == "pitch_rho_Q_far":
             use &= np.asarray(jnp.abs(inputs["pitch_rho_Q"][1][0]) < _pitch.FAR)
+        elif head == "pitch_rho_V":
+            use &= np.asarray(frame.log_x < 0.5 * np.log(1e4))
         columns = features, extra, target, weight
         return keep[use], *(np.asarray(v)[:, use].T for v in columns)
 
@@ -201,10 +228,13 @@ class Family(_scale_free.Family):
             a, b, q, v = (a, b, *to_plane(q, v)) if kind == "j" else (*from_plane(a, b), q, v)
             target = jnp.stack([jnp.log(row[f"{kind}_I"]) - base - isotropic[0], jnp.log(q / a), jnp.log(v / b)])
             return target, jnp.ones_like(target)
+        weight = _pitch.angle_weight(p.sine)
+        if head == "pitch_rho_V_far":
+            change = jnp.log(_rotation_v_ratio(p)) - _log_rotation_v(p, frame, 0.0)
+            return change[None], weight[None]
         if head == "pitch_rho_V":
-            # d/d theta is 1 / sin(theta) times the derivative with the logarithm that the network sees
-            weight = jnp.clip(0.05 / p.sine, 1.0, 4.0)[None]
-            return jnp.log(row["rho_V"] / scales[3])[None] - isotropic, weight
+            change = jnp.log(row["rho_V"] / scales[3]) - _log_rotation_v(p, frame, p.sine / p.s)
+            return change[None] - isotropic, weight[None]
         scale = scales[2]
         known = scales[0] + scales[1] * isotropic[0]
         weight = jnp.abs(scale) / jnp.maximum(jnp.abs(row["rho_Q"]), _pitch.FLOOR * jnp.abs(scale))
@@ -223,14 +253,15 @@ class Family(_scale_free.Family):
         rho_q, rho_v = rotation_q + step_q * rho_q[0], rotation_v * jnp.exp(rho_v[0])
         if self.pitch:
             inputs = self._pitch_inputs(p, frame)
-            emission, absorption, far_q, near_q, change_v = (
+            emission, absorption, far_q, near_q, far_v, near_v = (
                 self.combine(h, networks[h](x), extra) for h, (x, extra) in inputs.items()
             )
             log_mean, log_fixed = _pitch.log_mean(p.k), p.k * frame.log_sine
+            log_v = _log_rotation_v(p, frame, p.sine / p.s)
             log_j, log_alpha = (v + log_fixed - log_mean for v in (log_j + emission[0], log_alpha + absorption[0]))
             j = tuple(value * jnp.exp(change) for value, change in zip(j, emission[1:], strict=True))
             alpha = tuple(value * jnp.exp(change) for value, change in zip(alpha, absorption[1:], strict=True))
-            rho_q, rho_v = rho_q + size_q * (far_q + near_q)[0], rho_v * jnp.exp(change_v[0])
+            rho_q, rho_v = rho_q + size_q * (far_q + near_q)[0], rho_v * jnp.exp(log_v + (far_v + near_v)[0])
         thin = jnp.minimum(true.sine / p.sine, 1.0)
         return log_j, *from_plane(*j), log_alpha, *alpha, rho_q * thin * thin, rho_v
 

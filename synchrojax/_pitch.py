@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from synchrojax._scale_free import power_until
+from synchrojax._scale_free import conversion_cone, power_until
 
 BOX = {"k": (0.0, 4.0)}
 FLOOR = 0.1  # of the scale of rho_Q, in training: heavier points are too few to learn from
@@ -87,29 +87,72 @@ def log_smeared(p, gamma):
     return 0.25 * p.k * jnp.log1p(gain)
 
 
-def rotation_v(p, gamma):
-    """rho_V of electrons of Lorentz factor ``gamma``: the factor of the isotropic one, and the logarithm that it gains.
+def off_cone(p, gamma, log_x):
+    """What sin^k changes in rho_Q of electrons with ``gamma``, over sin^k(theta) and the high-frequency limit.
 
-    Angles from the line of sight down to 1 / gamma count equally in their logarithm; so sin^k of each of them does.
+    Below resonance their cone is wider; far off the cone they are as at high frequency. A smear with gamma sqrt(c) and
+    weight c^2 has both, the mean square angle c / gamma^2 and the tail ~ angle^-5.
     """
-    reach = -0.5 * jnp.log(p.sine * p.sine + (p.cosine / gamma) ** 2)
+    cone = conversion_cone(log_x)
+    return cone * cone * jnp.expm1(log_smeared(p, gamma * jnp.sqrt(cone)))
+
+
+def rotation_v(p, cone):
+    """What anisotropy makes of rho_V: the factor of the isotropic one, and the logarithm that it gains.
+
+    Angles from the line of sight down to the square root of ``cone`` count equally in their logarithm; so sin^k of each
+    of them does.
+    """
+    reach = -0.5 * jnp.log(p.sine * p.sine + p.cosine * p.cosine * cone)
     fixed = jnp.exp(-p.k * reach)
     return fixed, power_until(-p.k, reach) - fixed * reach
 
 
-def rotation_v_scales(p, log_gamma, smear):
-    """Sizes of the corrections to ``rotation_v`` in proportion to k: from all angles, and from those about theta.
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
 
-    The latter has a logarithm too, from 1 / gamma or the cone at frequency s up to theta.
+
+def rotation_v_ratio(p, gamma):
+    """rho_V of electrons of Lorentz factor ``gamma`` far above resonance, over that of isotropic ones, to 1e-5.
+
+    To learn from: a quadrature for scalars of ``p``, ``gamma`` of any shape. The leading Debye term of (J Y)' is
+    -z / (pi (a^2 - z^2)^(3/2)); by parts in g' a shell contributes -Int du_par f u' g' / w^3, if isotropic
+    2 sin(theta) cos(theta) arccosh(gamma) f.
     """
-    inside = -jnp.logaddexp(-log_gamma - 0.5 * smear.log_across, -0.5 * jnp.log(p.s * p.sine))
-    return jnp.ones_like(inside), jnp.exp(0.5 * p.k * smear.log_across) * jnp.maximum(inside, 0.0)
+    gamma = gamma[..., None]
+    u = jnp.sqrt((gamma - 1.0) * (gamma + 1.0))
+    low = -jnp.arcsinh((u + p.cosine * gamma) / p.sine)
+    high = jnp.arcsinh((gamma * p.sine**2 / (1.0 + p.cosine) - 1.0 / (gamma + u)) / p.sine)
+    middle, total = jnp.clip(0.0, low, high), 0.0
+    for start, stop in ((low, middle), (middle, high)):
+        v = 0.5 * (stop + start + (stop - start) * _NODES)
+        along = p.sine * jnp.sinh(v) + p.cosine * gamma  # u_par
+        g = (gamma - p.cosine * along) / p.sine
+        power = jnp.maximum(1.0 - (along / u) ** 2, 1e-30) ** (0.5 * p.k)
+        each = -power * g * jnp.sinh(v) / jnp.cosh(v) ** 2
+        total = total + 0.5 * (stop - start)[..., 0] * jnp.sum(_WEIGHTS * each, -1)
+    return 0.5 * total / (p.cosine * 2.0 * jnp.arcsinh(jnp.sqrt(0.5 * (gamma[..., 0] - 1.0))))
+
+
+def angle_weight(sine):
+    """Weight of rho_V as in ``_scale_free``, but that sin^k changes its slope down to theta = 1 / gamma = 1e-3."""
+    return np.clip(np.minimum(0.05 / sine, 3e4 * sine), 1.0, None)
 
 
 def curvature(p):
     """What multiplies the two parts of a correction: sin^k over the cone of an electron bends by k (k cos^2 - 1)."""
     bend = p.k * p.cosine * p.cosine
     return jnp.stack([jnp.ones_like(bend), bend])
+
+
+def second_order(p, log_x):
+    """What ``off_cone`` leaves to learn of its own size, as far as it falls with s sin(theta).
+
+    It holds the bend of sin^k over the cone of an electron, so that the square of that is left, a small part of itself,
+    and that times corrections of the isotropic kernel. The cone is x^(1/6) / gamma_0 wide for x < 1.
+    """
+    width = (jnp.exp(jnp.minimum(log_x, 10.0)) + jnp.exp(log_x / 3.0)) / (p.s * p.sine)
+    z = p.k * (1.0 + p.k * p.cosine * p.cosine) * width
+    return z * (0.02 + width + z) / ((1.0 + z) * (1.0 + z + width))
 
 
 def log_mean(k):

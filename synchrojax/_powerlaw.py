@@ -25,8 +25,8 @@ import numpy as np
 from synchrojax import _pitch, _scale_free
 from synchrojax._constants import CLASSICAL
 from synchrojax._geometry import limit_polarization, sine_cosine
-from synchrojax._network import forward
-from synchrojax._scale_free import FLOOR, conversion_kernel, power_until
+from synchrojax._network import forward, product
+from synchrojax._scale_free import FLOOR, conversion_cone, power_until
 from synchrojax.distributions import HIGHEST_GAMMA
 
 
@@ -84,15 +84,20 @@ def edge_at(p, gamma):
 # Emission and absorption -------------------------------------------------------------------
 
 
+def rows_of(values, like):
+    """Constants along a new first axis; a stack of expressions would evaluate what they share for each."""
+    return jnp.asarray(values, like.dtype).reshape(-1, *(1,) * like.ndim)
+
+
 def _log_totals(p):
     """ln |C(1)| of j_I, j_Q, j_V, alpha_I, alpha_Q, alpha_V, up to order one [6, ...]; V over |cos(theta)|."""
     log_gamma, log_sine = _log_gamma_0(p), jnp.log(p.sine)
     emission = (-1.0 - p.p) * log_gamma - 65.0
-    absorption = emission - log_gamma + 63.5
-    circular = float(np.log(2.0)) - 0.5 * (jnp.log(p.s) + log_sine)  # of cos(theta) times this
     if p.k is not None:
-        emission, absorption = emission + p.k * log_sine, absorption + p.k * log_sine
-    return jnp.stack([emission, emission, emission + circular, absorption, absorption, absorption + circular])
+        emission = emission + p.k * log_sine
+    circular = float(np.log(2.0)) - 0.5 * (jnp.log(p.s) + log_sine)  # of cos(theta) times this
+    absorbed, turned = (rows_of(v, log_gamma) for v in ((0, 0, 0, 1, 1, 1), (0, 0, 1, 0, 0, 1)))
+    return emission + absorbed * (63.5 - log_gamma) + turned * circular
 
 
 # L ~ (n / 2) ln x for x -> 0 and exponent - (m / 2) ln x for x -> infinity, with n and m above p
@@ -102,10 +107,9 @@ _HIGH = (-2.0, -2.0, -1.0, 1.0, 1.0, 2.0)
 
 def log_odds(p, edge):
     """The asymptotes of L [6, ...], joined."""
-    low, high = jax.nn.softplus(-edge.log_x), jax.nn.softplus(edge.log_x)
-    return jnp.stack(
-        [edge.exponent - 0.5 * (p.p + n) * low - 0.5 * (p.p + m) * high for n, m in zip(_LOW, _HIGH, strict=True)]
-    )
+    low, high = 0.5 * jax.nn.softplus(-edge.log_x), 0.5 * jax.nn.softplus(edge.log_x)
+    n, m = rows_of(_LOW, low), rows_of(_HIGH, high)
+    return (edge.exponent - p.p * (low + high)) - n * low - m * high
 
 
 _CLIP_X = (-14.0, 5.0)  # ln x beyond which the corrections are constant
@@ -181,6 +185,26 @@ def _rotation_v_per_log(p, edge):
     return jnp.exp(-(p.p + 1.0) * edge.log_gamma) / (p.p + 1.0)
 
 
+def _rotation_v(p, edge, isotropic, cone):
+    """C(g) of rho_V with the logarithm over angles that anisotropy adds."""
+    fixed, spread = _pitch.rotation_v(p, cone)
+    return fixed * isotropic + _rotation_v_per_log(p, edge) * spread
+
+
+def _rotation_v_limit(p):
+    """C(gamma_min) of rho_V with anisotropy far above resonance, by quadrature."""
+    nodes, weights = (0.5 * v for v in np.polynomial.legendre.leggauss(24))
+
+    def one(p):
+        reach = 22.0 / (p.p + 1.0)
+        gamma = p.gamma_min * jnp.exp(reach * (nodes + 0.5))
+        wide = jnp.sqrt((gamma - 1.0) * (gamma + 1.0))
+        each = gamma**-p.p * 2.0 * jnp.arcsinh(jnp.sqrt(0.5 * (gamma - 1.0))) / wide
+        return reach * jnp.sum(weights * each * _pitch.rotation_v_ratio(p, gamma))
+
+    return jax.lax.map(one, jax.tree.map(jnp.asarray, p), batch_size=256)
+
+
 def _steady(log_x):
     """How corrections to rho_V vanish where gamma is far below gamma_0."""
     return jax.nn.sigmoid(3.0 - log_x)
@@ -214,11 +238,13 @@ def rotation_q_parts(p, edge):
 def _conversion_limit(p, edge):
     """t and y of ``rotation_q_parts`` where s sin(theta) is large."""
     constant, table = (jnp.asarray(_TABLES[k], p.p.dtype) for k in ("constant", "conversion"))
-    n, m = table.shape
-    by_p = _chebyshev(mapped_p(p.p), m - 1)
-    by_x = jnp.tensordot(table, by_p, ((1,), (0,)))
-    t = jnp.tensordot(constant, by_p[: len(constant)], ((0,), (0,)))
-    return t, jnp.sum(_chebyshev(mapped_far(edge.log_x), n - 1) * by_x, 0)
+    by_p = _chebyshev(mapped_p(p.p), table.shape[1] - 1)
+    by_x, t = product(table, by_p), product(constant[None], by_p[: len(constant)])[0]
+    # Clenshaw's recurrence
+    z, after, last = mapped_far(edge.log_x), 0.0, 0.0
+    for row in by_x[:0:-1]:
+        after, last = row + 2.0 * z * after - last, after
+    return t, by_x[0] + z * after - last
 
 
 def rotation_unit(p, gamma):
@@ -232,32 +258,26 @@ _ROOTS, _WEIGHTS = 0.5 * (1.0 + _ROOTS), 0.5 * _WEIGHTS
 
 
 def _off_cone(p, edge):
-    """What electrons with gamma sin(theta) < 1, bright off their cone, add to C(g) / g^(2 - p) of rho_Q."""
+    """What sin^k over the cone of each electron, instead of sin^k(theta), adds to C(g) / g^(2 - p) of rho_Q."""
     reach = 5.0 + jnp.log1p(p.cosine**2 / (p.sine * edge.gamma) ** 2) / 2.0
-    shape = (-1, *(1,) * p.p.ndim)
-    root, weight = (jnp.asarray(v, p.p.dtype).reshape(shape) for v in (_ROOTS, _WEIGHTS))
+    root, weight = rows_of(_ROOTS, p.p), rows_of(_WEIGHTS, p.p)
     t = reach * root**3
     gamma = edge.gamma * jnp.exp(t)
-    excess = jnp.exp(p.k * jnp.log(p.sine)) * jnp.expm1(_pitch.log_smeared(p, gamma))
-    each = conversion_kernel(edge.log_x - 2.0 * t) * jnp.exp((2.0 - p.p) * t) * (2.0 - 1.0 / (gamma * gamma)) * excess
-    return jnp.sum(3.0 * weight * root**2 * each, 0) * reach
+    each = _pitch.off_cone(p, gamma, edge.log_x - 2.0 * t) * jnp.exp((2.0 - p.p) * t) * (2.0 - 1.0 / (gamma * gamma))
+    return jnp.exp(p.k * jnp.log(p.sine)) * jnp.sum(3.0 * weight * root**2 * each, 0) * reach
 
 
 def _pitch_rotation_scales(p, edge):
-    """Sizes of the corrections of rho_Q in proportion to k: that stay, and that fall with s sin(theta)."""
-    smear = _pitch.smear(p, edge.gamma)
+    """Sizes of the corrections of rho_Q: that stay, and that fall with s sin(theta)."""
+    smear, cone = _pitch.smear(p, edge.gamma), conversion_cone(edge.log_x)
     reach = 0.5 * (smear.log_across - 2.0 * jnp.log(p.sine))
-    stay = 0.04 * jnp.exp(smear.log_power) * power_until(2.0 - p.p - p.k, reach)
+    stay = 0.04 * cone * cone * jnp.exp(smear.log_power) * power_until(2.0 - p.p - p.k, reach)
     length = 0.25 * jax.nn.softplus(2.0 * edge.log_x)
-    low = -jax.nn.softplus(-edge.log_x)
-    follow = jnp.exp((2.0 - p.p) * length + low + p.k * jnp.log(p.sine))  # from gamma_0
-    own = jnp.exp(smear.log_power + low - jax.nn.softplus(edge.log_x))  # from g
-    return stay, _decline(p) * (follow + own)
-
-
-def _pitch_size(p, edge, size, slow):
-    """The scale of rho_Q with anisotropy."""
-    return jnp.exp(p.k * jnp.log(p.sine)) * size + jnp.abs(slow) + 0.2 * p.k * _pitch_rotation_scales(p, edge)[1]
+    low, high = jax.nn.softplus(-edge.log_x), jax.nn.softplus(edge.log_x)
+    follow = jnp.exp((2.0 - p.p) * length - 3.0 * low + p.k * jnp.log(p.sine))  # from gamma_0
+    own = jnp.exp(smear.log_power - 4.0 / 3.0 * low - 2.0 * high)  # from g
+    middle = jnp.zeros_like(edge.log_x)
+    return p.k * stay, follow * _pitch.second_order(p, middle) + own * _pitch.second_order(p, edge.log_x)
 
 
 def rotation_size(inside, constant, envelope):
@@ -275,6 +295,7 @@ def _odds_weight(odds, lower, upper):
 
 _STOKES = ("j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V")
 _SIGNS = np.array([1.0, -1.0, 1.0, 1.0, -1.0, 1.0])
+_RATIOS = np.kron(np.eye(2), [[1.0, 0.0, 0.0], [-1.0, 1.0, 0.0], [-1.0, 0.0, 1.0]])  # ln I, ln Q / I, ln V / I
 NEARLY_ONE = 1.0 + 2e-6  # harmonics averaged, as for every gamma_min above 1
 
 
@@ -309,10 +330,13 @@ class Family(_scale_free.Family):
         }
         if pitch:
             self.BASE = "powerlaw"
-            own = {"total": (total + 1, 8), "edge": (edge + 2, 26), "rho_V": (edge + 3, 2)}
-            own |= {"rho_Q_far": (far + 4, 1), "rho_Q_edge": (edge + 1, 2)}
+            own = {"total": (total + 1, 8), "edge": (edge + 2, 26)}
+            own |= {"rho_V_far": (far + 6, 1), "rho_V": (edge + 3, 1)}
+            own |= {"rho_Q_far": (far + 4, 1), "rho_Q_edge": (edge + 1, 1)}
             self.HEADS |= {f"pitch_{head}": size for head, size in own.items()}
-            self.HEAD_WIDTHS = dict.fromkeys(("rho_Q_edge", "pitch_edge", "pitch_rho_V", "pitch_rho_Q_edge"), (32, 32))
+            self.HEAD_WIDTHS = dict.fromkeys(
+                ("rho_Q_edge", "pitch_edge", "pitch_rho_V_far", "pitch_rho_V", "pitch_rho_Q_edge"), (32, 32)
+            )
 
     def combine(self, head, output, extra):
         """Corrections near an edge: a part that falls as 1 / s' and one that falls as 1 / gamma^2 (``_slow_share``).
@@ -325,8 +349,8 @@ class Family(_scale_free.Family):
         if head in ("pitch_total", "pitch_edge"):
             k, *falling = extra
             change = sum(fall * output[6 * i : 6 * i + 6] for i, fall in enumerate(falling))
-            circular = jnp.zeros_like(change).at[2].set(k * output[-2]).at[5].set(k * output[-1])
-            return change + circular
+            emitted, absorbed = (rows_of(v, k) for v in ((0, 0, 1, 0, 0, 0), (0, 0, 0, 0, 0, 1)))
+            return change + k * (emitted * output[-2] + absorbed * output[-1])
         return jnp.sum(extra * output, 0, keepdims=True) if head.startswith("pitch") else output
 
     def point(self, s, theta, p, gamma_min, gamma_max, k=None):
@@ -341,7 +365,7 @@ class Family(_scale_free.Family):
         paired = columns["gamma_min"][above] == columns["gamma_max"][above + 1]
         for n in ("s", "theta"):
             paired &= columns[n][above] == columns[n][above + 1]
-        keep = above[paired & (np.abs(np.cos(columns["theta"][above])) > 1e-12)]
+        keep = above[paired & _scale_free.oblique(columns["theta"][above])]
 
         def read(rows):
             p = self.point(*(columns[n][rows] for n in ("s", "theta", *self.PARAMETERS)))
@@ -382,8 +406,7 @@ class Family(_scale_free.Family):
             far = np.asarray(_log_rotation_v(p, edge) + networks["rho_V_far"](jnp.stack(_far_features(p, edge)))[0])
             steady = np.asarray(_steady(edge.log_x))
             target = (np.log(c[7] / (2.0 * CLASSICAL * p.cosine / p.s)) - far) / steady
-            # d/d theta is 1 / sin(theta) times the derivative with the logarithm that the network sees
-            weight = lower * steady * np.clip(0.05 / np.maximum(p.sine, 1e-4), 1.0, 4.0)
+            weight = lower * steady * _scale_free.angle_weight(p.sine)
             use &= edge.log_x < np.log(1e3)
         else:
             unit = rotation_unit(p, gamma)
@@ -427,12 +450,17 @@ class Family(_scale_free.Family):
             floor = _pitch.FLOOR * known.size
             target = c[6] / unit - known.rho_q
             weight = np.maximum(lower / np.maximum(np.abs(c[6] / unit), floor), upper / np.maximum(d[6] / unit, floor))
-            near = p.k * _pitch_rotation_scales(p, edge)[1]
+            near = _pitch_rotation_scales(p, edge)[1]
             use = use & (edge.log_x > _CLIP_X[0] if head == "pitch_rho_Q_edge" else near < _pitch.FAR * known.size)
         else:
-            target = c[7] / (2.0 * CLASSICAL * p.cosine / p.s) - known.rho_v
-            # d/d theta is 1 / sin(theta) times the derivative with the logarithm that the network sees
-            weight = lower * np.clip(0.05 / p.sine, 1.0, 4.0) / (known.rho_v + target)
+            weight = lower * _pitch.angle_weight(p.sine)
+            if head == "pitch_rho_V_far":
+                isotropic = _log_rotation_v(p, edge) + networks["rho_V_far"](jnp.stack(_far_features(p, edge)))[0]
+                base = _rotation_v(p, edge, jnp.exp(isotropic), 1.0 / edge.gamma**2)
+                target = jnp.log(_rotation_v_limit(p) / base)
+            else:
+                use = use & (edge.log_x < np.log(1e4))
+                target = np.log(c[7] / (2.0 * CLASSICAL * p.cosine / p.s) / known.rho_v)
         use = np.asarray(use)
         columns = features, extra, np.atleast_2d(target), np.atleast_2d(weight)
         return rows[use], *(np.asarray(v)[:, use].T for v in columns)
@@ -446,13 +474,15 @@ class Family(_scale_free.Family):
         share, curved = x / (1.0 + 0.1 * x), slow * _pitch.curvature(p)[1]
         stay, near = _pitch_rotation_scales(p, edge)
         square = 1.0 - 2.0 * p.sine * p.sine
-        per_log = p.k * _rotation_v_per_log(p, edge)
+        far, k = jnp.stack([*_far_features(p, edge), *angle, smeared[-1], square]), p.k[None]
+        turning = jnp.stack([*far, 2.0 * smear.share - 1.0, 2.0 / (1.0 + edge.log_gamma) - 1.0])  # at 1 / gamma
         return {
             "pitch_total": (jnp.stack([*_total_features(p), angle[0]]), jnp.stack([p.k, slow])),
             "pitch_edge": (smeared[:-1], jnp.stack([p.k, slow, curved, slow * share, curved * share])),
-            "pitch_rho_V": (smeared, per_log * jnp.stack(_pitch.rotation_v_scales(p, edge.log_gamma, smear))),
-            "pitch_rho_Q_far": (jnp.stack([*_far_features(p, edge), *angle, smeared[-1], square]), p.k[None] * stay),
-            "pitch_rho_Q_edge": (smeared[:-2], p.k * near * _pitch.curvature(p)),
+            "pitch_rho_V_far": (turning, k),
+            "pitch_rho_V": (smeared, k * _steady(edge.log_x)),
+            "pitch_rho_Q_far": (far, stay[None]),
+            "pitch_rho_Q_edge": (smeared[:-2], near[None]),
         }
 
     def _cumulative(self, networks, p, edge):
@@ -481,42 +511,45 @@ class Family(_scale_free.Family):
             odds = odds + change.get("pitch_edge", 0.0)
             rho_q = power * rho_q + slow
             rho_q = rho_q + sum(change.get(head, (0.0,))[0] for head in ("pitch_rho_Q_far", "pitch_rho_Q_edge"))
-            fixed, spread = _pitch.rotation_v(p, edge.gamma)
-            rho_v = fixed * rho_v + _rotation_v_per_log(p, edge) * spread + change.get("pitch_rho_V", (0.0,))[0]
-            size = _pitch_size(p, edge, size, slow)
+            rho_v = _rotation_v(p, edge, rho_v, jnp.exp(-2.0 * edge.log_gamma) + p.sine / p.s)
+            rho_v = rho_v * jnp.exp(sum(change.get(head, (0.0,))[0] for head in ("pitch_rho_V_far", "pitch_rho_V")))
+            size = power * size + jnp.abs(slow)
         return Cumulative(odds, rho_q, size, rho_v)
 
     def evaluate(self, networks, p, *, clip):
         """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3."""
         true, p = p, self.clamp(p) if clip else p
-        edges = [edge_at(p, gamma) for gamma in (p.gamma_min, p.gamma_max)]
-        low, high = (self._cumulative(networks, p, edge) for edge in edges)
+
+        def at(gamma):
+            edge = edge_at(p, gamma)
+            return self._cumulative(networks, p, edge), log_odds(p, edge), jnp.exp((2.0 - p.p) * edge.log_gamma)
+
+        # one after the other: on CPU the end of a loop is where XLA keeps results instead of evaluating them again
+        both, asymptote, unit = jax.lax.map(at, jnp.stack([p.gamma_min, p.gamma_max]))
         norm, total_features = log_norm(p), jnp.stack(_total_features(p))
         # L falls with gamma; the networks may err on that where the two ends meet
-        a, b = low.odds, high.odds
-        gap = jnp.maximum(a - b, 0.2 * (log_odds(p, edges[0]) - log_odds(p, edges[1])))
+        a, b = both.odds
+        gap = jnp.maximum(a - b, 0.2 * (asymptote[0] - asymptote[1]))
         # ln of sigma(a) sigma(-b) (1 - exp(-gap)), without overflow
         joined = -jnp.expm1(-gap) / ((1.0 + jnp.exp(-jnp.abs(a))) * (1.0 + jnp.exp(-jnp.abs(b))))
         parts = _log_totals(p) + networks["total"](total_features) + jnp.minimum(a, 0.0) - jnp.maximum(b, 0.0)
         if self.pitch:
-            features, extra = self._pitch_inputs(p, edges[0])["pitch_total"]
+            features, extra = self._pitch_inputs(p, edge_at(p, p.gamma_min))["pitch_total"]
             parts = parts + self.combine("pitch_total", networks["pitch_total"](features), extra)
         parts = parts + jnp.log(joined)
-
-        def stokes(first):
-            return -jnp.exp(parts[first + 1] - parts[first]), p.cosine * jnp.exp(parts[first + 2] - parts[first])
-
-        both = tuple(zip((low, high), edges, strict=True))
-        rho_q = [c.rho_q * jnp.exp(norm + (2.0 - p.p) * e.log_gamma) for c, e in both]
-        rho_v = [jnp.exp(norm) * c.rho_v for c, _ in both]
+        # a product of matrices is kept, too
+        log_j, j_q, j_v, log_alpha, alpha_q, alpha_v = product(jnp.asarray(_RATIOS, parts.dtype), parts)
+        j = limit_polarization(-jnp.exp(j_q), p.cosine * jnp.exp(j_v))
+        alpha = -jnp.exp(alpha_q), p.cosine * jnp.exp(alpha_v)
+        rho_q, rho_v = (jnp.exp(norm) * (v[0] - v[1]) for v in (both.rho_q * unit, both.rho_v))
         thin = true.sine / p.s
         return (
-            parts[0] + norm,
-            *limit_polarization(*stokes(0)),
-            parts[3] + norm,
-            *stokes(3),
-            -CLASSICAL * thin * thin * (rho_q[0] - rho_q[1]),
-            2.0 * CLASSICAL * p.cosine / p.s * (rho_v[0] - rho_v[1]),
+            log_j + norm,
+            *j,
+            log_alpha + norm,
+            *alpha,
+            -CLASSICAL * thin * thin * rho_q,
+            2.0 * CLASSICAL * p.cosine / p.s * rho_v,
         )
 
     def rotation_floor(self, p):
@@ -524,7 +557,7 @@ class Family(_scale_free.Family):
         edge = edge_at(p, p.gamma_min)
         size = rotation_size(*rotation_q_parts(p, edge)[:3])
         if self.pitch:
-            size = _pitch_size(p, edge, size, _off_cone(p, edge))
+            size = jnp.exp(p.k * jnp.log(p.sine)) * size + jnp.abs(_off_cone(p, edge))
         return FLOOR * size * jnp.abs(rotation_unit(p, p.gamma_min)) * jnp.exp(log_norm(p))
 
     def sample(self, u, margin):

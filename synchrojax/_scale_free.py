@@ -36,11 +36,36 @@ def conversion_kernel(log_x):
     return m * m * (_KERNEL + sum((a * m + b) / ((m + c) * m + d) for a, b, c, d in _KERNEL_POLES))
 
 
+# the same for the mean square angle of that electron's rho_Q from the line of sight: m h(m); made by
+# data/make_pitch_smear.py
+_CONE = 0.26676104
+_CONE_POLES = (
+    (0.21270746, -0.03792847, -1.525950912, 0.684281053),
+    (-0.09626651, 0.07333062, -1.600231124, 0.661988105),
+)
+
+
+def conversion_cone(log_x):
+    """Angle^2 weighted by rho_Q of one ultrarelativistic electron, over its high-frequency limit; to 2e-3."""
+    m = jax.nn.sigmoid(2.0 / 3.0 * log_x)
+    return m * (_CONE + sum((a * m + b) / ((m + c) * m + d) for a, b, c, d in _CONE_POLES))
+
+
 def power_until(exponent, length):
     """Int_0^length exp(exponent t) dt."""
     z = exponent * length
     small = jnp.abs(z) < 1e-3
     return length * jnp.where(small, 1.0 + 0.5 * z, jnp.expm1(z) / jnp.where(small, 1.0, z))
+
+
+def angle_weight(sine):
+    """Weight of rho_V at small angles: d/d theta is 1 / sin(theta) times the slope with the logarithm that is seen."""
+    return np.clip(0.05 / np.maximum(sine, 1e-4), 1.0, 4.0)
+
+
+def oblique(theta):
+    """Where V carries information: not at right angles."""
+    return np.abs(np.cos(theta)) > 1e-12
 
 
 class Family:

@@ -281,6 +281,20 @@ class Function(Distribution):
             raise ValueError(f"f cannot be normalised: its integral over d^3u is {total:g}")
         return total
 
+    def require_even(self, **parameters):
+        """Raise ValueError where f(gamma, mu) is not f(gamma, -mu)."""
+        low, high = self._bounds
+        gamma = low + np.geomspace(1e-2 * min(1.0, high - low), min(1e4, 0.99 * (high - low)), 9)[:, None]
+        mu = np.linspace(0.05, 0.95, 10)
+        f, mirrored = (np.asarray(self._f(*np.broadcast_arrays(gamma, m), **parameters)) for m in (mu, -mu))
+        wrong = np.abs(f - mirrored) > 1e-3 * np.maximum(np.abs(f), np.abs(mirrored))
+        if np.any(wrong):
+            i, j = np.argwhere(wrong)[0]
+            raise ValueError(
+                f"f is not even in mu: {f[i, j]:.6g} at gamma = {gamma[i, 0]:.6g}, mu = {mu[j]:.6g}, "
+                f"{mirrored[i, j]:.6g} at -mu"
+            )
+
     def check(self, **parameters):
         """Also warn where f does not integrate to 1; of many sets of parameters the first few are looked at."""
         sets = np.unique(np.stack([np.ravel(v) for v in parameters.values()], -1), axis=0) if parameters else [()]

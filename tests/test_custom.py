@@ -66,6 +66,8 @@ def test_refusals(tmp_path):
         synchrojax.Family("broken", broken_power_law, {"p": (2.0, 3.0)})
     with pytest.raises(ValueError, match="box of steep: expected"):
         synchrojax.Family("broken", broken_power_law, {"steep": (3.0, 2.0)})
+    with pytest.raises(ValueError, match=r"f is not even in mu: .* at gamma = 1.01, mu = 0.05, .* at -mu"):
+        synchrojax.Family("beam", lambda gamma, mu, a: jnp.exp(a * mu - gamma), {"a": (0.0, 1.0)})
     rows = {k: np.ones(3) for k in ("s", "theta", "steep", "j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V")}
     rows |= {"alpha_I": np.array([1.0, -1.0, 1.0]), "rho_Q": np.ones(3), "rho_V": np.ones(3)}
     with pytest.raises(ValueError, match="alpha_I is not positive in 1 of 3 rows"):

@@ -11,7 +11,7 @@ from synchrojax._constants import GYRO
 from synchrojax._families import FAMILIES
 from synchrojax._scale_free import FLOOR
 from synchrojax.generate import draw
-from synchrojax.validate import summary, validate
+from synchrojax.validate import report_lines, summary, validate
 
 NAMES = [name for name in FAMILIES if name != "thermal"]
 POINTS = {
@@ -43,6 +43,7 @@ def box(name, n, seed, dtype=float):
 @pytest.mark.slow
 def test_bars_on_5000_fresh_points(name, shipped, x64):
     result = summary(validate(shipped, n=5000, seed=4711))
+    print(name, *report_lines(result), sep="\n")  # the README's figures: pytest -s, or synchrojax validate --seed 4711
     for title, rows in result.items():
         median, p99 = (3e-4, 3e-3) if title == "value" else (3e-3, 5e-2)
         for coefficient, row in rows.items():
