@@ -524,8 +524,12 @@ class Family(_scale_free.Family):
             edge = edge_at(p, gamma)
             return self._cumulative(networks, p, edge), log_odds(p, edge), jnp.exp((2.0 - p.p) * edge.log_gamma)
 
-        # one after the other: on CPU the end of a loop is where XLA keeps results instead of evaluating them again
-        both, asymptote, unit = jax.lax.map(at, jnp.stack([p.gamma_min, p.gamma_max]))
+        ends = jnp.stack([p.gamma_min, p.gamma_max])
+        if isinstance(ends, jax.core.Tracer):
+            # one after the other: on CPU the end of a loop is where XLA keeps results instead of evaluating them again
+            both, asymptote, unit = jax.lax.map(at, ends)
+        else:  # outside jit a loop would be compiled at every call
+            both, asymptote, unit = jax.tree.map(lambda *v: jnp.stack(v), *(at(gamma) for gamma in ends))
         norm, total_features = log_norm(p), jnp.stack(_total_features(p))
         # L falls with gamma; the networks may err on that where the two ends meet
         a, b = both.odds
