@@ -93,7 +93,6 @@ def _conversion(p, frame):
 
 def _rotation_v_ratio(p):
     """rho_V with anisotropy over that without, far above resonance, by quadrature."""
-
     nodes = np.arange(-18.0, 22.01, _STEP)  # along B slow electrons count more
 
     def one(p):
@@ -219,11 +218,11 @@ class Family(_scale_free.Family):
 
     def _anisotropy(self, head, row, p, frame, isotropic):
         """Targets and weights of a network of anisotropy, given the isotropic network's output."""
-        scales, mean = _rotation_scales(p, frame), jnp.exp(_pitch.log_mean(p.k))
+        scales = _rotation_scales(p, frame)
         if head in ("pitch_emission", "pitch_absorption"):
             baselines, kind = _baselines(p, frame), "j" if head == "pitch_emission" else "alpha"
             q, v = row[f"{kind}_Q"] / row[f"{kind}_I"], row[f"{kind}_V"] / row[f"{kind}_I"]
-            base = baselines[kind == "alpha"] + p.k * frame.log_sine - jnp.log(mean)
+            base = baselines[kind == "alpha"] + p.k * frame.log_sine - _pitch.log_mean(p.k)
             a, b = _plane(isotropic, baselines[2])
             a, b, q, v = (a, b, *to_plane(q, v)) if kind == "j" else (*from_plane(a, b), q, v)
             target = jnp.stack([jnp.log(row[f"{kind}_I"]) - base - isotropic[0], jnp.log(q / a), jnp.log(v / b)])

@@ -435,7 +435,7 @@ class Family(_scale_free.Family):
         """``training_rows`` of a network of anisotropy; ``c`` and ``d`` belong to the electrons above and below."""
         before = list(self.HEADS)[: list(self.HEADS).index(head)]
         known = self._cumulative({h: networks[h] for h in before if h in networks}, p, edge)
-        features, extra = self._pitch_inputs(p, edge)[head]
+        features, extra = self._pitch_total_inputs(p) if head == "pitch_total" else self._pitch_inputs(p, edge)[head]
         if head == "pitch_total":
             odd = np.where(np.arange(6)[:, None] % 3 == 2, p.cosine, 1.0)
             target = np.log((c + d)[:6] * _SIGNS[:, None] / odd) - _log_totals(p) - networks["total"](features[:-1])
@@ -465,6 +465,10 @@ class Family(_scale_free.Family):
         columns = features, extra, np.atleast_2d(target), np.atleast_2d(weight)
         return rows[use], *(np.asarray(v)[:, use].T for v in columns)
 
+    def _pitch_total_inputs(self, p):
+        """Features and what ``combine`` takes for the network of anisotropy that knows no edge."""
+        return jnp.stack([*_total_features(p), 0.5 * p.k - 1.0]), jnp.stack([p.k, p.k * _decline(p)])
+
     def _pitch_inputs(self, p, edge):
         """head -> (features, what ``combine`` takes) for the networks of anisotropy at an edge."""
         smear, slow = _pitch.smear(p, edge.gamma), p.k * _decline(p)
@@ -477,7 +481,6 @@ class Family(_scale_free.Family):
         far, k = jnp.stack([*_far_features(p, edge), *angle, smeared[-1], square]), p.k[None]
         turning = jnp.stack([*far, 2.0 * smear.share - 1.0, 2.0 / (1.0 + edge.log_gamma) - 1.0])  # at 1 / gamma
         return {
-            "pitch_total": (jnp.stack([*_total_features(p), angle[0]]), jnp.stack([p.k, slow])),
             "pitch_edge": (smeared[:-1], jnp.stack([p.k, slow, curved, slow * share, curved * share])),
             "pitch_rho_V_far": (turning, k),
             "pitch_rho_V": (smeared, k * _steady(edge.log_x)),
@@ -505,7 +508,7 @@ class Family(_scale_free.Family):
             change = {
                 head: self.combine(head, networks[head](x), extra)
                 for head, (x, extra) in self._pitch_inputs(p, edge).items()
-                if head in networks and head != "pitch_total"
+                if head in networks
             }
             power, slow = jnp.exp(p.k * jnp.log(p.sine)), _off_cone(p, edge)
             odds = odds + change.get("pitch_edge", 0.0)
@@ -538,7 +541,7 @@ class Family(_scale_free.Family):
         joined = -jnp.expm1(-gap) / ((1.0 + jnp.exp(-jnp.abs(a))) * (1.0 + jnp.exp(-jnp.abs(b))))
         parts = _log_totals(p) + networks["total"](total_features) + jnp.minimum(a, 0.0) - jnp.maximum(b, 0.0)
         if self.pitch:
-            features, extra = self._pitch_inputs(p, edge_at(p, p.gamma_min))["pitch_total"]
+            features, extra = self._pitch_total_inputs(p)
             parts = parts + self.combine("pitch_total", networks["pitch_total"](features), extra)
         parts = parts + jnp.log(joined)
         # a product of matrices is kept, too

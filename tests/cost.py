@@ -65,6 +65,7 @@ def measure(cores):
                         ns = sizes(jax.jit(function), columns)
                         rows.append((name, what, precision, gradient, ns))
                         print(*rows[-1], file=sys.stderr, flush=True)
+    assert all(v > 0.0 or v != v for row in rows for v in row[-1].values())
     return rows
 
 
