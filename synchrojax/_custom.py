@@ -15,7 +15,7 @@ import numpy as np
 from synchrojax import _scale_free
 from synchrojax._constants import CLASSICAL
 from synchrojax._geometry import from_plane, sine_cosine, to_plane
-from synchrojax.distributions import HIGHEST_GAMMA, Distribution, Function
+from synchrojax.distributions import HIGHEST_GAMMA, Absent, Distribution, Function
 
 _HEADS = {
     "emission": (0, 3),
@@ -24,18 +24,6 @@ _HEADS = {
     "rho_V": (7, 8),
 }  # of the eight coefficients, from .. before
 _FAINT = 0.1  # quantile of the magnitudes below which a coefficient of either sign counts as near zero
-
-
-class _Unknown(Distribution):
-    """Stands for an f that a model file does not hold."""
-
-    def __init__(self, name, parameters):
-        self.name, self.parameters = name, parameters
-
-    def _missing(self, *_, **__):
-        raise ValueError(f"a model file does not hold the f of {self.name!r}: pass the Family that it was made with")
-
-    log_shape = log_norm = gamma_bounds = harmonics_matter = _missing
 
 
 class Family(_scale_free.Family):
@@ -103,7 +91,7 @@ class Family(_scale_free.Family):
         family, given = cls.__new__(cls), json.loads(text)
         family._set(given["name"], given["box"], given["s"], given["highest_x"])
         family.maps = tuple(tuple(m) for m in given["maps"])
-        family.distribution = _Unknown(family.NAME, family.PARAMETERS)
+        family.distribution = Absent(family.NAME, family.PARAMETERS)
         return family
 
     def replaced(self, **changes):

@@ -1,7 +1,6 @@
 """Which distributions have a network: by name, or a ``Family`` of the user's own."""
 
 from synchrojax import _kappa, _powerlaw, _thermal
-from synchrojax._custom import Family
 from synchrojax.distributions import get_distribution
 
 FAMILIES = {
@@ -21,4 +20,5 @@ def get_family(name):
 
 def distribution_of(family):
     """The distribution that the exact calculator takes."""
-    return family.distribution if isinstance(family, Family) else get_distribution(family.NAME)
+    own = getattr(family, "distribution", None)
+    return get_distribution(family.NAME) if own is None else own

@@ -13,9 +13,9 @@ import numpy as np
 from synchrojax._coefficients import Coefficients
 from synchrojax._constants import GYRO
 from synchrojax._families import distribution_of
-from synchrojax._network import forward
+from synchrojax._network import forward, members_of
 from synchrojax._params import COMMON, broadcast, unphysical
-from synchrojax._weights import packaged, read_model
+from synchrojax._weights import MODEL_FILE, packaged, read_model
 
 POLICIES = ("clip", "extrapolate", "nan")
 _LANES = 64  # a block is a multiple of this: vector units idle at odd lengths
@@ -44,6 +44,12 @@ class Model:
         size = sum(getattr(leaf, "size", 1) for leaf in jax.tree.leaves(self.weights))
         policy = f"out_of_domain={self.out_of_domain!r}"
         return f"Model({self.distribution}: {', '.join(self.inputs)}; {size} weights; {policy})"
+
+    @property
+    def networks(self):
+        """head -> function of its features [inputs, ...]."""
+        shapes = getattr(self.family, "ACTIVATIONS", {})
+        return {head: functools.partial(_call, w, shapes.get(head, ())) for head, w in self.weights.items()}
 
     @property
     def distribution(self):
@@ -79,6 +85,17 @@ class Model:
         """
         values = broadcast(params, self.inputs, self._defaults)
         return Coefficients(*blockwise(functools.partial(_coefficients, self), values, self.family.BLOCK))
+
+    def spread(self, params):
+        """Standard deviations of the eight over the members of an ensemble: an estimate of the error.
+
+        Takes what ``coefficients`` takes and returns the same shapes and units. Raises ValueError for a model with one
+        member.
+        """
+        if members_of(self.weights) == 1:
+            raise ValueError("spread needs an ensemble: this model has one member (train with members >= 2)")
+        each = jax.vmap(lambda weights: replace(self, weights=weights).coefficients(params))(self.weights)
+        return Coefficients(*(jnp.std(v, axis=0, ddof=1) for v in each))
 
     def flags(self, params):
         """int32 per point: bit i = entry i of ``domain`` exceeded, highest used bit = unphysical input.
@@ -124,9 +141,8 @@ def _status(model, nu, b, n_e, theta, *own):
 def _coefficients(model, nu, b, n_e, theta, *own):
     bad, empty, point = _safe_point(model, nu, b, n_e, theta, own)
     family = model.family
-    networks = {head: functools.partial(forward, layers) for head, layers in model.weights.items()}
     log_j, j_q, j_v, log_alpha, alpha_q, alpha_v, rho_q, rho_v = family.evaluate(
-        networks, point, clip=model.out_of_domain != "extrapolate"
+        model.networks, point, clip=model.out_of_domain != "extrapolate"
     )
 
     def stop_empty(value):
@@ -142,6 +158,10 @@ def _coefficients(model, nu, b, n_e, theta, *own):
         emission, rotation = family.invalid(_status(model, nu, b, n_e, theta, *own)[1], point)
         values = [jnp.where(emission if k < 6 else rotation, jnp.nan, x) for k, x in enumerate(values)]
     return tuple(values)
+
+
+def _call(weights, shape, x):
+    return forward(weights, x, *shape)
 
 
 def blockwise(function, values, block):
@@ -169,21 +189,29 @@ def models():
     return tuple(sorted(p.stem for p in packaged("any").parent.glob("*.safetensors")))
 
 
-def load(name, *, out_of_domain="clip"):
-    """A packaged model by name (see ``models()``) or the path of one trained by you.
+def load(name, *, out_of_domain=None):
+    """A packaged model by name (see ``models()``) or the path of one trained by you, a file or its directory.
 
-    ``out_of_domain``: ``"clip"`` holds the learned corrections at the edge of the box, ``"extrapolate"`` lets
-    them run on, ``"nan"`` returns NaN outside. Raises ValueError for unknown names, policies and bad files.
+    ``out_of_domain``: ``"clip"`` (default) holds the learned corrections at the edge of the box, ``"extrapolate"``
+    lets them run on, ``"nan"`` returns NaN outside. A model trained on a table has a policy for each input in its
+    configuration, which holds unless one is given here. Raises ValueError for unknown names, policies and bad files.
     """
-    if out_of_domain not in POLICIES:
+    if out_of_domain not in (None, *POLICIES):
         raise ValueError(f"out_of_domain must be one of {', '.join(POLICIES)}, got {out_of_domain!r}")
-    return replace(_read(str(name)), out_of_domain=out_of_domain)
+    model = _read(str(name))
+    if not hasattr(model.family, "with_policy"):
+        return replace(model, out_of_domain=out_of_domain or "clip")
+    if out_of_domain is None:
+        return replace(model, out_of_domain="configured")
+    return replace(model, out_of_domain=out_of_domain, family=model.family.with_policy(out_of_domain))
 
 
 def _read(name):
     path = pathlib.Path(name)
     if name in models():
         path = packaged(name)
+    elif (path / MODEL_FILE).is_file():
+        path = path / MODEL_FILE
     elif not path.suffix and pathlib.Path(f"{name}.safetensors").is_file():
         path = pathlib.Path(f"{name}.safetensors")
     elif path.suffix != ".safetensors":

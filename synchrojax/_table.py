@@ -7,12 +7,17 @@ n_e = 1 cm^-3, ``time_ms(meta)`` anything else. Parts are ``.txt``, ``.txt.gz`` 
 ``.parquet`` (needs pyarrow).
 """
 
+import contextlib
 import gzip
+import io
 import os
 import pathlib
 import re
+import zlib
 
 import numpy as np
+
+from synchrojax._progress import progress
 
 RESULTS = ("j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V", "rho_Q", "rho_V")
 SUFFIXES = (".txt", ".txt.gz", ".parquet")
@@ -52,38 +57,106 @@ def write_part(path, columns):
     os.replace(temporary, path)
 
 
-def _read_text(path):
+def _decoded(path):
     try:
         raw = path.read_bytes()
-        text = (gzip.decompress(raw) if path.name.endswith(".gz") else raw).decode()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        return (gzip.decompress(raw) if path.name.endswith(".gz") else raw).decode()
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise TableError(f"{path}: cannot be read ({error}); it may be truncated") from None
-    lines = text.splitlines()
-    if not lines:
-        raise TableError(f"{path}: empty file")
-    header = lines[0].split("\t")
-    rows = np.empty((len(lines) - 1, len(header)))
-    for number, line in enumerate(lines[1:], 2):
+
+
+def _checked(path, header):
+    """{name: (place, kind)} of a header; refuses other forms and names that stand there twice."""
+    found: dict = {}
+    for place, column in enumerate(header):
+        match = _HEADER.match(column)
+        if not match:
+            raise TableError(f"{path}: column {column!r} is not of the form name(log|lin|res|meta)")
+        if match[1] in found:
+            raise TableError(f"{path}: column {match[1]!r} stands there twice")
+        found[match[1]] = place, match[2]
+    return found
+
+
+def header_of(path):
+    """{name: kind} of the columns of a part file, in order."""
+    path = pathlib.Path(path)
+    if path.name.endswith(".parquet"):
+        arrow = _pyarrow()
+        try:
+            header = arrow.parquet.read_schema(path).names
+        except (OSError, ValueError, arrow.lib.ArrowException) as error:
+            raise TableError(f"{path}: not a readable parquet table ({error})".splitlines()[0]) from None
+    else:
+        try:
+            opened = gzip.open(path, "rt") if path.name.endswith(".gz") else open(path)  # noqa: SIM115
+            with opened as file:
+                header = file.readline().rstrip("\r\n").split("\t")
+        except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+            raise TableError(f"{path}: cannot be read ({error}); it may be truncated") from None
+        if header == [""]:
+            raise TableError(f"{path}: empty file")
+    return {name: kind for name, (_, kind) in _checked(path, header).items()}
+
+
+def _slowly(path, lines, header):
+    """Rows of text one by one: finds what is wrong, and takes text in meta columns as NaN."""
+    kinds = [kind for _, kind in _checked(path, header).values()]
+    rows = []
+    for number, line in enumerate(lines, 2):
+        if not line.strip():
+            continue
         cells = line.split("\t")
         if len(cells) != len(header):
             raise TableError(f"{path}, line {number}: {len(cells)} columns where the header has {len(header)}")
-        for k, cell in enumerate(cells):
+        row = []
+        for cell, column, kind in zip(cells, header, kinds, strict=True):
             try:
-                rows[number - 2, k] = float(cell)
+                row.append(float(cell))
             except ValueError:
-                raise TableError(f"{path}, line {number}, column {header[k]}: {cell!r} is not a number") from None
+                if kind != "meta":
+                    raise TableError(f"{path}, line {number}, column {column}: {cell!r} is not a number") from None
+                row.append(np.nan)
+        rows.append(row)
+    return np.array(rows).reshape(len(rows), len(header))
+
+
+def _read_text(path):
+    head, _, body = _decoded(path).partition("\n")
+    header = head.rstrip("\r").split("\t")
+    if header == [""]:
+        raise TableError(f"{path}: empty file")
+    _checked(path, header)
+    rows = None
+    if body.strip():
+        with contextlib.suppress(ValueError):
+            rows = np.loadtxt(io.StringIO(body), delimiter="\t", comments=None, ndmin=2)
+    if rows is None or rows.shape[1] != len(header):
+        rows = _slowly(path, body.splitlines(), header)
     return dict(zip(header, rows.T, strict=True))
 
 
 def read_part(path):
-    """``{"name(kind)": array}`` of one part file."""
+    """``{"name(kind)": array}`` of one part file; text in a meta column is NaN."""
     path = pathlib.Path(path)
     if not path.name.endswith(".parquet"):
         return _read_text(path)
     arrow = _pyarrow()
     try:
         table = arrow.parquet.read_table(path)
-        return {n: np.asarray(table[n], float) for n in table.column_names}
+        kinds = {
+            n: kind
+            for n, (_, kind) in zip(table.column_names, _checked(path, table.column_names).values(), strict=True)
+        }
+        text = np.full(table.num_rows, np.nan)
+        return {
+            n: text
+            if kinds[n] == "meta" and arrow.types.is_string(table.schema.field(n).type)
+            else np.asarray(table[n], float)
+            for n in table.column_names
+        }
+    except TableError:
+        raise
     except (OSError, ValueError, arrow.lib.ArrowException) as error:
         raise TableError(f"{path}: not a readable parquet table of numbers ({error})".splitlines()[0]) from None
 
@@ -103,27 +176,64 @@ def parts(directory):
     return found
 
 
+def read_named(path, names=None):
+    """``{name: array}`` of one part: ``names``, or all but meta columns. Raises TableError for missing ones."""
+    part = read_part(path)
+    kinds = {_HEADER.match(column): values for column, values in part.items()}
+    named = {match[1]: values for match, values in kinds.items()}
+    if names is None:
+        names = [match[1] for match in kinds if match[2] != "meta"]
+    missing = [n for n in names if n not in named]
+    if missing:
+        raise TableError(f"{path}: missing columns {', '.join(missing)}; found {', '.join(named)}")
+    return {n: np.array(named[n]) for n in names}  # copies: a view would keep all columns alive
+
+
+def read_columns(directory, names=None, *, max_rows=None, seed=0, quiet=True):
+    """``{name: array}`` of all parts: ``names``, or all but meta columns. Values need not be finite.
+
+    ``max_rows``: no more than so many, drawn at random; memory does not grow with what is left out.
+    """
+    files = parts(directory)
+    store: list = []
+    held = 0
+
+    def pruned():
+        keys = np.concatenate([key for key, _ in store])
+        limit = np.partition(keys, max_rows - 1)[max_rows - 1]
+        return [(key[key <= limit], {n: v[key <= limit] for n, v in part.items()}) for key, part in store]
+
+    with progress("read", len(files), "files", quiet=quiet or len(files) < 2) as advance:
+        for number, path in enumerate(files):
+            part = read_named(path, names)
+            names = list(part) if names is None else names
+            count = len(part[names[0]])
+            key = np.random.default_rng((seed, number)).random(count)
+            store.append((key, part))
+            held += count
+            if max_rows and held > 2 * max_rows:
+                store = pruned()
+                held = sum(len(key) for key, _ in store)
+            advance(1)
+    if max_rows and held > max_rows:
+        store = pruned()
+    columns = {}
+    for n in names:  # one at a time: no second copy of the whole table
+        columns[n] = np.concatenate([part.pop(n) for _, part in store])
+    return columns
+
+
 def read_table(directory, inputs):
     """``{name: array}`` of all parts: ``inputs`` and the eight results; meta columns are dropped.
 
     Raises TableError for missing columns and for values that are not finite.
     """
-    columns = {n: [] for n in (*inputs, *RESULTS)}
+    names = (*inputs, *RESULTS)
+    columns: dict = {n: [] for n in names}
     for path in parts(directory):
-        named = {}
-        for header, values in read_part(path).items():
-            match = _HEADER.match(header)
-            if not match:
-                raise TableError(f"{path}: column {header!r} is not of the form name(log|lin|res|meta)")
-            named[match[1]] = values
-        missing = [n for n in columns if n not in named]
-        if missing:
-            raise TableError(f"{path}: missing columns {', '.join(missing)}; found {', '.join(named)}")
-        for name, store in columns.items():
-            bad = np.flatnonzero(~np.isfinite(named[name]))
+        for name, values in read_named(path, names).items():
+            bad = np.flatnonzero(~np.isfinite(values))
             if len(bad):
-                raise TableError(
-                    f"{path}, line {bad[0] + 2}, column {name}: {named[name][bad[0]]} ({len(bad)} such rows)"
-                )
-            store.append(named[name])
+                raise TableError(f"{path}, line {bad[0] + 2}, column {name}: {values[bad[0]]} ({len(bad)} such rows)")
+            columns[name].append(values)
     return {n: np.concatenate(v) for n, v in columns.items()}

@@ -11,8 +11,12 @@ import safetensors.numpy
 
 from synchrojax._custom import Family
 from synchrojax._families import FAMILIES
+from synchrojax._network import members_of
+from synchrojax._tabular import TableFamily
 
 FORMAT = "synchrojax-model-1"
+MODEL_FILE = "model.safetensors"  # in the directory of a configuration
+_DESCRIBED = {"family": Family, "table": TableFamily}  # header entry -> what describes itself there
 
 
 class ModelFileError(ValueError):
@@ -41,8 +45,12 @@ def write_model(path, family, weights, report):
         "shapes": json.dumps({k: list(v.shape) for k, v in tensors.items()}),
         "report": json.dumps(report),
     }
-    if isinstance(family, Family):
-        header["family"] = family.describe()
+    members = members_of(weights)
+    if members > 1:
+        header["members"] = str(members)
+    for key, kind in _DESCRIBED.items():
+        if isinstance(family, kind):
+            header[key] = family.describe()
     temporary = path.with_name(f".{path.name}.part")
     safetensors.numpy.save_file(tensors, temporary, header)
     os.replace(temporary, path)
@@ -62,16 +70,18 @@ def read_model(path):
     if header.get("format") != FORMAT:
         raise ModelFileError(f"{path}: not a synchrojax model (format {header.get('format')!r}, expected {FORMAT!r})")
     distribution = header.get("distribution")
-    if "family" in header:
+    described = next((key for key in _DESCRIBED if key in header), None)
+    if described:
         try:
-            family = Family.read(header["family"])
+            family = _DESCRIBED[described].read(header[described])
         except (ValueError, KeyError, TypeError) as error:
             raise ModelFileError(f"{path}: its description of {distribution!r} cannot be read ({error})") from None
     elif distribution in FAMILIES:
         family = FAMILIES[distribution]
     else:
         raise ModelFileError(f"{path}: distribution {distribution!r} is unknown here; known: {', '.join(FAMILIES)}")
-    weights = {}
+    weights: dict = {}
+    ensemble = int(header.get("members", 1)) > 1
     for head, (inputs, outputs) in family.HEADS.items():
         layers = []
         while f"{head}.{len(layers)}.kernel" in tensors:
@@ -85,12 +95,18 @@ def read_model(path):
                     raise ModelFileError(f"{path}: tensor {key} is not finite float64 (dtype {value.dtype})")
                 layer.append(value)
             kernel, bias = layer
-            if kernel.ndim != 2 or kernel.shape[0] != inputs or bias.shape != kernel.shape[1:]:
+            members = kernel.shape[:-2]  # of an ensemble
+            if (
+                not 2 <= kernel.ndim <= 3
+                or kernel.shape[-2] != inputs
+                or bias.shape != (*members, kernel.shape[-1])
+                or len(members) != ensemble
+            ):
                 raise ModelFileError(
                     f"{path}: tensors {head}.{len(layers)}: kernel {kernel.shape} and bias {bias.shape} "
                     f"do not fit {inputs} inputs"
                 )
-            inputs = kernel.shape[1]
+            inputs = kernel.shape[-1]
             layers.append((kernel, bias))
         if not layers or inputs != outputs:
             raise ModelFileError(f"{path}: tensors of {head} end in {inputs} outputs, expected {outputs}")

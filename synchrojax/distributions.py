@@ -67,6 +67,18 @@ class Distribution(abc.ABC):
         """Raise ValueError where f itself cannot be a distribution for ``parameters``, arrays of one length."""
 
 
+class Absent(Distribution):
+    """Stands for an f that a model file does not hold."""
+
+    def __init__(self, name, parameters):
+        self.name, self.parameters = name, parameters
+
+    def _missing(self, *_, **__):
+        raise ValueError(f"a model file does not hold the f of {self.name!r}: pass the Family that it was made with")
+
+    log_shape = log_norm = gamma_bounds = harmonics_matter = _missing
+
+
 class Thermal(Distribution):
     """Maxwell-Juttner: f = exp(-gamma / theta_e) / (4 pi theta_e K_2(1 / theta_e)).
 

@@ -259,11 +259,25 @@ def _save_history(path, histories):
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
     for k, (head, history) in enumerate(histories.items()):
-        axes.semilogy(history[:, 0], color=f"C{k}", alpha=0.5, label=f"{head}, training")
-        axes.semilogy(history[:, 1], color=f"C{k}", ls="--", label=f"{head}, validation")
-    axes.set(xlabel="Levenberg-Marquardt iteration", ylabel="rms relative error", title=path.stem)
-    axes.legend(frameon=False)
+        axes.semilogy(history[:, 0], color=f"C{k % 10}", alpha=0.5)
+        axes.semilogy(history[:, 1], color=f"C{k % 10}", ls="--", label=head)
+    axes.set(xlabel="iteration or epoch", ylabel="root of the loss", title=f"{path.stem}: training, validation dashed")
+    if len(histories) <= 12:
+        axes.legend(frameon=False, fontsize=8)
     figure.savefig(path.with_suffix(".loss.png"), dpi=150)
+
+
+def workplace(out, settings):
+    """The directory where the state of a training of ``out`` is kept; refuses that of another one."""
+    work = out.with_suffix(".checkpoints")
+    work.mkdir(parents=True, exist_ok=True)
+    record = work / "settings.json"
+    if record.exists() and record.read_text() != settings:
+        raise TrainingError(
+            f"{work} belongs to a run with other settings or another table; remove it or choose another --out"
+        )
+    record.write_text(settings)
+    return work
 
 
 def train(table, out, *, distribution="thermal", options=Options(), overwrite=False, quiet=False):
@@ -281,7 +295,6 @@ def train(table, out, *, distribution="thermal", options=Options(), overwrite=Fa
         out = out.with_suffix(".safetensors")
     if out.suffix != ".safetensors":
         raise TrainingError(f"{out}: a model file ends in .safetensors")
-    work = out.with_suffix(".checkpoints")
     if out.exists() and not overwrite:
         raise TrainingError(f"{out} exists; choose another name or pass --overwrite")
     data = _table.read_table(table, ("s", "theta", *family.PARAMETERS))
@@ -291,14 +304,7 @@ def train(table, out, *, distribution="thermal", options=Options(), overwrite=Fa
         raise _table.TableError(f"{table}: {n} rows are too few to train on")
     widths = {k: options.widths or getattr(family, "HEAD_WIDTHS", {}).get(k, family.WIDTHS) for k in family.HEADS}
     settings = json.dumps([family.NAME, widths, list(options), n, float(np.sum(data["rho_V"] * data["s"]))])
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work.mkdir(exist_ok=True)
-    record = work / "settings.json"
-    if record.exists() and record.read_text() != settings:
-        raise TrainingError(
-            f"{work} belongs to a run with other settings or another table; remove it or choose another --out"
-        )
-    record.write_text(settings)
+    work = workplace(out, settings)
 
     part = np.zeros(n, int)
     for k, index in enumerate(split(n, options)):

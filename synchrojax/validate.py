@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax import _fits, exact
+from synchrojax import _fits, _space, _table, exact
 from synchrojax._constants import GYRO
 from synchrojax._families import distribution_of
 from synchrojax._table import RESULTS
@@ -16,6 +16,7 @@ from synchrojax.generate import draw
 
 _SMALLEST_SINE = 1e-3  # for slopes with theta
 _DECAYED = 1e-3  # of j_I without gamma_max: below, emission and absorption of a power law are not compared
+_SHOWN = 20_000  # points in a picture
 _STEP = 2e-3  # of the fourth-order differences; their error is below 1e-7
 QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
@@ -23,7 +24,9 @@ QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 class Validation(NamedTuple):
     """Errors per coefficient, arrays over the points ``used[name]``: ``values[name]``, ``slopes[input][name]``.
 
-    ``fits[name]``: the same as ``values`` for the published formulas, NaN where there is none.
+    ``fits[name]``: the same as ``values`` for the published formulas, NaN where there is none. ``truth`` and
+    ``predicted``: the eight at nu = 1 Hz and n_e = 1 cm^-3, [point, 8]. ``network_mse[result]``: mean squared error in
+    network space, for models trained on a table.
     """
 
     points: dict
@@ -32,6 +35,9 @@ class Validation(NamedTuple):
     slopes: dict
     fits: dict
     linear: tuple
+    truth: np.ndarray
+    predicted: np.ndarray
+    network_mse: dict
 
 
 def linear_inputs(family):
@@ -61,6 +67,13 @@ def _exact_with_slopes(family, points, directions):
     h = _STEP
     slopes = {d: (8.0 * (at(d, h) - at(d, -h)) - (at(d, 2 * h) - at(d, -2 * h))) / (12.0 * h) for d in directions}
     return exact.hatted(distribution, **points), slopes
+
+
+def _model_values(model, points):
+    """The eight at nu = 1 Hz, n_e = 1 cm^-3 as [point, 8]."""
+    own = {k: v for k, v in points.items() if k not in ("s", "theta")}
+    params = {"nu": 1.0, "B": 1.0 / (GYRO * points["s"]), "n_e": 1.0, "theta": points["theta"], **own}
+    return np.stack([np.asarray(v) for v in jax.jit(model.coefficients)(params)], -1)
 
 
 def _model_with_slopes(model, points, directions):
@@ -138,7 +151,56 @@ def validate(model, *, n=5000, seed=12345, slopes=True, family=None):
             resolved = (np.sin(points["theta"][use]) > _SMALLEST_SINE) | (d != "theta")
             resolved &= (points["gamma_min"][use] > 1.01) if d == "gamma_min" else True
             slope_errors[d][coefficient] = error[resolved]
-    return Validation(points, used, values, slope_errors, fits, linear_inputs(family))
+    return Validation(points, used, values, slope_errors, fits, linear_inputs(family), truth, ours, {})
+
+
+def validate_table(model, table, *, convention=None, max_rows=200_000, seed=0, rows=None):
+    """Compare ``model`` with a table: of the eight coefficients, or in the network space of the model. Needs float64.
+
+    ``convention``: of the table, by default that of the model's own (``synchrojax`` for packaged models). Errors are
+    relative; where a result of the model is mapped by asinh, to no less than what its scale stands for. Rows outside
+    the box of the model and, of the eight, those that break an invariant do not count. ``rows``: (which of them, of how
+    many) a function numbers -> mask, for the rows that a training left out. Raises TableError.
+    """
+    family, files = model.family, _table.parts(table)
+    inputs = ("s", "theta", *family.PARAMETERS)
+    config = getattr(family, "config", None)
+    raw = "j_Q" in _table.header_of(files[0])
+    if not raw and config is None:
+        raise _table.TableError(f"{table}: holds no j_Q(res): the model {family.NAME!r} needs the eight coefficients")
+    results = RESULTS if raw else [r.mapping.name for r in config.results]
+    columns = _table.read_columns(table, [*inputs, *results], max_rows=max_rows, seed=seed)
+    if rows is not None:
+        use = rows(len(columns["s"]))
+        columns = {k: v[use] for k, v in columns.items()}
+    convention = convention or (config.convention if config else "synchrojax")
+    if raw:
+        space = config.space if config else "synchrojax"
+        use = ~np.any(list(_space.reasons(columns, space).values()), axis=0)
+        columns = {k: v[use] for k, v in columns.items()}
+    physical = {"nu": GYRO * columns["s"], "B": 1.0, "n_e": 1.0, **{k: columns[k] for k in inputs[1:]}}
+    columns = {k: v[np.asarray(model.flags(physical)) == 0] for k, v in columns.items()}
+    if not len(columns["s"]):
+        raise _table.TableError(f"{table}: no valid row in the box of the model, {model.domain}")
+    points = {k: columns[k] for k in inputs}
+    ours = _model_values(model, points)
+    if raw:
+        turned = -1.0 if convention == "neurosynchro" else 1.0
+        truth = np.stack([(turned if k == "rho_Q" else 1.0) * columns[k] for k in RESULTS], -1)
+        known = points | _space.to_network(columns, config.space, convention) if config else None
+    else:
+        truth, known = family.eight(columns), columns
+    scale = np.abs(truth)
+    if config:
+        scale = np.maximum(scale, np.abs(family.eight({**points, **family.faint(known)})))
+    else:
+        point = family.point(points["s"], points["theta"], *(points[k] for k in family.PARAMETERS))
+        scale[:, 6] = np.maximum(scale[:, 6], np.asarray(family.rotation_floor(point)))
+    used = {c: np.flatnonzero(scale[:, k] > 1e-250) for k, c in enumerate(RESULTS)}
+    values = {c: (np.abs(ours - truth)[:, k] / scale[:, k])[used[c]] for k, c in enumerate(RESULTS)}
+    nothing = {c: np.full(len(v), np.nan) for c, v in values.items()}
+    squares = family.mean_squares(model.networks, known) if config else {}
+    return Validation(points, used, values, {}, nothing, (), truth, ours, squares)
 
 
 def summary(validation, *, fits=False):
@@ -157,9 +219,12 @@ def summary(validation, *, fits=False):
     return {title: {c: row(e) for c, e in errors.items()} for title, errors in tables.items()}
 
 
-def cost(model, *, n=1_000_000):
-    """Weights of ``model``, and ns per point of one jitted call for ``n`` points of its box (best of three)."""
-    points = draw(model.family, min(n, 4096), seed=1, margin=1.0)
+def cost(model, *, n=1_000_000, points=None):
+    """Weights of ``model``, and ns per point of one jitted call for ``n`` points of its box (best of three).
+
+    ``points``: {input: array} to repeat instead of a sample of the box.
+    """
+    points = draw(model.family, min(n, 4096), seed=1, margin=1.0) if points is None else points
     points = {k: np.resize(v, n) for k, v in points.items()}
     result = {"weights": sum(leaf.size for leaf in jax.tree.leaves(model.weights))}
     for precision in ("float32", "float64"):
@@ -177,6 +242,11 @@ def cost(model, *, n=1_000_000):
 
 def picture(validation, path, *, title=""):
     """Errors of the values against every input, all coefficients; published fits in grey. Needs matplotlib."""
+    draw_errors(validation, title=title).savefig(path, dpi=110)
+
+
+def draw_errors(validation, *, title=""):
+    """The figure of ``picture``. Needs matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -187,13 +257,14 @@ def picture(validation, path, *, title=""):
     for row, coefficient in zip(grid, RESULTS, strict=True):
         use = validation.used[coefficient]
         for axes, name in zip(row, inputs, strict=True):
+            use = use[:_SHOWN]
             x = validation.points[name][use]
             for errors, style in (
                 (validation.fits[coefficient], {"color": "0.6", "label": "published fit"}),
                 (validation.values[coefficient], {"color": "C0", "label": "network"}),
             ):
                 if np.any(np.isfinite(errors)):
-                    shown = np.maximum(errors, 1e-7)
+                    shown = np.maximum(errors[:_SHOWN], 1e-7)
                     axes.plot(x, shown, ".", ms=1.2, alpha=0.6, rasterized=True, **style)
             axes.set(
                 xscale="linear" if name in ("theta", "p", "kappa", "k") else "log", yscale="log", ylim=(1e-7, 10.0)
@@ -202,8 +273,8 @@ def picture(validation, path, *, title=""):
     for axes, name in zip(grid[-1], inputs, strict=True):
         axes.set_xlabel("theta [rad]" if name == "theta" else name)
     grid[0, 0].legend(frameon=False, fontsize=7, markerscale=6)
-    figure.suptitle(f"{title}: relative error against the exact integrals")
-    figure.savefig(path, dpi=110)
+    figure.suptitle(f"{title}: relative error")
+    return figure
 
 
 def report_lines(summarised):

@@ -1,8 +1,19 @@
-import jax
-import numpy as np
+import os
+import shutil
+import tempfile
+
 import pytest
 
-import synchrojax
+# compiled code is shared by the workers and by the processes that tests start; made before JAX reads it
+_SHARED = "JAX_COMPILATION_CACHE_DIR"
+_OWN = None
+if _SHARED not in os.environ:
+    _OWN = os.environ[_SHARED] = tempfile.mkdtemp(prefix="synchrojax-compiled-")
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+
+import synchrojax  # noqa: E402
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -10,6 +21,11 @@ def pytest_configure(config):
     """Benchmarks run with --benchmark-only and are skipped otherwise."""
     if not config.option.benchmark_only:
         config.option.benchmark_skip = True
+
+
+def pytest_unconfigure():
+    if _OWN:
+        shutil.rmtree(_OWN, ignore_errors=True)
 
 
 @pytest.fixture

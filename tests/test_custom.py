@@ -39,7 +39,7 @@ def test_from_f_to_a_network(trained, x64):
     model = synchrojax.load(trained)
     assert model.inputs == ("nu", "B", "n_e", "theta", "steep")
     assert model.domain["steep"] == (2.5, 4.0)
-    result = summary(validate(model, n=64, slopes=False, family=FAMILY))["value"]
+    result = summary(validate(model, n=80, slopes=False, family=FAMILY))["value"]
     assert max(row["median"] for row in result.values()) < 5e-2
     assert min(row["points"] for row in result.values()) > 50
     c = jax.jit(model.coefficients)({**BASE, "steep": 3.0})

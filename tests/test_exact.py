@@ -215,14 +215,18 @@ def test_shapes_zeros_and_nan():
     assert np.array(exact.coefficients("thermal", {**params, "nu": np.zeros((0, 1))})).shape == (8, 0, 3)
 
 
-def test_traced_gives_the_same_and_differentiates(point):
+def test_traced_gives_the_same(point):
     eager = exact.coefficients("thermal", point)
+    traced = jax.jit(lambda t: exact.coefficients("thermal", {**point, "theta_e": t}))(10.0)
+    assert np.allclose(np.array(traced), np.array(eager), rtol=1e-9, atol=0.0)
 
+
+@pytest.mark.slow  # compiles for minutes
+def test_traced_differentiates(point):
     def log_j(theta_e):
         return jnp.log(exact.coefficients("thermal", {**point, "theta_e": theta_e}).j_I)
 
-    value, slope = jax.jit(jax.value_and_grad(log_j))(10.0)
-    assert abs(float(value) - np.log(float(eager.j_I))) < 1e-9
+    slope = jax.jit(jax.grad(log_j))(10.0)
     step = 1e-3
     assert abs((float(log_j(10 + step)) - float(log_j(10 - step))) / (2 * step) / float(slope) - 1) < 1e-6
 

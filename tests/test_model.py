@@ -1,6 +1,7 @@
 """The call: contract, accuracy, gradients, physics at every input."""
 
 import itertools
+import os
 import subprocess
 import sys
 
@@ -346,7 +347,8 @@ def test_import_is_light_and_loading_quick(point):
         "assert 'orbax' not in sys.modules and 'matplotlib' not in sys.modules;"
         f"c = synchrojax.load('thermal').coefficients({point!r}); c.j_I.block_until_ready(); print(time.time() - t)"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    own = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=own)
     assert float(out.stdout) < 15.0  # the promise is 5 s on a quiet machine: see the README
     assert out.stderr == ""
 

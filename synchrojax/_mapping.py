@@ -1,0 +1,165 @@
+"""Mappings of one column between its physical values and what a network sees.
+
+A physical value p is transformed to t, and t is normalised: n = (t - x_mean) / x_std. Names as in neurosynchro
+(Williams 2018), whose seven mappings are all here; ``asinh`` is for values of both signs over many decades.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+LN10 = float(np.log(10.0))
+BOUNDS = {"empirical": None, "theta": (0.0, 0.5 * np.pi)}
+NORMALIZATIONS = ("gaussian", "unit_interval")
+OUT_OF_SAMPLE = ("ignore", "clip", "nan")
+LOCKED = ("x_mean", "x_std", "phys_min", "phys_max", "norm_min", "norm_max")
+_FAINT = 0.1  # quantile of the magnitudes below which asinh is linear
+
+
+class Kind(NamedTuple):
+    """One transformation: forward(p, scale, xp), inverse(t, scale, xp), where it is defined, also in words."""
+
+    forward: object
+    inverse: object
+    valid: object
+    domain: str
+
+
+def _sigmoid(t, _, xp):
+    return jax.nn.sigmoid(t) if xp is jnp else 0.5 * (1.0 + np.tanh(0.5 * t))
+
+
+# the inverse of abs_log gives the magnitude, that of sign the sign: a pair of results restores the value
+KINDS = {
+    "direct": Kind(lambda p, a, xp: p, lambda t, a, xp: t, lambda p: np.isfinite(p), "finite"),
+    "log": Kind(lambda p, a, xp: xp.log10(p), lambda t, a, xp: xp.exp(LN10 * t), lambda p: p > 0.0, "> 0"),
+    "abs_log": Kind(
+        lambda p, a, xp: xp.log10(xp.abs(p)), lambda t, a, xp: xp.exp(LN10 * t), lambda p: p != 0.0, "not 0"
+    ),
+    "neg_log": Kind(lambda p, a, xp: xp.log10(-p), lambda t, a, xp: -xp.exp(LN10 * t), lambda p: p < 0.0, "< 0"),
+    "logit": Kind(
+        lambda p, a, xp: xp.log(p) - xp.log1p(-p), _sigmoid, lambda p: (p > 0.0) & (p < 1.0), "between 0 and 1"
+    ),
+    "ninth_root": Kind(lambda p, a, xp: xp.cbrt(xp.cbrt(p)), lambda t, a, xp: t**9, lambda p: np.isfinite(p), "finite"),
+    "sign": Kind(lambda p, a, xp: xp.sign(p), lambda t, a, xp: xp.sign(t), lambda p: p != 0.0, "not 0"),
+    "asinh": Kind(
+        lambda p, a, xp: xp.arcsinh(p / a), lambda t, a, xp: a * xp.sinh(t), lambda p: np.isfinite(p), "finite"
+    ),
+}
+LOSSY = {"abs_log": "the sign", "sign": "the magnitude"}
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """How one column goes to a network and back; the numbers are stored by ``locked``."""
+
+    name: str
+    maptype: str
+    phys_bounds_mode: str = "empirical"
+    normalization_mode: str = "gaussian"
+    out_of_sample: str = "ignore"
+    scale: float | None = None  # of asinh: values below it are near zero
+    x_mean: float | None = None
+    x_std: float | None = None
+    phys_min: float | None = None
+    phys_max: float | None = None
+    norm_min: float | None = None
+    norm_max: float | None = None
+
+    @property
+    def is_locked(self):
+        """True once all its numbers are there."""
+        asinh = self.maptype == "asinh"
+        return self.maptype != "auto" and None not in [getattr(self, k) for k in LOCKED] + [self.scale] * asinh
+
+    @property
+    def _kind(self):
+        return KINDS[self.maptype]
+
+    def valid(self, p):
+        """Where the transformation is defined (NumPy)."""
+        return np.isfinite(p) & self._kind.valid(p)
+
+    @property
+    def domain(self):
+        """Where the transformation is defined, in words."""
+        return self._kind.domain
+
+    def transform(self, p, xp=jnp):
+        """t of p."""
+        return self._kind.forward(p, self.scale, xp)
+
+    def restore(self, t, xp=jnp):
+        """Inverse of ``transform``: the magnitude for abs_log, the sign for sign."""
+        return self._kind.inverse(t, self.scale, xp)
+
+    def normalize(self, p, xp=jnp):
+        """n of p, with no policy applied."""
+        return (self.transform(p, xp) - self.x_mean) / self.x_std
+
+    def transformed(self, n):
+        """t of n."""
+        return n * self.x_std + self.x_mean
+
+    def to_network(self, p):
+        """n of an input p under ``out_of_sample``; JAX, differentiable."""
+        if self.out_of_sample == "clip":
+            p = jnp.clip(p, self.phys_min, self.phys_max)
+        n = self.normalize(p)
+        return jnp.where(self.outside(p), jnp.nan, n) if self.out_of_sample == "nan" else n
+
+    def from_network(self, n):
+        """t of an output n under ``out_of_sample``; JAX, differentiable."""
+        if self.out_of_sample == "clip":
+            n = jnp.clip(n, self.norm_min, self.norm_max)
+        t = self.transformed(n)
+        if self.out_of_sample == "nan":
+            t = jnp.where((n >= self.norm_min) & (n <= self.norm_max), t, jnp.nan)
+        return t
+
+    def outside(self, p, slack=0.0):
+        """True where p is not in phys_min..phys_max; NaN is outside."""
+        width = slack * jnp.maximum(abs(self.phys_min), abs(self.phys_max))
+        return ~((p >= self.phys_min - width) & (p <= self.phys_max + width))
+
+    def locked(self, samples):
+        """(the same mapping with all its numbers from ``samples`` (NumPy), how many samples it cannot take).
+
+        ``auto`` becomes log, neg_log or asinh, whichever the signs allow. Raises ValueError if fewer than three
+        samples are left or if they are all the same (with unit_interval they may be: a sign that never changes).
+        """
+        mapping = self
+        finite = samples[np.isfinite(samples)]
+        if self.maptype == "auto":
+            signs = (np.all(finite > 0.0), np.all(finite < 0.0))
+            mapping = replace(mapping, maptype="log" if signs[0] else "neg_log" if signs[1] else "asinh")
+        if mapping.maptype == "asinh" and mapping.scale is None:
+            size = np.abs(finite[finite != 0.0])
+            mapping = replace(mapping, scale=float(np.quantile(size, _FAINT)) if len(size) else 1.0)
+        used = samples[mapping.valid(samples)]
+        rejected = len(samples) - len(used)
+        if len(used) < 3:
+            raise ValueError(
+                f"{self.name}: {len(used)} of {len(samples)} samples suit maptype {mapping.maptype!r} "
+                f"({mapping.domain}); it needs at least 3"
+            )
+        low, high = float(np.min(used)), float(np.max(used))
+        t = mapping.transform(used, np)
+        if mapping.normalization_mode == "gaussian":
+            mean, deviation = float(np.mean(t)), float(np.std(t))
+        else:
+            mean, deviation = float(np.min(t)), float(np.ptp(t))
+        if deviation == 0.0 and mapping.normalization_mode == "unit_interval":
+            deviation = 1.0
+        if deviation == 0.0:
+            raise ValueError(f"{self.name}: all samples are {low:g}: a constant column teaches nothing; leave it out")
+        n = (t - mean) / deviation
+        low, high = BOUNDS[mapping.phys_bounds_mode] or (low, high)
+        numbers = dict(zip(LOCKED, (mean, deviation, low, high, float(np.min(n)), float(np.max(n))), strict=True))
+        return replace(mapping, **numbers), rejected
+
+
+MAPPING_KEYS = tuple(f.name for f in fields(Mapping))

@@ -1,0 +1,216 @@
+"""Tables made by other processes, on other machines, and by other programs."""
+
+import concurrent.futures
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import synchrojax.generate as module
+from synchrojax import _table
+from synchrojax.cli import main
+from synchrojax.generate import GenerateError, dask_executor, generate, generate_command
+
+N, ROWS = 40, 8
+NAMES = ["s", "theta", "theta_e", *_table.RESULTS]
+INPUTS = {"s": ("log", 10.0, 1e4), "theta": ("lin", 0.2, 1.4), "p": ("lin", 2.0, 3.0)}
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(module, "PART_ROWS", ROWS)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The table as one process makes it."""
+    out = tmp_path_factory.mktemp("plain") / "table"
+    with pytest.MonkeyPatch.context() as patch:
+        import jax
+
+        patch.setattr(module, "PART_ROWS", ROWS)
+        with jax.enable_x64(True):
+            generate("thermal", N, out, seed=5, quiet=True)
+    return out
+
+
+def same(a, b):
+    ours, theirs = (_table.read_columns(t, NAMES) for t in (a, b))
+    return all(np.array_equal(ours[n], theirs[n]) for n in NAMES)
+
+
+class Backwards(concurrent.futures.Executor):
+    """Finishes in another order than it was asked, and loses its first job."""
+
+    def __init__(self):
+        self.jobs, self.lost = [], 0
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = concurrent.futures.Future()
+        self.jobs.append((future, fn, args))
+        if len(self.jobs) == N // ROWS:
+            threading.Thread(target=self.finish).start()
+        elif self.lost:
+            future.set_result(fn(*args))
+        return future
+
+    def finish(self):
+        for future, fn, args in reversed(self.jobs):
+            if not self.lost:
+                self.lost = 1
+                future.set_exception(ConnectionError("the worker is gone"))
+            else:
+                future.set_result(fn(*args))
+
+
+@pytest.mark.usefixtures("x64")
+def test_any_executor_gives_the_same_table(plain, tmp_path):
+    executor = Backwards()
+    generate("thermal", N, tmp_path / "t", seed=5, quiet=True, executor=executor)
+    assert executor.lost == 1
+    assert same(plain, tmp_path / "t")
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_killed_process_costs_its_chunk(plain, tmp_path):
+    """Two worker processes, one of which is killed as soon as the first part is there."""
+    out = tmp_path / "t"
+    killed = []
+
+    def kill():
+        while not list(out.glob("part-*")):
+            time.sleep(0.05)
+        children = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "spawn_main"], capture_output=True, text=True)
+        killed.append(int(children.stdout.split()[0]))
+        os.kill(killed[0], signal.SIGKILL)
+
+    watcher = threading.Thread(target=kill)
+    watcher.start()
+    generate("thermal", N, out, seed=5, quiet=True, workers=2)
+    watcher.join()
+    assert killed
+    assert same(plain, out)
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A real Dask scheduler and two real workers: (address, the processes of the workers)."""
+    dask = [sys.executable, "-m", "dask"]
+    file = tmp_path / "scheduler.json"
+    log = (tmp_path / "dask.log").open("w")
+    started = []
+
+    def start(*words):
+        started.append(subprocess.Popen([*dask, *words], stdout=log, stderr=log))
+
+    start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
+    for _ in range(300):
+        if file.exists() and file.read_text().strip().endswith("}"):
+            break
+        time.sleep(0.1)
+    address = json.loads(file.read_text())["address"]
+    for _ in range(2):
+        start("worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(tmp_path))
+    yield address, started[1:]
+    for process in reversed(started):
+        process.kill()
+        process.wait()
+    log.close()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
+@pytest.mark.usefixtures("x64")
+def test_dask_loses_a_worker_and_gives_the_same_table(plain, tmp_path, cluster):
+    address, workers = cluster
+    out = tmp_path / "t"
+
+    def kill():
+        while not list(out.glob("part-*")):
+            time.sleep(0.05)
+        workers[0].kill()
+
+    watcher = threading.Thread(target=kill)
+    watcher.start()
+    with dask_executor(address) as executor:
+        generate("thermal", N, out, seed=5, quiet=True, executor=executor)
+    watcher.join()
+    assert workers[0].wait() == -signal.SIGKILL
+    assert workers[1].poll() is None
+    assert same(plain, out)
+
+
+PROGRAM = """
+import sys
+s, theta, p = map(float, sys.argv[1:])
+if s > 5e3: sys.exit("s is too large")
+if theta > 1.3: print("nothing"); sys.exit()
+if p > 2.9: import time; time.sleep(60)
+print(s, theta, p, *range(5), sep=", " if s < 100 else "\\n")
+"""
+
+
+def test_an_external_program(tmp_path, capsys):
+    """Its numbers in order, what failed aside with the reason; the command line in the same words."""
+    program = tmp_path / "a program.py"
+    program.write_text(PROGRAM)
+    command = f"{sys.executable} '{program}' {{s}} {{theta}} {{p}}"
+    words = ["generate", "--command", command, "--n", "48", "--out", str(tmp_path / "t"), "--timeout", "3", "--quiet"]
+    for k, (spacing, low, high) in INPUTS.items():
+        words += ["--input", f"{k}={spacing}:{low}:{high}"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    table = _table.read_columns(tmp_path / "t")
+    assert np.array_equal(table["j_I"], table["s"])
+    assert np.array_equal(table["j_V"], table["p"])
+    assert np.array_equal(table["rho_V"], np.full(len(table["s"]), 4.0))
+    aside = [line for p in sorted((tmp_path / "t" / "failed").iterdir()) for line in p.read_text().splitlines()[1:]]
+    assert len(aside) + len(table["s"]) == 48
+    assert f"{48 - len(aside)} rows" in out
+    assert f"{len(aside)} points failed" in out
+    for why in ("exit status 1: s is too large", "printed 1 numbers instead of 8: 'nothing'", "no answer within 3 s"):
+        assert any(line.endswith(why) for line in aside), why
+    kinds = _table.header_of(_table.parts(tmp_path / "t")[0])
+    assert [kinds[k] for k in ("s", "theta", "p", "time_ms", "j_I")] == ["log", "lin", "lin", "meta", "res"]
+
+
+@pytest.mark.parametrize(
+    ("command", "inputs", "message"),
+    [
+        ("prog {s} {theta}", INPUTS, "takes s, theta; the inputs are s, theta, p"),
+        ("prog {s} {theta} {q}", INPUTS, "takes q, s, theta; the inputs are"),
+        ("prog {s", INPUTS, "--command 'prog {s': "),
+        ("prog {s}", {"s": ("log", 1.0, 2.0)}, "needs --input theta"),
+        ("/no/such/program {s} {theta} {p}", INPUTS, "'/no/such/program' cannot be run"),
+        ("prog {s} {theta}", {"s": ("log", 0.0, 2.0), "theta": ("lin", 0.0, 1.0)}, "expected log|lin, low < high"),
+    ],
+)
+def test_command_refusals(tmp_path, command, inputs, message):
+    with pytest.raises(GenerateError) as error:
+        generate_command(command, inputs, 16, tmp_path / "t", quiet=True)
+    assert message in str(error.value)
+
+
+@pytest.mark.usefixtures("x64")
+def test_refusals(tmp_path, capsys):
+    import synchrojax
+
+    family = synchrojax.Family("local", lambda gamma, mu, a: gamma**-a, {"a": (2.0, 3.0)}, gamma_max=1e3)
+    with pytest.raises(GenerateError, match=r"cannot be sent to other processes .* define f at the top of a module"):
+        generate(family, 8, tmp_path / "t", quiet=True, workers=2)
+    for words, message in (
+        ([], "needs a distribution, or --command"),
+        (["thermal", "--workers", "2", "--dask", "tcp://x:1"], "exclude each other"),
+        (["thermal", "--input", "s=log:1:2"], "--input goes with --command"),
+        (["thermal", "--dask", "tcp://127.0.0.1:9"], "no scheduler answers at tcp://127.0.0.1:9"),
+        (["thermal", "--dask", "nonsense::"], "no scheduler answers at nonsense::"),
+    ):
+        assert main(["generate", *words, "--out", str(tmp_path / "u")]) == 2
+        err = capsys.readouterr().err
+        assert message in err
+        assert err.count("\n") == 1
