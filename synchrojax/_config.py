@@ -2,7 +2,6 @@
 
 import difflib
 import math
-import os
 import pathlib
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
@@ -10,6 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 import tomli_w
 
 from synchrojax import _mapping
+from synchrojax._files import whole
 from synchrojax._mapping import Mapping
 from synchrojax._space import CONVENTIONS, SPACES, space_of
 
@@ -286,7 +286,6 @@ def dump(config):
 def write(directory, config):
     """Write the configuration file at once: a killed run leaves the old one."""
     path = path_of(directory)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(dump(config))
-    os.replace(temporary, path)
+    with whole(path) as temporary:
+        temporary.write_text(dump(config))
     return path

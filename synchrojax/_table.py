@@ -10,13 +10,13 @@ n_e = 1 cm^-3, ``time_ms(meta)`` anything else. Parts are ``.txt``, ``.txt.gz`` 
 import contextlib
 import gzip
 import io
-import os
 import pathlib
 import re
 import zlib
 
 import numpy as np
 
+from synchrojax._files import whole
 from synchrojax._progress import progress
 
 RESULTS = ("j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V", "rho_Q", "rho_V")
@@ -44,17 +44,16 @@ def _pyarrow():
 def write_part(path, columns):
     """Write ``{"name(kind)": array}`` to ``path`` at once: a killed run leaves no half file."""
     path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.part")
-    if path.name.endswith(".parquet"):
-        arrow = _pyarrow()
-        arrow.parquet.write_table(arrow.table(columns), temporary, compression="zstd")
-    else:
+    with whole(path) as temporary:
+        if path.name.endswith(".parquet"):
+            arrow = _pyarrow()
+            arrow.parquet.write_table(arrow.table(columns), temporary, compression="zstd")
+            return
         rows = np.stack([np.asarray(c) for c in columns.values()], -1)
         lines = ["\t".join(columns)] + ["\t".join(f"{v:.10g}" for v in row) for row in rows]
         data = ("\n".join(lines) + "\n").encode()
         # no time stamp: the same numbers give the same file
         temporary.write_bytes(gzip.compress(data, mtime=0) if path.name.endswith(".gz") else data)
-    os.replace(temporary, path)
 
 
 def _decoded(path):

@@ -2,7 +2,6 @@
 
 import importlib.resources
 import json
-import os
 import pathlib
 
 import numpy as np
@@ -11,6 +10,7 @@ import safetensors.numpy
 
 from synchrojax._custom import Family
 from synchrojax._families import FAMILIES
+from synchrojax._files import whole
 from synchrojax._network import members_of
 from synchrojax._tabular import TableFamily
 
@@ -51,9 +51,8 @@ def write_model(path, family, weights, report):
     for key, kind in _DESCRIBED.items():
         if isinstance(family, kind):
             header[key] = family.describe()
-    temporary = path.with_name(f".{path.name}.part")
-    safetensors.numpy.save_file(tensors, temporary, header)
-    os.replace(temporary, path)
+    with whole(path) as temporary:
+        safetensors.numpy.save_file(tensors, temporary, header)
 
 
 def read_model(path):

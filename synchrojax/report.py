@@ -7,6 +7,7 @@ import pathlib
 
 import numpy as np
 
+from synchrojax._files import whole
 from synchrojax._table import RESULTS
 from synchrojax.validate import draw_errors
 
@@ -97,4 +98,5 @@ def write_html(path, title, text, pictures):
         parts.append(f'<h2>{html.escape(name)}</h2><img alt="{html.escape(name)}" src="data:image/png;base64,{code}">')
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(parts) + "\n")
+    with whole(path) as temporary:
+        temporary.write_text("\n".join(parts) + "\n")

@@ -564,6 +564,31 @@ def test_verbs(raw, tmp_path, capsys):
         assert err.count("\n") == 1
 
 
+def test_a_full_disk_leaves_nothing_half_written(raw, tmp_path, monkeypatch, capsys):
+    """The last write fails as on a full disk: one line, status 2, the old file as it was and no other."""
+    directory = configure(tmp_path / "m")
+    transform(raw, directory, tmp_path / "t", quiet=True)
+    before = (directory / _config.FILE).read_text()
+    real = pathlib.Path.write_bytes
+
+    def full(self, data):
+        data = data.encode() if isinstance(data, str) else data
+        real(self, data[: len(data) // 2])
+        raise OSError(28, "No space left on device", str(self))
+
+    monkeypatch.setattr(pathlib.Path, "write_text", full)
+    assert main(["lock", str(tmp_path / "t"), str(directory), "--quiet"]) == 2
+    monkeypatch.setattr(pathlib.Path, "write_bytes", full)
+    assert main(["transform", str(raw), str(directory), "--out", str(tmp_path / "u"), "--quiet"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("No space left on device") == 2
+    assert err.count("\n") == 2
+    monkeypatch.undo()
+    assert (directory / _config.FILE).read_text() == before
+    assert [p.name for p in directory.iterdir()] == [_config.FILE]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m", "t"]
+
+
 @pytest.mark.slow
 def test_twenty_million_rows_within_8_gib(tmp_path):
     """Two hundred files of 100,000 rows through summarize, transform and lock, and into memory for a training."""
