@@ -233,9 +233,9 @@ def _lock(options):
     from synchrojax import _config
     from synchrojax.train_table import lock
 
-    rejected = lock(options.table, options.dir, overwrite=options.overwrite, quiet=options.quiet)
+    rejected = lock(options.table, options.dir, overwrite=options.overwrite, drop=options.drop, quiet=options.quiet)
     for m in _config.read(options.dir).mappings:
-        lost = f"; {rejected[m.name]} samples left out: not {m.domain}" * bool(rejected[m.name])
+        lost = f"; {rejected[m.name]} values left out: not {m.domain}" * bool(rejected[m.name])
         print(f"{m.name:<15} {m.maptype:<10} {m.phys_min:>12.5g} .. {m.phys_max:<12.5g}{lost}")
     print(f"{_config.path_of(options.dir)}: locked")
 
@@ -289,7 +289,7 @@ def _import_neurosynchro(options):
 def _train_table(options):
     import synchrojax
     from synchrojax._weights import read_model
-    from synchrojax.train_table import TableOptions, tested, train_table
+    from synchrojax.train_table import TableOptions, held_out, train_table
     from synchrojax.validate import summary, validate_table
 
     wrong = [k for k in ("widths", "iterations") if getattr(options, k) is not None]
@@ -313,7 +313,7 @@ def _train_table(options):
     print(f"{out}: trained on {training['rows']} rows in {training['seconds']} s{clipped}")
     print("on the rows left out for testing, relative errors:")
     checked = validate_table(
-        synchrojax.load(out), options.table, max_rows=settings.max_rows, seed=settings.seed, rows=tested(settings)
+        synchrojax.load(out), options.table, max_rows=settings.max_rows, seed=settings.seed, rows=held_out(settings)
     )
     text = _report(checked, summary(checked))
     print(text)
@@ -536,6 +536,7 @@ def _parser():
     sub.add_argument("table", type=pathlib.Path, help="directory made by transform")
     sub.add_argument("dir", type=pathlib.Path, metavar="DIR", help="of the configuration")
     sub.add_argument("--overwrite", action="store_true", help="compute the numbers of a locked one again")
+    sub.add_argument("--drop", action="store_true", help="leave out values that their mapping cannot take")
     sub.add_argument("--quiet", action="store_true", help="no progress")
 
     sub = verb("train", _train, "Train the networks on a table; the same command resumes a stopped run.")

@@ -41,11 +41,12 @@ class TableOptions(NamedTuple):
     test: float = 0.1
 
 
-def lock(table, directory, *, overwrite=False, quiet=False):
+def lock(table, directory, *, overwrite=False, drop=False, quiet=False):
     """Store bounds, means and deviations of the columns of ``table`` in the configuration of ``directory``.
 
-    ``table`` is in network space (``transform``). Returns {column: samples its mapping cannot take}. Raises
-    ConfigError if it is locked already, unless ``overwrite``, and for columns that cannot be learned.
+    ``table`` is in network space (``transform``). Returns {column: values that its mapping cannot take}. Raises
+    ConfigError if it is locked already, unless ``overwrite``, and TableError for columns that cannot be learned and,
+    unless ``drop``, for values that a mapping cannot take.
     """
     config, path = _config.read(directory), _config.path_of(directory)
     if config.is_locked and not overwrite:
@@ -57,9 +58,23 @@ def lock(table, directory, *, overwrite=False, quiet=False):
             new, rejected[mapping.name] = mapping.locked(columns[mapping.name])
         except ValueError as error:
             raise _table.TableError(f"{table}: column {error}") from None
+        if rejected[mapping.name] and not drop:
+            _refuse(table, new, rejected[mapping.name], path)
         mappings.append(new)
     _config.write(directory, config.with_mappings(mappings))
     return rejected
+
+
+def _refuse(table, mapping, count, path):
+    """Say where the first value is that ``mapping`` cannot take."""
+    for file in _table.parts(table):
+        values = _table.read_named(file, [mapping.name])[mapping.name]
+        bad = np.flatnonzero(~mapping.valid(values))
+        if len(bad):
+            raise _table.TableError(
+                f"{file}, line {bad[0] + 2}, column {mapping.name}: {values[bad[0]]:g} is not {mapping.domain}, as "
+                f"maptype {mapping.maptype!r} needs ({count} such values); edit {path}, or leave them out: --drop"
+            )
 
 
 def _split_rows(n, options):
@@ -302,6 +317,6 @@ def _save_clipped(path, columns, config, clipped):
         temporary.write_text("\n".join(lines) + "\n")
 
 
-def tested(options):
+def held_out(options):
     """numbers of rows -> mask of those that a training with ``options`` left out for testing."""
     return lambda n: _split_rows(n, options) == 2

@@ -159,8 +159,8 @@ def validate_table(model, table, *, convention=None, max_rows=200_000, seed=0, r
 
     ``convention``: of the table, by default that of the model's own (``synchrojax`` for packaged models). Errors are
     relative; where a result of the model is mapped by asinh, to no less than what its scale stands for. Rows outside
-    the box of the model and, of the eight, those that break an invariant do not count. ``rows``: (which of them, of how
-    many) a function numbers -> mask, for the rows that a training left out. Raises TableError.
+    the box of the model and, of the eight, those that break an invariant do not count. ``rows``: a function from the
+    number of rows to the mask of those to use. Raises TableError.
     """
     family, files = model.family, _table.parts(table)
     inputs = ("s", "theta", *family.PARAMETERS)

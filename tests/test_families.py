@@ -91,6 +91,7 @@ def test_float32_agrees(name, shipped, rng):
     assert np.median(error[use]) < 1e-5
 
 
+@pytest.mark.parametrize("precision", ["float32", pytest.param("float64", marks=pytest.mark.slow)], indirect=True)
 def test_gradients_are_finite_at_the_corners(name, shipped, precision):
     family = FAMILIES[name]
     own = {k: jnp.asarray(family.DOMAIN[k]) for k in family.PARAMETERS}

@@ -97,7 +97,16 @@ def test_bars_on_5000_fresh_points(model):
             assert row["max"] <= largest, (quantity, coefficient, row)
 
 
-@pytest.mark.parametrize("policy", ["clip", "extrapolate"])
+@pytest.mark.parametrize(
+    ("policy", "precision"),
+    [
+        ("clip", "float32"),
+        ("clip", "float64"),
+        ("extrapolate", "float32"),
+        pytest.param("extrapolate", "float64", marks=pytest.mark.slow),
+    ],
+    indirect=["precision"],
+)
 def test_finite_everywhere(policy, precision):
     """Values and forward and reverse gradients, in both precisions."""
     model = synchrojax.load("thermal", out_of_domain=policy)

@@ -19,7 +19,7 @@ from synchrojax._weights import ModelFileError
 from synchrojax.cli import main
 from synchrojax.summarize import summarize
 from synchrojax.train import TrainingError
-from synchrojax.train_table import TableOptions, lock, tested, train_table
+from synchrojax.train_table import TableOptions, held_out, lock, train_table
 from synchrojax.transform import transform
 from synchrojax.validate import summary, validate_table
 
@@ -316,8 +316,23 @@ def test_lock_refusals(tmp_path, raw):
     transform(constant, directory, tmp_path / "t", quiet=True)
     with pytest.raises(_table.TableError, match=r"column p: all samples are 2.5: a constant column"):
         lock(tmp_path / "t", directory)
+    negative = write(tmp_path / "negative", n=200, rho_V=spoil([60, 61], -1e-9))
+    directory = configure(tmp_path / "other", edit=lambda text: text.replace('"auto"', '"log"'))
+    transform(negative, directory, tmp_path / "n", quiet=True)
+    with pytest.raises(
+        _table.TableError, match=r"chunk0.txt, line 2, column j_Q_plane: -[\d.]+ is not > 0, as maptype"
+    ):
+        lock(tmp_path / "n", directory)
+    config = (
+        (directory / _config.FILE).read_text().replace('_Q_plane"\nmaptype = "log"', '_Q_plane"\nmaptype = "neg_log"')
+    )
+    (directory / _config.FILE).write_text(config)
+    with pytest.raises(_table.TableError, match=r"chunk1.txt, line 12, column rho_V_cold: .* \(2 such values\)"):
+        lock(tmp_path / "n", directory)
+    assert lock(tmp_path / "n", directory, drop=True)["rho_V_cold"] == 2
+    assert _config.read(directory).is_locked
     with pytest.raises(_config.ConfigError, match="is not locked; run"):
-        train_table(tmp_path / "t", directory)
+        train_table(tmp_path / "t", tmp_path / "model")
 
 
 # Training
@@ -328,7 +343,7 @@ def test_recommended_is_measurably_better(trained, raw):
     worst = {}
     for space in _space.SPACES:
         model = synchrojax.load(trained / space)
-        checked = validate_table(model, trained / f"{space}-table", rows=tested(TableOptions()))
+        checked = validate_table(model, trained / f"{space}-table", rows=held_out(TableOptions()))
         assert set(checked.network_mse) == {r.mapping.name for r in model.family.config.results}
         worst[space] = {k: row["median"] for k, row in summary(checked)["value"].items()}
     assert max(worst["synchrojax"].values()) < 3e-3
@@ -445,10 +460,10 @@ def test_outliers_are_clipped_and_listed(tmp_path, method):
 
 
 def test_spread_tells_where_the_error_is(raw, tmp_path):
-    directory = configure(tmp_path / "m", units=[6], iterations=12)
+    directory = configure(tmp_path / "m", units=[6], iterations=8)
     transform(raw, directory, tmp_path / "t", quiet=True)
     lock(tmp_path / "t", directory, quiet=True)
-    train_table(tmp_path / "t", directory, options=TableOptions(members=4), quiet=True)
+    train_table(tmp_path / "t", directory, options=TableOptions(members=3), quiet=True)
     model = synchrojax.load(tmp_path / "m")
     rng = np.random.default_rng(8)
     s, theta, p = 10.0 ** rng.uniform(0.5, 5.5, 400), rng.uniform(0.1, 1.5, 400), rng.uniform(1.5, 4.5, 400)
@@ -461,7 +476,7 @@ def test_spread_tells_where_the_error_is(raw, tmp_path):
         estimate = np.array(getattr(spread, name)) / truth[name]
         ranks = [np.argsort(np.argsort(v)) for v in (error, estimate)]
         assert np.corrcoef(*ranks)[0, 1] > 0.3, name
-    assert model.report["training"]["members"] == 4
+    assert model.report["training"]["members"] == 3
     with pytest.raises(ValueError, match="spread needs an ensemble"):
         synchrojax.load("thermal").spread({"nu": 1e9, "B": 1.0, "n_e": 1.0, "theta": 1.0, "theta_e": 1.0})
 
