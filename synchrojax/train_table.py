@@ -1,5 +1,6 @@
 """Train a model on a table in network space, as its configuration says."""
 
+import functools
 import json
 import pathlib
 import shutil
@@ -91,28 +92,21 @@ def _deviations(output, rows):
         return np.nan_to_num(np.abs(error - np.nanmean(error, 0)) / np.nanstd(error, 0))
 
 
-def fit_adam(rows, sizes, recipe, seed, *, patience, checkpoints=None, quiet=False, title="train"):
-    """Two passes of Adam with sigma-clipping between them, as neurosynchro trains (Williams 2018).
-
-    ``rows`` = (train, validation). Mean squared error, or cross-entropy for a sigmoid output. Returns (weights,
-    history as of ``train.fit``, row numbers of the training rows left out of the second pass, their deviations).
-    """
-    train, validation = rows
-    activation = recipe.activation
+@functools.lru_cache(maxsize=16)
+def _adam(recipe):
+    """(optimiser, jitted epoch, jitted loss): networks of one shape share their compilation."""
     optimiser = optax.adam(recipe.rate)
-    weights = initial_weights(sizes, seed, scale=0.05)
-    n, batch = len(train.features), min(recipe.batch_size, len(train.features))
-    steps = n // batch
-    total = 2 * recipe.epochs
 
     def loss_of(weights, features, target, used):
-        y = forward(weights, features.T, activation, "linear").T
+        y = forward(weights, features.T, recipe.activation, "linear").T
         loss = optax.sigmoid_binary_cross_entropy(y, target) if recipe.output == "sigmoid" else (y - target) ** 2
         return jnp.sum(loss * used) / jnp.maximum(jnp.sum(used), 1.0)
 
     @jax.jit
     def epoch(state, data, key):
-        order = jax.random.permutation(key, n)[: steps * batch].reshape(steps, batch)
+        n = len(data[0])
+        batch = min(recipe.batch_size, n)
+        order = jax.random.permutation(key, n)[: n // batch * batch].reshape(-1, batch)
 
         def step(state, index):
             weights, moments = state
@@ -123,7 +117,19 @@ def fit_adam(rows, sizes, recipe, seed, *, patience, checkpoints=None, quiet=Fal
         state, losses = jax.lax.scan(step, state, order)
         return state, jnp.mean(losses)
 
-    check = jax.jit(loss_of)
+    return optimiser, epoch, jax.jit(loss_of)
+
+
+def fit_adam(rows, sizes, recipe, seed, *, patience, checkpoints=None, quiet=False, title="train"):
+    """Two passes of Adam with sigma-clipping between them, as neurosynchro trains (Williams 2018).
+
+    ``rows`` = (train, validation). Mean squared error, or cross-entropy for a sigmoid output. Returns (weights,
+    history as of ``train.fit``, row numbers of the training rows left out of the second pass, their deviations).
+    """
+    train, validation = rows
+    weights = initial_weights(sizes, seed, scale=0.05)
+    total = 2 * recipe.epochs
+    optimiser, epoch, check = _adam(recipe)
     kept = np.ones(train.target.shape, bool)
     state = {
         "weights": weights,
@@ -152,7 +158,7 @@ def fit_adam(rows, sizes, recipe, seed, *, patience, checkpoints=None, quiet=Fal
             while state["epoch"] < total:
                 k = int(state["epoch"]) + 1
                 if k == recipe.epochs + 1 and recipe.sigma_clip > 0.0:
-                    output = forward(state["weights"], features.T, activation, recipe.output)
+                    output = forward(state["weights"], features.T, recipe.activation, recipe.output)
                     deviations = _deviations(output, train)
                     state |= {"kept": deviations <= recipe.sigma_clip, "deviations": deviations}
                 used = jnp.asarray(state["kept"] & (train.weight > 0.0), target.dtype)
