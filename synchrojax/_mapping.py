@@ -16,6 +16,7 @@ BOUNDS = {"empirical": None, "theta": (0.0, 0.5 * np.pi)}
 NORMALIZATIONS = ("gaussian", "unit_interval")
 OUT_OF_SAMPLE = ("ignore", "clip", "nan")
 LOCKED = ("x_mean", "x_std", "phys_min", "phys_max", "norm_min", "norm_max")
+_SLACK = 1e-6  # of an input: a table's numbers are rounded
 _FAINT = 0.1  # quantile of the magnitudes below which asinh is linear
 
 
@@ -104,12 +105,18 @@ class Mapping:
         """t of n."""
         return n * self.x_std + self.x_mean
 
-    def to_network(self, p):
-        """n of an input p under ``out_of_sample``; JAX, differentiable."""
+    def admit(self, p):
+        """(input p under ``out_of_sample``, where it has to give NaN)."""
         if self.out_of_sample == "clip":
             p = jnp.clip(p, self.phys_min, self.phys_max)
-        n = self.normalize(p)
-        return jnp.where(self.outside(p), jnp.nan, n) if self.out_of_sample == "nan" else n
+        width = _SLACK * max(abs(self.phys_min), abs(self.phys_max))
+        outside = ~((p >= self.phys_min - width) & (p <= self.phys_max + width))
+        return p, outside & (self.out_of_sample == "nan")
+
+    def to_network(self, p):
+        """n of an input p under ``out_of_sample``; JAX, differentiable."""
+        p, bad = self.admit(p)
+        return jnp.where(bad, jnp.nan, self.normalize(p))
 
     def from_network(self, n):
         """t of an output n under ``out_of_sample``; JAX, differentiable."""
@@ -119,11 +126,6 @@ class Mapping:
         if self.out_of_sample == "nan":
             t = jnp.where((n >= self.norm_min) & (n <= self.norm_max), t, jnp.nan)
         return t
-
-    def outside(self, p, slack=0.0):
-        """True where p is not in phys_min..phys_max; NaN is outside."""
-        width = slack * jnp.maximum(abs(self.phys_min), abs(self.phys_max))
-        return ~((p >= self.phys_min - width) & (p <= self.phys_max + width))
 
     def locked(self, samples):
         """(the same mapping with all its numbers from ``samples`` (NumPy), how many samples it cannot take).

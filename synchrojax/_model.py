@@ -49,7 +49,7 @@ class Model:
     def networks(self):
         """head -> function of its features [inputs, ...]."""
         shapes = getattr(self.family, "ACTIVATIONS", {})
-        return {head: functools.partial(_call, w, shapes.get(head, ())) for head, w in self.weights.items()}
+        return {head: functools.partial(forward, w, **shapes.get(head, {})) for head, w in self.weights.items()}
 
     @property
     def distribution(self):
@@ -158,10 +158,6 @@ def _coefficients(model, nu, b, n_e, theta, *own):
         emission, rotation = family.invalid(_status(model, nu, b, n_e, theta, *own)[1], point)
         values = [jnp.where(emission if k < 6 else rotation, jnp.nan, x) for k, x in enumerate(values)]
     return tuple(values)
-
-
-def _call(weights, shape, x):
-    return forward(weights, x, *shape)
 
 
 def blockwise(function, values, block):

@@ -23,7 +23,8 @@ SPACES = {
         *("j_V_share", "alpha_V_share", "rho_Q_sign"),
     ),
 }
-CONVENTIONS = ("synchrojax", "neurosynchro")
+RHO_Q_SIGN = {"synchrojax": 1.0, "neurosynchro": -1.0}  # from a table's convention to that of physics
+CONVENTIONS = tuple(RHO_Q_SIGN)
 _RIGHT = 1e-12  # |cos(theta)| below which V carries no information
 
 
@@ -35,11 +36,11 @@ def space_of(results):
     return None
 
 
-def fold(theta):
+def fold(theta, xp=np):
     """(theta in 0..pi/2, sign of the V coefficients): all there is to the angle for an f even in mu."""
-    theta = np.abs((theta + np.pi) % (2.0 * np.pi) - np.pi)
+    theta = xp.abs(xp.mod(theta + np.pi, 2.0 * np.pi) - np.pi)
     mirrored = theta > 0.5 * np.pi
-    return np.where(mirrored, np.pi - theta, theta), np.where(mirrored, -1.0, 1.0)
+    return xp.where(mirrored, np.pi - theta, theta), xp.where(mirrored, -1.0, 1.0)
 
 
 def reasons(columns, space):
@@ -95,8 +96,7 @@ def to_network(columns, space, convention):
             f"{kind}_Q_plane": np.asarray(q),
             f"{kind}_V_plane": np.asarray(v) / cosine,
         }
-    turned = -1.0 if convention == "neurosynchro" else 1.0
-    out |= {"rho_Q_cold": turned * c["rho_Q"] / unit_q, "rho_V_cold": sign * c["rho_V"] / unit_v}
+    out |= {"rho_Q_cold": RHO_Q_SIGN[convention] * c["rho_Q"] / unit_q, "rho_V_cold": sign * c["rho_V"] / unit_v}
     return {k: out[k] for k in SPACES[space]}
 
 
@@ -115,8 +115,7 @@ def from_network(values, space, convention, s, sine, cosine, xp):
             # the root's slope is infinite at 1
             rest = xp.where(xp.abs(share) < 1.0, (1.0 - share) * (1.0 + share), 1.0)
             out += [-xp.where(xp.abs(share) < 1.0, xp.sqrt(rest), 0.0) * degree, sign * share * degree]
-        turned = -1.0 if convention == "neurosynchro" else 1.0
-        return *out, turned * v["rho_Q"] * v.get("rho_Q_sign", 1.0), sign * v["rho_V"]
+        return *out, RHO_Q_SIGN[convention] * v["rho_Q"] * v.get("rho_Q_sign", 1.0), sign * v["rho_V"]
     unit_q, unit_v = cold(s, sine, cosine)
     out = []
     for kind in ("j", "alpha"):

@@ -65,15 +65,15 @@ def _decoded(path):
 
 
 def _checked(path, header):
-    """{name: (place, kind)} of a header; refuses other forms and names that stand there twice."""
+    """{name: kind} of a header; refuses other forms and names that stand there twice."""
     found: dict = {}
-    for place, column in enumerate(header):
+    for column in header:
         match = _HEADER.match(column)
         if not match:
             raise TableError(f"{path}: column {column!r} is not of the form name(log|lin|res|meta)")
         if match[1] in found:
             raise TableError(f"{path}: column {match[1]!r} stands there twice")
-        found[match[1]] = place, match[2]
+        found[match[1]] = match[2]
     return found
 
 
@@ -95,12 +95,12 @@ def header_of(path):
             raise TableError(f"{path}: cannot be read ({error}); it may be truncated") from None
         if header == [""]:
             raise TableError(f"{path}: empty file")
-    return {name: kind for name, (_, kind) in _checked(path, header).items()}
+    return _checked(path, header)
 
 
 def _slowly(path, lines, header):
     """Rows of text one by one: finds what is wrong, and takes text in meta columns as NaN."""
-    kinds = [kind for _, kind in _checked(path, header).values()]
+    kinds = _checked(path, header).values()
     rows = []
     for number, line in enumerate(lines, 2):
         if not line.strip():
@@ -143,17 +143,11 @@ def read_part(path):
     arrow = _pyarrow()
     try:
         table = arrow.parquet.read_table(path)
-        kinds = {
-            n: kind
-            for n, (_, kind) in zip(table.column_names, _checked(path, table.column_names).values(), strict=True)
-        }
-        text = np.full(table.num_rows, np.nan)
-        return {
-            n: text
-            if kinds[n] == "meta" and arrow.types.is_string(table.schema.field(n).type)
-            else np.asarray(table[n], float)
-            for n in table.column_names
-        }
+        columns = {}
+        for name, kind in zip(table.column_names, _checked(path, table.column_names).values(), strict=True):
+            text = kind == "meta" and arrow.types.is_string(table.schema.field(name).type)
+            columns[name] = np.full(table.num_rows, np.nan) if text else np.asarray(table[name], float)
+        return columns
     except TableError:
         raise
     except (OSError, ValueError, arrow.lib.ArrowException) as error:
@@ -178,10 +172,10 @@ def parts(directory):
 def read_named(path, names=None):
     """``{name: array}`` of one part: ``names``, or all but meta columns. Raises TableError for missing ones."""
     part = read_part(path)
-    kinds = {_HEADER.match(column): values for column, values in part.items()}
-    named = {match[1]: values for match, values in kinds.items()}
+    kinds = _checked(path, part)
+    named = dict(zip(kinds, part.values(), strict=True))
     if names is None:
-        names = [match[1] for match in kinds if match[2] != "meta"]
+        names = [n for n, kind in kinds.items() if kind != "meta"]
     missing = [n for n in names if n not in named]
     if missing:
         raise TableError(f"{path}: missing columns {', '.join(missing)}; found {', '.join(named)}")

@@ -1,7 +1,9 @@
 """A network for a table: ``TableFamily`` puts a locked configuration between physical values and networks."""
 
 import collections
+import functools
 import json
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,6 @@ from synchrojax import _config, _space
 from synchrojax._mapping import LN10
 from synchrojax.distributions import Absent
 
-_SLACK = 1e-6  # of an input: a table's numbers are rounded
 _LOGARITHMIC = ("log", "neg_log", "abs_log")
 _POLICIES = {"clip": "clip", "extrapolate": "ignore", "nan": "nan"}
 
@@ -31,19 +32,15 @@ class TableFamily:
         self.DOMAIN = {m.name: (m.phys_min, m.phys_max) for m in config.params}
         self.distribution = Absent(self.NAME, self.PARAMETERS)
         self._point = collections.namedtuple("Point", ("s", "theta", *self.PARAMETERS))
-        self.members = collections.defaultdict(list)  # of each head: the results it gives, in order
+        self.members: dict = {}  # of each head: the results it gives, in order
         for result in config.results:
-            self.members[result.head].append(result)
-        self.members = dict(self.members)
-        self.HEADS = {
-            head: (len(self.features(head, *self._middle())), len(results)) for head, results in self.members.items()
-        }
-        self.ACTIVATIONS = {
-            head: (results[0].recipe.activation, results[0].recipe.output) for head, results in self.members.items()
-        }
-
-    def _middle(self):
-        return {m.name: np.array([0.5 * (m.phys_min + m.phys_max)]) for m in self.config.params}, np
+            self.members.setdefault(result.head, []).append(result)
+        middle = {m.name: np.array([0.5 * (m.phys_min + m.phys_max)]) for m in config.params}
+        self.HEADS, self.ACTIVATIONS = {}, {}
+        for head, results in self.members.items():
+            self.HEADS[head] = len(self.features(head, middle, np)), len(results)
+            recipe = results[0].recipe
+            self.ACTIVATIONS[head] = {"activation": recipe.activation, "output": recipe.output}
 
     # On file ---------------------------------------------------------------------------------
 
@@ -66,27 +63,17 @@ class TableFamily:
 
     def with_policy(self, policy):
         """The same with one policy for all inputs in place of the configured ones."""
-        cut = len(self.config.params)
-        mappings = [
-            m if i >= cut else m.__class__(**{**vars(m), "out_of_sample": _POLICIES[policy]})
-            for i, m in enumerate(self.config.mappings)
-        ]
-        return TableFamily(self.NAME, self.config.with_mappings(mappings), self.lowest_sine)
+        params = tuple(replace(m, out_of_sample=_POLICIES[policy]) for m in self.config.params)
+        return TableFamily(self.NAME, replace(self.config, params=params), self.lowest_sine)
 
     # Between physical and network space -------------------------------------------------------
 
     def point(self, s, theta, *own):
         return self._point(s, theta, *own)
 
-    def _values(self, p):
-        """(inputs with theta folded into 0..pi/2, where V changes sign)."""
-        theta = jnp.abs(jnp.mod(p.theta + jnp.pi, 2.0 * jnp.pi) - jnp.pi)
-        mirrored = theta > 0.5 * jnp.pi
-        return p._asdict() | {"theta": jnp.where(mirrored, jnp.pi - theta, theta)}, mirrored
-
     def coordinates(self, p):
-        """The values of ``DOMAIN``, theta folded."""
-        values, _ = self._values(p)
+        """The values of ``DOMAIN``, theta folded into 0..pi/2."""
+        values = p._asdict() | {"theta": _space.fold(p.theta, jnp)[0]}
         return [values[m.name] for m in self.config.params]
 
     def invalid(self, outside, p):
@@ -170,13 +157,11 @@ class TableFamily:
 
         Out of the table each input follows its own policy, whatever ``clip`` says.
         """
-        values, mirrored = self._values(p)
-        bad = jnp.zeros_like(mirrored)
+        theta, sign = _space.fold(p.theta, jnp)
+        values, outside = p._asdict() | {"theta": theta}, []
         for m in self.config.params:
-            if m.out_of_sample == "clip":
-                values[m.name] = jnp.clip(values[m.name], m.phys_min, m.phys_max)
-            elif m.out_of_sample == "nan":
-                bad = bad | m.outside(values[m.name], _SLACK)
+            values[m.name], bad = m.admit(values[m.name])
+            outside.append(bad)
         known = self.restored(networks, values)
         log_total = [
             t * LN10 if m.maptype in _LOGARITHMIC else jnp.log(m.restore(t))
@@ -184,9 +169,10 @@ class TableFamily:
         ]
         rest = {name: m.restore(t) for name, (t, m) in known.items() if name not in ("j_I", "alpha_I")}
         theta = values["theta"]
-        cosine = jnp.where(mirrored, -1.0, 1.0) * jnp.cos(theta)
+        cosine = sign * jnp.cos(theta)
         j_q, j_v, alpha_q, alpha_v, rho_q, rho_v = _space.from_network(
             rest, self.config.space, self.config.convention, values["s"], jnp.sin(theta), cosine, jnp
         )
         out = (log_total[0], j_q, j_v, log_total[1], alpha_q, alpha_v, rho_q, rho_v)
+        bad = functools.reduce(jnp.logical_or, outside)
         return tuple(jnp.where(bad, jnp.nan, v) for v in out)

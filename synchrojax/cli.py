@@ -286,6 +286,12 @@ def _import_neurosynchro(options):
     print(f"{out}: {synchrojax.load(out)}")
 
 
+def _settings(kind, options):
+    """The options of a training, those that were not given at their defaults."""
+    given = {k: getattr(options, k, None) for k in kind._fields}
+    return kind(**{k: v for k, v in given.items() if v is not None})
+
+
 def _train_table(options):
     import synchrojax
     from synchrojax._weights import read_model
@@ -296,8 +302,7 @@ def _train_table(options):
     if wrong or options.distribution:
         names = ", ".join(f"--{k}" for k in [*wrong, *["distribution"] * bool(options.distribution)])
         raise ValueError(f"{names}: the configuration in {options.config} says this")
-    chosen = {k: getattr(options, k) for k in ("seed", "patience", "members", "max_rows")}
-    settings = TableOptions(**{k: v for k, v in chosen.items() if v is not None})
+    settings = _settings(TableOptions, options)
     out = train_table(
         options.table,
         options.config,
@@ -363,13 +368,11 @@ def _train(options):
         raise ValueError(f"--{only[0].replace('_', '-')} goes with the directory of a configuration")
     from synchrojax.train import Options, train
 
-    chosen = {k: getattr(options, k) for k in ("widths", "seed", "iterations", "patience")}
-    settings = Options(**{k: v for k, v in chosen.items() if v is not None})
     out = train(
         options.table,
         options.out,
         distribution=options.distribution or "thermal",
-        options=settings,
+        options=_settings(Options, options),
         overwrite=options.overwrite,
         quiet=options.quiet,
     )

@@ -145,14 +145,15 @@ def _run(jobs, function, make_executor, done, width):
             executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _workers(executor, workers):
-    """(what makes the executor, chunks in flight)."""
+def _workers(executor, workers, default):
+    """(what makes the executor and whether it is ours, chunks in flight); ``default``: (class, arguments)."""
     if executor is not None:
         return lambda: (executor, False), max(4 * (os.cpu_count() or 1), 64)
     if workers and workers > 1:
         context = multiprocessing.get_context("spawn")  # a forked JAX hangs
         return lambda: (concurrent.futures.ProcessPoolExecutor(workers, mp_context=context), True), 2 * workers
-    return lambda: (_Inline(), True), 1
+    kind, *count = default
+    return lambda: (kind(*count), True), max(2 * sum(count), 1)
 
 
 @contextlib.contextmanager
@@ -193,7 +194,7 @@ def _check_size(n, margin, suffix):
         raise _table.TableError(f"need n >= 1 and margin >= 1, got {n} and {margin}")
 
 
-def _fill(out, points, linear, suffix, size, job, function, executor, workers, quiet):
+def _fill(out, points, linear, suffix, size, job, function, who, quiet):
     """Compute and write the parts that are missing; returns how many points failed."""
     n = len(points["s"])
     spaced = {k: f"{k}({'lin' if k in linear else 'log'})" for k in points}
@@ -201,7 +202,7 @@ def _fill(out, points, linear, suffix, size, job, function, executor, workers, q
     paths = {i: out / f"part-{i:05d}{suffix}" for i in chunks}
     missing = {i: job(rows) for i, rows in chunks.items() if not paths[i].exists()}
     failures = 0
-    make, width = _workers(executor, workers)
+    make, width = who
     with progress("generate", n, "points", quiet=quiet) as advance:
         for i, rows in chunks.items():
             if i not in missing:
@@ -247,18 +248,8 @@ def generate(name, n, out, *, seed=0, margin=1.2, suffix=".txt.gz", quiet=False,
     out = _prepare(out, settings)
     linear = ("theta", *getattr(family, "LINEAR", ()))
     distribution = family.NAME if isinstance(name, str) else distribution_of(family)
-    _fill(
-        out,
-        points,
-        linear,
-        suffix,
-        PART_ROWS,
-        lambda rows: (distribution, rows),
-        _exact_chunk,
-        executor,
-        workers,
-        quiet,
-    )
+    who = _workers(executor, workers, (_Inline,))
+    _fill(out, points, linear, suffix, PART_ROWS, lambda rows: (distribution, rows), _exact_chunk, who, quiet)
     return out
 
 
@@ -299,13 +290,8 @@ def generate_command(
     ranges = {k: list(v) for k, v in inputs.items()}
     out = _prepare(out, {"command": command, "inputs": ranges, "n": n, "seed": seed, "suffix": suffix})
     linear = [k for k, (spacing, _, _) in inputs.items() if spacing == "lin"]
-    own = None
-    if executor is None and not (workers and workers > 1):  # the program is a process already
-        executor = own = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
-    try:
-        job, size = lambda rows: (words, timeout, rows), min(COMMAND_ROWS, max(1, n // 16))
-        failed = _fill(out, points, linear, suffix, size, job, _command_chunk, executor, workers, quiet)
-    finally:
-        if own:
-            own.shutdown(wait=True, cancel_futures=True)
+    threads = concurrent.futures.ThreadPoolExecutor, os.cpu_count() or 1  # the program is a process already
+    size = min(COMMAND_ROWS, max(1, n // 16))
+    who = _workers(executor, workers, threads)
+    failed = _fill(out, points, linear, suffix, size, lambda rows: (words, timeout, rows), _command_chunk, who, quiet)
     return out, failed

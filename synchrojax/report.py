@@ -8,8 +8,8 @@ import pathlib
 import numpy as np
 
 from synchrojax._files import whole
+from synchrojax._picture import loss_curve, new_figure
 from synchrojax._table import RESULTS
-from synchrojax.validate import draw_errors
 
 _SHOWN = 20_000  # points in a picture
 _STYLE = (
@@ -18,17 +18,36 @@ _STYLE = (
 )
 
 
-def _figure(*size):
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise RuntimeError("pictures need matplotlib: pip install 'synchrojax[plot]'") from None
-    return Figure(figsize=size, layout="constrained")
+def _errors(validation, title):
+    """Errors of the values against every input, all coefficients; published fits in grey."""
+    inputs = [n for n in validation.points if np.ptp(validation.points[n]) > 0.0]
+    figure = new_figure(2.6 * len(inputs), 11.0)
+    grid = figure.subplots(len(RESULTS), len(inputs), sharex="col", sharey="row", squeeze=False)
+    for row, coefficient in zip(grid, RESULTS, strict=True):
+        use = validation.used[coefficient][:_SHOWN]
+        for axes, name in zip(row, inputs, strict=True):
+            x = validation.points[name][use]
+            for errors, style in (
+                (validation.fits[coefficient], {"color": "0.6", "label": "published fit"}),
+                (validation.values[coefficient], {"color": "C0", "label": "network"}),
+            ):
+                if np.any(np.isfinite(errors)):
+                    shown = np.maximum(errors[:_SHOWN], 1e-7)
+                    axes.plot(x, shown, ".", ms=1.2, alpha=0.6, rasterized=True, **style)
+            axes.set(
+                xscale="linear" if name in ("theta", "p", "kappa", "k") else "log", yscale="log", ylim=(1e-7, 10.0)
+            )
+        row[0].set_ylabel(coefficient)
+    for axes, name in zip(grid[-1], inputs, strict=True):
+        axes.set_xlabel("theta [rad]" if name == "theta" else name)
+    grid[0, 0].legend(frameon=False, fontsize=7, markerscale=6)
+    figure.suptitle(f"{title}: relative error")
+    return figure
 
 
 def _truth(validation):
     """Prediction over truth, by the logarithm of their magnitude; red where truth is negative."""
-    figure = _figure(11.0, 5.6)
+    figure = new_figure(11.0, 5.6)
     for axes, (k, name) in zip(figure.subplots(2, 4).ravel(), enumerate(RESULTS), strict=True):
         use = validation.used[name][:_SHOWN]
         truth, ours = validation.truth[use, k], validation.predicted[use, k]
@@ -46,7 +65,7 @@ def _truth(validation):
 
 
 def _histogram(validation):
-    figure = _figure(8.0, 4.0)
+    figure = new_figure(8.0, 4.0)
     axes = figure.subplots()
     bins = np.linspace(-8.0, 1.0, 91)
     for k, name in enumerate(RESULTS):
@@ -60,16 +79,8 @@ def _histogram(validation):
 def _loss(path):
     """The loss curve from the .loss.csv of a training."""
     rows = np.atleast_1d(np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding=None))
-    figure = _figure(8.0, 4.0)
-    axes = figure.subplots()
-    for k, head in enumerate(dict.fromkeys(rows["head"])):
-        part = rows[rows["head"] == head]
-        axes.semilogy(part["iteration"], part["train_rms"], color=f"C{k % 10}", alpha=0.5)
-        axes.semilogy(part["iteration"], part["validation_rms"], color=f"C{k % 10}", ls="--", label=head)
-    axes.set(xlabel="iteration or epoch", ylabel="root of the loss", title="training, validation dashed")
-    if len(set(rows["head"])) <= 12:
-        axes.legend(frameon=False, fontsize=8)
-    return figure
+    both = np.stack([rows["train_rms"], rows["validation_rms"]], -1)
+    return loss_curve({head: both[rows["head"] == head] for head in dict.fromkeys(rows["head"])}, "loss")
 
 
 def figures(validation, *, title="", loss=None):
@@ -78,7 +89,7 @@ def figures(validation, *, title="", loss=None):
     ``loss``: path of a ``.loss.csv``. Needs matplotlib.
     """
     found = {
-        "errors": draw_errors(validation, title=title),
+        "errors": _errors(validation, title),
         "truth": _truth(validation),
         "histogram": _histogram(validation),
     }

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from synchrojax import _table
+from synchrojax._picture import new_figure
 from synchrojax._progress import progress
 
 BINS = 10
@@ -109,16 +110,12 @@ def report_lines(summary):
 
 def picture(table, path):
     """Histograms of all columns, results of either sign by the logarithm of their magnitude. Needs matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise RuntimeError("pictures need matplotlib: pip install 'synchrojax[plot]'") from None
     kinds = _table.header_of(_table.parts(table)[0])
     columns = _table.read_columns(table, max_rows=200_000)
     names = list(columns)
     across = min(4, len(names))
     down = -(-len(names) // across)
-    figure = Figure(figsize=(3.2 * across, 2.3 * down), layout="constrained")
+    figure = new_figure(3.2 * across, 2.3 * down)
     grid = figure.subplots(down, across, squeeze=False).ravel()
     for axes, n in zip(grid, names, strict=False):
         v = columns[n][np.isfinite(columns[n])]

@@ -5,6 +5,7 @@ Gauss-Newton method; Marquardt 1963, J. SIAM 11, 431) goes to the bottom. The ne
 the full Gauss-Newton matrix is affordable.
 """
 
+import contextlib
 import functools
 import json
 import logging
@@ -22,6 +23,7 @@ from jax.flatten_util import ravel_pytree
 from synchrojax import _table
 from synchrojax._families import get_family
 from synchrojax._network import forward, initial_weights
+from synchrojax._picture import loss_curve
 from synchrojax._progress import progress
 from synchrojax._weights import packaged, read_model, write_model
 
@@ -62,6 +64,14 @@ def split(n, options):
     order = np.random.default_rng(options.seed).permutation(n)
     validation, test = int(options.validation * n), int(options.test * n)
     return order[validation + test :], order[:validation], order[validation : validation + test]
+
+
+def parts_of(n, options):
+    """Per row 0, 1 or 2: training, validation or test."""
+    part = np.zeros(n, int)
+    for k, index in enumerate(split(n, options)):
+        part[index] = k
+    return part
 
 
 def _residuals(weights, rows, combine):
@@ -252,19 +262,8 @@ def _save_history(path, histories):
     for head, history in histories.items():
         lines += [f"{head},{i},{a:.6e},{b:.6e},{t:.1f}" for i, (a, b, t) in enumerate(history)]
     path.with_suffix(".loss.csv").write_text("\n".join(lines) + "\n")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes = figure.subplots()
-    for k, (head, history) in enumerate(histories.items()):
-        axes.semilogy(history[:, 0], color=f"C{k % 10}", alpha=0.5)
-        axes.semilogy(history[:, 1], color=f"C{k % 10}", ls="--", label=head)
-    axes.set(xlabel="iteration or epoch", ylabel="root of the loss", title=f"{path.stem}: training, validation dashed")
-    if len(histories) <= 12:
-        axes.legend(frameon=False, fontsize=8)
-    figure.savefig(path.with_suffix(".loss.png"), dpi=150)
+    with contextlib.suppress(RuntimeError):  # without matplotlib the numbers have to do
+        loss_curve(histories, path.stem).savefig(path.with_suffix(".loss.png"), dpi=150)
 
 
 def workplace(out, settings):
@@ -306,9 +305,7 @@ def train(table, out, *, distribution="thermal", options=Options(), overwrite=Fa
     settings = json.dumps([family.NAME, widths, list(options), n, float(np.sum(data["rho_V"] * data["s"]))])
     work = workplace(out, settings)
 
-    part = np.zeros(n, int)
-    for k, index in enumerate(split(n, options)):
-        part[index] = k
+    part = parts_of(n, options)
     base = getattr(family, "BASE", None)  # the packaged model that this one adds to
     weights = dict(read_model(packaged(base))[1]) if base else {}
     histories, scores = {}, {}

@@ -27,7 +27,7 @@ from synchrojax.train import (
     _Checkpoints,
     _save_history,
     fit,
-    split,
+    parts_of,
 )
 
 
@@ -78,13 +78,6 @@ def _refuse(table, mapping, count, path):
             )
 
 
-def _split_rows(n, options):
-    part = np.zeros(n, int)
-    for k, index in enumerate(split(n, options)):
-        part[index] = k
-    return part
-
-
 def _deviations(output, rows):
     """Errors in network space in units of their standard deviation, [row, result]; 0 for values that do not count."""
     error = np.where(rows.weight > 0.0, np.asarray(output).T - rows.target, np.nan)
@@ -130,7 +123,6 @@ def fit_adam(rows, sizes, recipe, seed, *, patience, checkpoints=None, quiet=Fal
     weights = initial_weights(sizes, seed, scale=0.05)
     total = 2 * recipe.epochs
     optimiser, epoch, check = _adam(recipe)
-    kept = np.ones(train.target.shape, bool)
     state = {
         "weights": weights,
         "moments": optimiser.init(weights),
@@ -138,7 +130,7 @@ def fit_adam(rows, sizes, recipe, seed, *, patience, checkpoints=None, quiet=Fal
         "best_loss": np.array(np.inf),
         "best_epoch": np.array(0),
         "epoch": np.array(0),
-        "kept": kept,
+        "kept": np.ones(train.target.shape, bool),
         "deviations": np.zeros(train.target.shape),
         "history": np.full((total + 1, 3), np.nan),
     }
@@ -246,8 +238,7 @@ def train_table(table, directory, *, out=None, options=TableOptions(), overwrite
     columns = _table.read_columns(table, names, max_rows=options.max_rows, seed=options.seed, quiet=quiet)
     n = len(columns["s"])
     batches = [r.recipe.batch_size for r in config.results if r.recipe.method == "adam"]
-    largest = max(batches, default=0)
-    needed = max(100, int(largest / (1.0 - options.validation - options.test)))
+    needed = max(100, int(max(batches, default=0) / (1.0 - options.validation - options.test)))
     if n < needed:
         raise _table.TableError(f"{table}: {n} rows are too few: at least {needed} for training, validation and test")
     sine = np.sin(_space.fold(columns["theta"])[0])
@@ -256,7 +247,7 @@ def train_table(table, directory, *, out=None, options=TableOptions(), overwrite
     settings = json.dumps([_config.dump(config), list(options), n, float(np.sum(np.log(np.abs(columns["j_I"]))))])
     work = training.workplace(out, settings)
 
-    part = _split_rows(n, options)
+    part = parts_of(n, options)
     weights, histories, clipped = {}, {}, []
     # inputs that their mapping cannot take teach nothing
     known = np.all([m.valid(columns[m.name]) for m in config.params], axis=0)
@@ -325,4 +316,4 @@ def _save_clipped(path, columns, config, clipped):
 
 def held_out(options):
     """numbers of rows -> mask of those that a training with ``options`` left out for testing."""
-    return lambda n: _split_rows(n, options) == 2
+    return lambda n: parts_of(n, options) == 2

@@ -41,10 +41,10 @@ def transform(table, directory, out, *, quiet=False):
                 columns = _table.read_named(path, needed)
                 found = _space.reasons(columns, config.space)
                 bad = np.zeros(len(columns["s"]), int)
-                for number, mask in enumerate(found.values(), 1):
-                    bad[(bad == 0) & mask] = number
-                for number, name in enumerate(found, 1):
-                    counts[name] = counts.get(name, 0) + int(np.count_nonzero(bad == number))
+                for number, (name, mask) in enumerate(found.items(), 1):
+                    first = (bad == 0) & mask
+                    bad[first] = number
+                    counts[name] = counts.get(name, 0) + int(np.count_nonzero(first))
                 good = bad == 0
                 if np.any(good):
                     rows = {k: v[good] for k, v in columns.items()}

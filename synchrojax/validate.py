@@ -16,7 +16,6 @@ from synchrojax.generate import draw
 
 _SMALLEST_SINE = 1e-3  # for slopes with theta
 _DECAYED = 1e-3  # of j_I without gamma_max: below, emission and absorption of a power law are not compared
-_SHOWN = 20_000  # points in a picture
 _STEP = 2e-3  # of the fourth-order differences; their error is below 1e-7
 QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
@@ -69,29 +68,28 @@ def _exact_with_slopes(family, points, directions):
     return exact.hatted(distribution, **points), slopes
 
 
+def _at_unit_frequency(points):
+    """``params`` for inputs of a table: nu = 1 Hz, n_e = 1 cm^-3, B from s."""
+    rest = {k: v for k, v in points.items() if k != "s"}
+    return {"nu": 1.0, "B": 1.0 / (GYRO * points["s"]), "n_e": 1.0, **rest}
+
+
 def _model_values(model, points):
     """The eight at nu = 1 Hz, n_e = 1 cm^-3 as [point, 8]."""
-    own = {k: v for k, v in points.items() if k not in ("s", "theta")}
-    params = {"nu": 1.0, "B": 1.0 / (GYRO * points["s"]), "n_e": 1.0, "theta": points["theta"], **own}
-    return np.stack([np.asarray(v) for v in jax.jit(model.coefficients)(params)], -1)
+    return np.stack([np.asarray(v) for v in jax.jit(model.coefficients)(_at_unit_frequency(points))], -1)
 
 
 def _model_with_slopes(model, points, directions):
     def hat(*values):
-        p = dict(zip(points, values, strict=True))
-        own = {k: v for k, v in p.items() if k not in ("s", "theta")}
-        return jnp.stack(
-            model.coefficients({"nu": 1.0, "B": 1.0 / (GYRO * p["s"]), "n_e": 1.0, "theta": p["theta"], **own})
-        )
+        return jnp.stack(model.coefficients(_at_unit_frequency(dict(zip(points, values, strict=True)))))
 
     columns = [jnp.asarray(v) for v in points.values()]
     jacobian = jax.jit(jax.vmap(jax.jacfwd(hat, argnums=tuple(range(len(columns))))))(*columns)
-    value = jax.jit(jax.vmap(hat))(*columns)
     slopes = {}
     for d, j in zip(points, jacobian, strict=True):
         if d in directions:
             slopes[d] = np.asarray(j) * _unit(model.family, d, points)[:, None]
-    return np.asarray(value), slopes
+    return _model_values(model, points), slopes
 
 
 def validate(model, *, n=5000, seed=12345, slopes=True, family=None):
@@ -185,8 +183,8 @@ def validate_table(model, table, *, convention=None, max_rows=200_000, seed=0, r
     points = {k: columns[k] for k in inputs}
     ours = _model_values(model, points)
     if raw:
-        turned = -1.0 if convention == "neurosynchro" else 1.0
-        truth = np.stack([(turned if k == "rho_Q" else 1.0) * columns[k] for k in RESULTS], -1)
+        truth = np.stack([columns[k] for k in RESULTS], -1)
+        truth[:, RESULTS.index("rho_Q")] *= _space.RHO_Q_SIGN[convention]
         known = points | _space.to_network(columns, config.space, convention) if config else None
     else:
         truth, known = family.eight(columns), columns
@@ -238,43 +236,6 @@ def cost(model, *, n=1_000_000, points=None):
                 times.append(time.perf_counter() - begin)
         result[f"ns_per_point_{precision}"] = round(1e9 * min(times[1:]) / n, 1)
     return result
-
-
-def picture(validation, path, *, title=""):
-    """Errors of the values against every input, all coefficients; published fits in grey. Needs matplotlib."""
-    draw_errors(validation, title=title).savefig(path, dpi=110)
-
-
-def draw_errors(validation, *, title=""):
-    """The figure of ``picture``. Needs matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise RuntimeError("pictures need matplotlib: pip install 'synchrojax[plot]'") from None
-    inputs = [n for n in validation.points if np.ptp(validation.points[n]) > 0.0]
-    figure = Figure(figsize=(2.6 * len(inputs), 11.0), layout="constrained")
-    grid = figure.subplots(len(RESULTS), len(inputs), sharex="col", sharey="row", squeeze=False)
-    for row, coefficient in zip(grid, RESULTS, strict=True):
-        use = validation.used[coefficient]
-        for axes, name in zip(row, inputs, strict=True):
-            use = use[:_SHOWN]
-            x = validation.points[name][use]
-            for errors, style in (
-                (validation.fits[coefficient], {"color": "0.6", "label": "published fit"}),
-                (validation.values[coefficient], {"color": "C0", "label": "network"}),
-            ):
-                if np.any(np.isfinite(errors)):
-                    shown = np.maximum(errors[:_SHOWN], 1e-7)
-                    axes.plot(x, shown, ".", ms=1.2, alpha=0.6, rasterized=True, **style)
-            axes.set(
-                xscale="linear" if name in ("theta", "p", "kappa", "k") else "log", yscale="log", ylim=(1e-7, 10.0)
-            )
-        row[0].set_ylabel(coefficient)
-    for axes, name in zip(grid[-1], inputs, strict=True):
-        axes.set_xlabel("theta [rad]" if name == "theta" else name)
-    grid[0, 0].legend(frameon=False, fontsize=7, markerscale=6)
-    figure.suptitle(f"{title}: relative error")
-    return figure
 
 
 def report_lines(summarised):

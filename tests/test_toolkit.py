@@ -499,7 +499,7 @@ def test_import(tmp_path, keras):
     b = t["nu"] / (GYRO * t["s"])
     params = {"nu": t["nu"], "B": b, "n_e": t["n_e"], "theta": t["theta"], "p": t["p"]}
     ours = synchrojax.as_array(model.coefficients(params), convention="neurosynchro")
-    assert np.max(np.abs(ours / np.stack([t[k] for k in ORDER], -1) - 1.0)) < 1e-6
+    assert np.max(np.abs(ours / np.stack([t[k] for k in ORDER], -1) - 1.0)) < 1e-12
     outside = (t["s"] < 10.0) | (t["s"] > 1e6)
     assert outside.any()
     assert np.array_equal(model.flags(params) & 1, outside)
