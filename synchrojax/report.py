@@ -34,9 +34,8 @@ def _errors(validation, title):
                 if np.any(np.isfinite(errors)):
                     shown = np.maximum(errors[:_SHOWN], 1e-7)
                     axes.plot(x, shown, ".", ms=1.2, alpha=0.6, rasterized=True, **style)
-            axes.set(
-                xscale="linear" if name in ("theta", "p", "kappa", "k") else "log", yscale="log", ylim=(1e-7, 10.0)
-            )
+            linear = name in ("theta", "p", "kappa", "k", *validation.linear)
+            axes.set(xscale="linear" if linear else "log", yscale="log", ylim=(1e-7, 10.0))
         row[0].set_ylabel(coefficient)
     for axes, name in zip(grid[-1], inputs, strict=True):
         axes.set_xlabel("theta [rad]" if name == "theta" else name)

@@ -198,7 +198,8 @@ def validate_table(model, table, *, convention=None, max_rows=200_000, seed=0, r
     values = {c: (np.abs(ours - truth)[:, k] / scale[:, k])[used[c]] for k, c in enumerate(RESULTS)}
     nothing = {c: np.full(len(v), np.nan) for c, v in values.items()}
     squares = family.mean_squares(model.networks, known) if config else {}
-    return Validation(points, used, values, {}, nothing, (), truth, ours, squares)
+    linear = tuple(m.name for m in config.params if m.maptype != "log") if config else linear_inputs(family)
+    return Validation(points, used, values, {}, nothing, linear, truth, ours, squares)
 
 
 def summary(validation, *, fits=False):
