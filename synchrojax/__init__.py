@@ -4,7 +4,7 @@
 integrals. CGS, fluid frame; signs and shapes are described in the README.
 """
 
-from synchrojax import distributions, exact
+from synchrojax import distributions, exact, transfer
 from synchrojax._coefficients import Coefficients
 from synchrojax._custom import Family
 from synchrojax._model import Model, load, models
@@ -21,5 +21,6 @@ __all__ = [
     "load",
     "models",
     "rotate",
+    "transfer",
 ]
 __version__ = "0.1.0"

@@ -62,7 +62,8 @@ class Model:
         return (*COMMON, *self.family.PARAMETERS)
 
     @property
-    def _defaults(self):
+    def defaults(self):
+        """Values of the inputs that may be left out."""
         return distribution_of(self.family).defaults
 
     @property
@@ -83,7 +84,7 @@ class Model:
         gives NaN, B = 0 or n_e = 0 zeros. Missing or unknown names and shapes that do not broadcast raise
         ValueError. Accuracy: see README and ``report``.
         """
-        values = broadcast(params, self.inputs, self._defaults)
+        values = broadcast(params, self.inputs, self.defaults)
         return Coefficients(*blockwise(functools.partial(_coefficients, self), values, self.family.BLOCK))
 
     def spread(self, params):
@@ -103,7 +104,7 @@ class Model:
         theta is folded into 0..pi first, by symmetry. The rotativities hold for theta_e down to 1e-3 and any x
         even where those bits are set.
         """
-        bad, outside = _status(self, *broadcast(params, self.inputs, self._defaults))
+        bad, outside = _status(self, *broadcast(params, self.inputs, self.defaults))
         bits = [jnp.where(o & ~bad, 1 << i, 0) for i, o in enumerate(outside)]
         return (sum(bits) + jnp.where(bad, 1 << len(bits), 0)).astype(jnp.int32)
 

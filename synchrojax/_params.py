@@ -27,6 +27,29 @@ def describe(names):
     return "; ".join(f"{n} [{UNITS.get(n, 'dimensionless')}]" for n in names)
 
 
+def reals(given, complaint):
+    """{name: array} of ``given`` and the float dtype that they promote to.
+
+    Raises ValueError, ``complaint(name)`` and what was given, for anything but real numbers.
+    """
+    values, floats = {}, []
+    for n, value in given.items():
+        try:
+            # whole numbers first become floats: 230 * 10**9 overflows int32
+            array = np.asarray(value) if isinstance(value, int | list | tuple | np.ndarray | np.generic) else value
+            whole = isinstance(array, np.ndarray) and array.dtype.kind in "iu"
+            array = jnp.asarray(array.astype(float) if whole else array)
+            real = jnp.issubdtype(array.dtype, jnp.floating)
+            if real and not whole:
+                floats.append(array)
+        except (TypeError, ValueError):
+            real = array = None
+        if array is None or not (real or jnp.issubdtype(array.dtype, jnp.integer)):
+            raise ValueError(f"{complaint(n)}, got {value!r}"[:300])
+        values[n] = array
+    return values, jnp.result_type(*floats) if floats else jnp.result_type(float)
+
+
 def broadcast(params, names, defaults=MappingProxyType({})):
     """The values of ``params`` in the order of ``names``, broadcast, in one float dtype.
 
@@ -47,30 +70,14 @@ def broadcast(params, names, defaults=MappingProxyType({})):
     if missing or unknown:
         parts = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(unknown)}"] * bool(unknown)
         raise ValueError(f"params: {' and '.join(parts)}; the model takes {describe(names)}")
-    values, dtypes = [], []
-    for n in names:
-        value = params[n] if n in given else defaults[n]
-        try:
-            # whole numbers first become floats: 230 * 10**9 overflows int32
-            plain = isinstance(value, int | list | tuple | np.ndarray | np.generic)
-            whole = plain and np.asarray(value).dtype.kind in "iu"
-            value = jnp.asarray(np.asarray(value, float) if whole else value)
-            if not whole and jnp.issubdtype(value.dtype, jnp.floating):
-                dtypes.append(value)
-        except (TypeError, ValueError):
-            value = None
-        if value is None or not (jnp.issubdtype(value.dtype, jnp.floating) or jnp.issubdtype(value.dtype, jnp.integer)):
-            raise ValueError(
-                f"params[{n!r}] must be real numbers [{UNITS.get(n, 'dimensionless')}], got {params[n]!r}"[:300]
-            )
-        values.append(value)
-    dtype = jnp.result_type(*dtypes) if dtypes else jnp.result_type(float)
+    given = {n: params[n] if n in given else defaults[n] for n in names}
+    values, dtype = reals(given, lambda n: f"params[{n!r}] must be real numbers [{UNITS.get(n, 'dimensionless')}]")
     try:
-        shape = np.broadcast_shapes(*(v.shape for v in values))
+        shape = np.broadcast_shapes(*(v.shape for v in values.values()))
     except ValueError:
-        shapes = ", ".join(f"{n} {v.shape}" for n, v in zip(names, values, strict=True))
+        shapes = ", ".join(f"{n} {v.shape}" for n, v in values.items())
         raise ValueError(f"params do not broadcast against each other: {shapes}") from None
-    return [jnp.broadcast_to(v.astype(dtype), shape) for v in values]
+    return [jnp.broadcast_to(v.astype(dtype), shape) for v in values.values()]
 
 
 def unphysical(nu, b, n_e, theta, own, violated):
