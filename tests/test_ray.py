@@ -35,7 +35,8 @@ def test_packaged_rays_end_as_the_exact_ones(name, capsys):
     assert np.all(np.abs(stokes[1:]) > 1e-4 * stokes[0])
 
 
-@pytest.mark.parametrize("name", ["thermal", pytest.param("kappa_pitch", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_packaged_rays_hold_the_exact_coefficients(name, x64):
     known = ray.read_ray(ray.packaged()[name])
     use = slice(None, None, 48)

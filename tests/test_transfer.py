@@ -343,6 +343,7 @@ def test_gradients_of_huge_cells(named, precision):
         np.testing.assert_allclose(derivative, expected, rtol=1e-4 if precision == "float32" else 1e-10, atol=1e-12)
 
 
+@pytest.mark.slow  # every run differentiates the same call in the README's example
 def test_whole_call_is_differentiable_from_parameters(model, point):
     """The ten lines of the README, and their slopes."""
 
