@@ -126,6 +126,7 @@ def test_kappa_tends_to_thermal():
     assert np.allclose(gaps[0] / gaps[1], 10.0, rtol=0.02)
 
 
+@pytest.mark.slow  # compiles for a minute
 def test_sum_and_integral_agree():
     """Where the rule switches from harmonics to the integral, at s sin(theta) = 15."""
     theta = np.array([0.4, 1.3])

@@ -71,6 +71,7 @@ def high_frequency(rows):
     return np.abs(np.asarray(_thermal.faraday_limits(p)[0]))
 
 
+@pytest.mark.slow  # compiles for a minute
 @pytest.mark.usefixtures("x64")
 def test_slopes_against_the_exact_integral(model):
     from synchrojax.validate import summary, validate
