@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from synchrojax import _scale_free
-from synchrojax._constants import CLASSICAL
 from synchrojax._geometry import from_plane, sine_cosine, to_plane
+from synchrojax._space import cold
 from synchrojax.distributions import HIGHEST_GAMMA, Absent, Distribution, Function
 
 _HEADS = {
@@ -130,14 +130,9 @@ class Family(_scale_free.Family):
     def _point_of(self, row):
         return self.point(*(row[k] for k in ("s", "theta", *self.PARAMETERS)))
 
-    def _units(self, p):
-        """Cold plasma's rho_Q and rho_V at nu = 1 Hz, n_e = 1 cm^-3."""
-        ratio = p.sine / p.s
-        return -CLASSICAL * ratio * ratio, 2.0 * CLASSICAL * p.cosine / p.s
-
     def _plain(self, p, row):
         """The eight as they are mapped."""
-        unit_q, unit_v = self._units(p)
+        unit_q, unit_v = cold(p.s, p.sine, p.cosine)
         disk = to_plane(row["j_Q"] / row["j_I"], row["j_V"] / row["j_I"])
         with np.errstate(divide="ignore", invalid="ignore"):
             values = (
@@ -194,14 +189,14 @@ class Family(_scale_free.Family):
             sign * jnp.exp(v) if sign else scale * jnp.sinh(v)
             for v, (sign, scale, _, _) in zip(y, self.maps, strict=True)
         ]
-        unit_q, unit_v = self._units(p)
+        unit_q, unit_v = cold(p.s, p.sine, p.cosine)
         q, v = from_plane(value[1], value[2] * p.cosine)
         return y[0], q, v, y[3], value[4], value[5] * p.cosine, unit_q * value[6], unit_v * value[7]
 
     def rotation_floor(self, p):
         """The magnitude of rho_Q below which its errors are not relative any more: near its zero."""
         sign, scale, _, _ = self.maps[6]
-        return jnp.abs(self._units(p)[0]) * (0.0 if sign else scale)
+        return jnp.abs(cold(p.s, p.sine, p.cosine)[0]) * (0.0 if sign else scale)
 
     def sample(self, u, margin):
         """Unit numbers [n, DIMENSIONS] to the box, widened by ``margin``; theta <= pi/2."""

@@ -50,8 +50,8 @@ def write_part(path, columns):
             arrow.parquet.write_table(arrow.table(columns), temporary, compression="zstd")
             return
         rows = np.stack([np.asarray(c) for c in columns.values()], -1)
-        lines = ["\t".join(columns)] + ["\t".join(f"{v:.10g}" for v in row) for row in rows]
-        data = ("\n".join(lines) + "\n").encode()
+        form = "\t".join(["%.10g"] * len(columns))
+        data = "\n".join(["\t".join(columns), *(form % tuple(row) for row in rows.tolist()), ""]).encode()
         # no time stamp: the same numbers give the same file
         temporary.write_bytes(gzip.compress(data, mtime=0) if path.name.endswith(".gz") else data)
 

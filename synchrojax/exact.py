@@ -398,9 +398,9 @@ def _evaluate(distribution, x, resolution):
     parameters = dict(zip(distribution.parameters, x.T[2:], strict=True))
     mode = np.broadcast_to(np.asarray(_mode(distribution, parameters, x[:, 0], x[:, 1])), len(x))
     out = np.zeros((len(x), 8))
-    size, batch = (8, 1) if len(x) <= 64 else (64, 4)  # two sizes, since each is compiled
-    if len(x) <= 64:
-        mode = np.where(mode > 0, 2, 0)  # holds for mode 1, too: one thing less to compile for a few points
+    size, batch = 64, 4
+    if len(x) <= 64:  # less to compile and to wait for: a size of its own, and mode 2, which holds for mode 1, too
+        size, batch, mode = 8, 1, np.where(mode > 0, 2, 0)
     jobs = []
     for m in range(3):
         where = np.flatnonzero(mode == m)

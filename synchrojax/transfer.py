@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from synchrojax._params import is_traced, reals
-from synchrojax._sky import SkyCoefficients, rotate
+from synchrojax._sky import rotate
 
 METHODS = ("scan", "associative")
 # powers of M are summed where l_1^2 + l_2^2 <= max(_SERIES, _NEAR tau^2): 8 even and 8 odd ones give float64 there,
@@ -229,7 +229,7 @@ def _arranged(c, ds, psi, g, background):
         raise ValueError(
             f"transfer: needs Coefficients with psi, or SkyCoefficients (synchrojax.rotate), got {type(c).__name__}"
         )
-    eleven = isinstance(c, SkyCoefficients) or "j_U" in c._fields
+    eleven = "j_U" in c._fields
     if eleven == (psi is not None):
         hint = "SkyCoefficients are in a basis on the sky: leave psi out" if eleven else "Coefficients need psi [rad]"
         raise ValueError(f"transfer: {hint}")
