@@ -3,8 +3,7 @@
 Written from the papers for nu = 1 Hz and n_e = 1 cm^-3, isotropic electrons, turned to the signs of this package:
 functions of arrays (s, theta, parameters) that give [..., 8], NaN where there is no formula. The papers give V for
 theta <= pi/2; beyond, it is odd. ``tests/test_fits.py`` holds each against the exact integrals in its own range. Left
-out, because they could not be confirmed: alpha_V of kappa (Pandya et al. 2016, eq. 45), the kappa rotativities of
-Marszewski et al. 2021 (ApJ 921, 17), and power-law rotativities.
+out, because it could not be confirmed: alpha_V of kappa (Pandya et al. 2016, eq. 45).
 """
 
 import jax.numpy as jnp
@@ -13,6 +12,7 @@ from jax.scipy.special import gammaln, hyp2f1
 
 from synchrojax._constants import CLASSICAL, ELECTRON_CHARGE, ELECTRON_MASS, SPEED_OF_LIGHT
 from synchrojax._modified_bessel import scaled_k012
+from synchrojax._table import RESULTS
 
 # e^2 nu_c / c is this over s; e^2 / (m_e c nu) is CLASSICAL
 _EMISSION = ELECTRON_CHARGE**2 / SPEED_OF_LIGHT
@@ -55,9 +55,10 @@ def thermal(s, theta, theta_e):
 
 
 def powerlaw(s, theta, p, gamma_min, gamma_max):
-    """Pandya et al. 2016, eqs. 33-34 and 40-41, for gamma_min^2 << nu / nu_c << gamma_max^2; no rotativities.
+    """Pandya et al. 2016, eqs. 33-34 and 40-41; rotativities of Jones & O'Dell 1977 (ApJ 214, 522) as in Dexter 2016.
 
-    Stated for 1.5 < p < 6.5 (emission). Absorption without the edges of the distribution.
+    Stated for gamma_min^2 << nu / nu_c << gamma_max^2 and 1.5 < p < 6.5, rotativities for gamma_min >> 1. Absorption
+    and rho_V leave out the edges of the distribution, rho_Q is that with them.
     """
     sine, side = jnp.sin(theta), jnp.sign(jnp.cos(theta))
     norm = (p - 1.0) / (gamma_min ** (1.0 - p) - gamma_max ** (1.0 - p))
@@ -71,11 +72,22 @@ def powerlaw(s, theta, p, gamma_min, gamma_max):
     a_i = CLASSICAL * a_i * _gamma((3.0 * p + 2.0) / 12.0) * _gamma((3.0 * p + 22.0) / 12.0)
     a_q = -a_i * (0.034 * p - 0.0344) ** 0.086
     a_v = a_i * side * (0.71 * p + 0.0352) ** 0.394 * (3.1 * sine ** (-48 / 25) - 3.1) ** (64 / 125) / jnp.sqrt(x)
-    return _all((j_i, j_q, j_v), (a_i, a_q, a_v))
+    bend = 0.5 * p - 1.0
+    small = jnp.abs(bend) < 1e-4  # (1 - r^bend) / bend
+    reach = -jnp.log(gamma_min**2 / x)
+    conversion = jnp.where(small, reach, -jnp.expm1(-bend * reach) / jnp.where(small, 1.0, bend))
+    rho_q = -CLASSICAL * (sine / s) ** 2 * norm * gamma_min ** (2.0 - p) * conversion
+    rotation = (p + 2.0) / (p + 1.0) * norm * gamma_min ** (-p - 1.0) * jnp.log(gamma_min)
+    return _all((j_i, j_q, j_v), (a_i, a_q, a_v), (rho_q, 2.0 * CLASSICAL * jnp.cos(theta) / s * rotation))
 
 
 def kappa(s, theta, kappa, w):
-    """Pandya et al. 2016, eqs. 35-38 and 42-44, for 2.5 < kappa < 7.5, 3 < w < 40; no alpha_V or rotativities."""
+    """Pandya et al. 2016, eqs. 35-38 and 42-44, for 2.5 < kappa < 7.5, 3 < w < 40; no alpha_V.
+
+    Rotativities of Marszewski et al. 2021 (ApJ 921, 17), given for kappa = 3.5, 4, 4.5 and 5, linear in between, NaN
+    outside. Their rho_Q is too small above x of some 200: towards its limit, 2 <gamma>, by a sixth (kappa = 5) to
+    three fifths (kappa = 3.5).
+    """
     sine, side = jnp.sin(theta), jnp.sign(jnp.cos(theta))
     x, kw = s / ((w * kappa) ** 2 * sine), w * kappa
 
@@ -101,7 +113,40 @@ def kappa(s, theta, kappa, w):
     a_i = join(low, high * ((3.0 / kappa) ** (19 / 4) + 0.6), (-1.75 + 1.6 * kappa) ** (-43 / 50))
     a_q = -join(25 / 48 * low, high * (441.0 * kappa ** (-5.76) + 0.55), 1.4 * kappa ** (-23 / 20))
     alpha = [CLASSICAL * a_i, CLASSICAL * a_q, jnp.full_like(a_i, jnp.nan)]
-    return _all([_EMISSION / s * v for v in (j_i, j_q, j_v)], alpha)
+    rho_q, rho_v = _kappa_rotativities(x, kappa, w)
+    rho = CLASSICAL * (sine / s) ** 2 * rho_q, 2.0 * CLASSICAL * jnp.cos(theta) / s * rho_v
+    return _all([_EMISSION / s * v for v in (j_i, j_q, j_v)], alpha, rho)
+
+
+# Marszewski et al. 2021, for kappa = 3.5, 4, 4.5, 5: rho_Q and rho_V over those of cold plasma
+_CONVERSION = (
+    (1 / 30, 1 / 10, 3 / 2, 0.471, 17, 3, 7),
+    (1 / 18, 1 / 6, 7 / 4, 0.5, 46 / 3, 5 / 3, 17 / 3),
+    (1 / 12, 1 / 4, 2, 0.525, 14, 13 / 8, 9 / 2),
+    (1 / 8, 3 / 8, 9 / 4, 0.541, 25 / 2, 1, 5),
+)
+_ROTATION = (
+    (0.447, (1, 2, 1), (25 / 8, 4, 1)),
+    (0.391, (1, 54, 50), (30 / 11, 134, 50)),
+    (0.348, (1, 43, 38), (7 / 3, 185 / 2, 38)),
+    (0.313, (0, 1, 13 / 14), (0, 2, 13 / 14)),
+)
+
+
+def _kappa_rotativities(x, kappa, w):
+    root, slow = jnp.sqrt(w), jnp.exp(-5.0 * w)
+    k0, _, k2 = scaled_k012(1.0 / w)
+    rho_q, rho_v = [], []
+    for a, b, c, power, hot, less, more in _CONVERSION:
+        shape = 1.0 - jnp.exp(-a * x**0.84) - jnp.sin(b * x) * jnp.exp(-c * x**power)
+        rho_q.append(-shape * (hot * w - less * root + more * root * slow))
+    for a, above, below in _ROTATION:
+        ratio = jnp.polyval(jnp.asarray(above, x.dtype), w) / jnp.polyval(jnp.asarray(below, x.dtype), w)
+        rho_v.append((1.0 - 0.17 * jnp.log1p(a / jnp.sqrt(x))) * ratio * k0 / k2)
+    place = 2.0 * (kappa - 3.5)
+    weights = [jnp.maximum(1.0 - jnp.abs(place - i), 0.0) for i in range(4)]
+    known = (place >= 0.0) & (place <= 3.0)
+    return [jnp.where(known, sum(a * b for a, b in zip(weights, rho, strict=True)), jnp.nan) for rho in (rho_q, rho_v)]
 
 
 def _hypergeometric(kappa, kw):
@@ -110,3 +155,24 @@ def _hypergeometric(kappa, kw):
 
 
 FITS = {"thermal": thermal, "powerlaw": powerlaw, "kappa": kappa}
+
+
+def stated(name, points):
+    """Where the authors of ``FITS[name]`` state it to hold, for {input: array}: {result: mask}."""
+    s, sine = points["s"], np.sin(points["theta"])
+    inside = (s > 10.0) & (sine > np.sin(np.radians(15.0)))
+    rotation = inside
+    if name == "thermal":
+        theta_e = points["theta_e"]
+        inside = inside & (theta_e > 3.0) & (theta_e < 40.0)
+        rotation = inside
+        inside = inside & (4.5 * s < 1e3 * theta_e**2 * sine)
+    elif name == "powerlaw":
+        p, low, high = (points[n] for n in ("p", "gamma_min", "gamma_max"))
+        # a factor of thirty stands for <<
+        inside = inside & (p > 1.5) & (p < 6.5) & (s > 30.0 * low**2 * sine) & (30.0 * s < high**2 * sine)
+        rotation = inside & (p > 2.0) & (low > 5.0)
+    else:
+        inside = inside & (points["kappa"] < 7.5) & (points["w"] > 3.0) & (points["w"] < 40.0)
+        rotation = inside
+    return {result: rotation if result.startswith("rho") else inside for result in RESULTS}

@@ -23,9 +23,9 @@ QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 class Validation(NamedTuple):
     """Errors per coefficient, arrays over the points ``used[name]``: ``values[name]``, ``slopes[input][name]``.
 
-    ``fits[name]``: the same as ``values`` for the published formulas, NaN where there is none. ``truth`` and
-    ``predicted``: the eight at nu = 1 Hz and n_e = 1 cm^-3, [point, 8]. ``network_mse[result]``: mean squared error in
-    network space, for models trained on a table.
+    ``fits[name]``: the same as ``values`` for the published formulas, NaN where there is none, ``stated[name]``: where
+    their authors state them to hold. ``truth`` and ``predicted``: the eight at nu = 1 Hz and n_e = 1 cm^-3, [point, 8].
+    ``network_mse[result]``: mean squared error in network space, for models trained on a table.
     """
 
     points: dict
@@ -33,6 +33,7 @@ class Validation(NamedTuple):
     values: dict
     slopes: dict
     fits: dict
+    stated: dict
     linear: tuple
     truth: np.ndarray
     predicted: np.ndarray
@@ -128,6 +129,7 @@ def validate(model, *, n=5000, seed=12345, slopes=True, family=None):
     floor = family.rotation_floor(family.point(points["s"], points["theta"], *own.values()))
     fit = _fits.FITS.get(name)
     fitted = np.asarray(jax.jit(fit)(*points.values())) if fit else np.full(truth.shape, np.nan)
+    stated = _fits.stated(name, points) if fit else {c: np.zeros(n, bool) for c in RESULTS}
     used, values, fits, slope_errors = {}, {}, {}, {d: {} for d in directions}
     for k, coefficient in enumerate(RESULTS):
         scale = np.abs(truth[:, k])
@@ -141,6 +143,7 @@ def validate(model, *, n=5000, seed=12345, slopes=True, family=None):
         used[coefficient] = use
         values[coefficient] = np.abs(ours[use, k] - truth[use, k]) / scale
         fits[coefficient] = np.abs(fitted[use, k] - truth[use, k]) / scale
+        stated[coefficient] = stated[coefficient][use]
         for d in directions:
             exact_slope, our_slope = (t[d][use, k] / scale for t in (truth_slopes, our_slopes))
             unit = np.sin(points["theta"][use]) if d == "theta" else 1.0  # back from sin(theta) d/dtheta
@@ -149,7 +152,7 @@ def validate(model, *, n=5000, seed=12345, slopes=True, family=None):
             resolved = (np.sin(points["theta"][use]) > _SMALLEST_SINE) | (d != "theta")
             resolved &= (points["gamma_min"][use] > 1.01) if d == "gamma_min" else True
             slope_errors[d][coefficient] = error[resolved]
-    return Validation(points, used, values, slope_errors, fits, linear_inputs(family), truth, ours, {})
+    return Validation(points, used, values, slope_errors, fits, stated, linear_inputs(family), truth, ours, {})
 
 
 def validate_table(model, table, *, convention=None, max_rows=200_000, seed=0, rows=None):
@@ -199,7 +202,7 @@ def validate_table(model, table, *, convention=None, max_rows=200_000, seed=0, r
     nothing = {c: np.full(len(v), np.nan) for c, v in values.items()}
     squares = family.mean_squares(model.networks, known) if config else {}
     linear = tuple(m.name for m in config.params if m.maptype != "log") if config else linear_inputs(family)
-    return Validation(points, used, values, {}, nothing, linear, truth, ours, squares)
+    return Validation(points, used, values, {}, nothing, {}, linear, truth, ours, squares)
 
 
 def summary(validation, *, fits=False):
@@ -212,7 +215,11 @@ def summary(validation, *, fits=False):
     tables = {"value": validation.values}
     linear = validation.linear
     if fits:
-        tables["value, published fit"] = {c: e[np.isfinite(e)] for c, e in validation.fits.items()}
+        known = {c: np.isfinite(e) for c, e in validation.fits.items()}
+        tables["published fit, all points"] = {c: e[known[c]] for c, e in validation.fits.items()}
+        there = {c: known[c] & validation.stated[c] for c in known}
+        tables["published fit, its range"] = {c: e[there[c]] for c, e in validation.fits.items()}
+        tables["network, range of the fit"] = {c: e[there[c]] for c, e in validation.values.items()}
     for d, errors in validation.slopes.items():
         tables[f"d ln|c| / d {d if d in linear else f'ln({d})'}"] = errors
     return {title: {c: row(e) for c, e in errors.items()} for title, errors in tables.items()}
