@@ -127,12 +127,11 @@ class Family(_scale_free.Family):
     """Kappa electrons; see ``_families``."""
 
     WIDTHS = (32, 32)
-    BLOCK = 2048  # times the nodes of the average
 
     def __init__(self, name, *, pitch):
         own = {"kappa": (2.5, 8.0), "w": (0.1, 200.0), **(_pitch.BOX if pitch else {})}
         super().__init__(name, own)
-        self.pitch = pitch
+        self.pitch, self.BLOCK = pitch, 4096 if pitch else 2048  # times the nodes of the average
         self.HEADS = dict(zip(_HEADS, ((7, 3), (7, 3), (7, 1), (7, 1)), strict=True))
         if pitch:
             self.BASE = "kappa"

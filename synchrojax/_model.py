@@ -177,7 +177,9 @@ def blockwise(function, values, block):
     def cut(value):
         return jnp.pad(value.reshape(-1), (0, fill), mode="edge").reshape(rows, count).T
 
-    out = jax.lax.map(lambda block: function(*block), tuple(cut(v) for v in values))
+    # reverse mode goes through each block again instead of keeping what every step of all of them left
+    again = jax.checkpoint(lambda block: function(*block), prevent_cse=False)
+    out = jax.lax.map(again, tuple(cut(v) for v in values))
     return tuple(o.T.reshape(-1)[:size].reshape(shape) for o in out)
 
 

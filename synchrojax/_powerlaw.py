@@ -311,13 +311,12 @@ class Family(_scale_free.Family):
     """Power-law electrons; see ``_families``."""
 
     WIDTHS = (24, 24)
-    BLOCK = 16384
     HEAD_WIDTHS = MappingProxyType({"rho_Q_edge": (32, 32)})
 
     def __init__(self, name, *, pitch):
         own = {"p": (1.5, 7.0), "gamma_min": (1.0, 1e3), "gamma_max": (1e2, HIGHEST_GAMMA)}
         own |= _pitch.BOX if pitch else {}
-        self.pitch = pitch
+        self.pitch, self.BLOCK = pitch, 16384 if pitch else 32768
         super().__init__(name, own)
         total, edge, far = 3, 7, 2
         self.HEADS = {

@@ -17,6 +17,7 @@ import numpy as np
 from synchrojax._constants import CLASSICAL, ELECTRON_CHARGE, ELECTRON_MASS, SPEED_OF_LIGHT
 from synchrojax._geometry import from_plane, sine_cosine, to_plane
 from synchrojax._modified_bessel import scaled_k012
+from synchrojax._network import product
 
 NAME = "thermal"
 PARAMETERS = ("theta_e",)
@@ -31,7 +32,7 @@ DOMAIN = {
 ROTATION_THETA_E = 1e-3  # rotativities: lowest theta_e, and any x
 DIMENSIONS = 3
 WIDTHS = (32, 32)  # of the hidden layers that are shipped
-BLOCK = 16384  # points that go through the call at once: intermediates stay in cache, both cores stay busy
+BLOCK = 32768  # points that go through the call at once: intermediates stay in cache, both cores stay busy
 HEADS = {"emission": (4, 9), "rho_Q": (4, 3), "rho_V": (4, 3)}  # inputs, outputs: a third is the mean, the rest ripple
 
 _MAHADEVAN = (4.0505, 0.40, 0.5316)  # Mahadevan, Narayan & Yi 1996 (ApJ 465, 327), eq. 33
@@ -89,6 +90,41 @@ def _excess(alpha):
     )
 
 
+# Roots of sinh(2 alpha) - 2 alpha = y: their derivatives follow from the root, whatever the steps to it.
+
+
+@jax.custom_jvp
+def _real_root(y):
+    large = y > 4.0
+    yl = jnp.where(large, y, 4.0)
+    alpha = jnp.where(
+        large,
+        0.5 * jnp.log(2.0 * yl + 2.0 * jnp.log(2.0 * yl)),
+        jnp.exp(jnp.log(0.75 * jnp.where(large, 4.0, y)) / 3.0),
+    )
+    for _ in range(3):
+        alpha = alpha - (_excess(alpha)[0] - y) / (4.0 * jnp.sinh(alpha) ** 2)
+    return alpha
+
+
+@jax.custom_jvp
+def _complex_root(z):
+    b = 0.5 * jnp.log(2.0 * z + (5.6 - 2.2j))
+    b = 0.5 * jnp.log(2.0 * z + 4.0 * b)
+    for _ in range(2):
+        e = jnp.exp(2.0 * b)
+        b = b - (0.5 * (e - 1.0 / e) - 2.0 * b - z) / (e + 1.0 / e - 2.0)
+    return b
+
+
+for _root in (_real_root, _complex_root):
+
+    @_root.defjvp
+    def _slope(primals, tangents, root=_root):
+        alpha = root(*primals)
+        return alpha, tangents[0] / (4.0 * jnp.sinh(alpha) ** 2)
+
+
 def saddle(p):
     """The stationary point of gamma / theta_e + 2 xi over phase space.
 
@@ -99,15 +135,7 @@ def saddle(p):
     """
     s_perp, tau, cold = p.s * p.sine, p.theta_e * p.sine, 1.0 / p.theta_e
     y = 1.0 / (s_perp * tau)
-    large = y > 4.0
-    yl = jnp.where(large, y, 4.0)
-    alpha = jnp.where(
-        large,
-        0.5 * jnp.log(2.0 * yl + 2.0 * jnp.log(2.0 * yl)),
-        jnp.exp(jnp.log(0.75 * jnp.where(large, 4.0, y)) / 3.0),
-    )
-    for _ in range(3):
-        alpha = alpha - (_excess(alpha)[0] - y) / (4.0 * jnp.sinh(alpha) ** 2)
+    alpha = _real_root(y)
 
     # A^2 - cot^2 / theta_e^2 - 1 / theta_e^2, every term positive
     coth, h = 1.0 / jnp.tanh(alpha), 2.0 * s_perp * _excess(alpha)[1]
@@ -122,18 +150,16 @@ def saddle(p):
     near, width = jnp.where(live, s_perp, 200.0), jnp.where(live, tau, 1.0)
     yr = 1.0 / (near * width)
     z = jax.lax.complex(yr, jnp.full_like(yr, -2.0 * jnp.pi))
-    b = 0.5 * jnp.log(2.0 * z + (5.6 - 2.2j))
-    b = 0.5 * jnp.log(2.0 * z + 4.0 * b)
-    for _ in range(2):
-        e = jnp.exp(2.0 * b)
-        b = b - (0.5 * (e - 1.0 / e) - 2.0 * b - z) / (e + 1.0 / e - 2.0)
+    b = _complex_root(z)
     e = jnp.exp(-2.0 * b)
     ccoth = (1.0 + e) / (1.0 - e)
     ch = 2.0 * near * ((b - 1j * jnp.pi) * ccoth - 1.0)
     csquare = (ccoth * ccoth - 1.0) / (width * width) + 2.0 * ch * ccoth / width + ch * ch
     difference = (csquare - jnp.where(live, square, 0.0)) / (jnp.sqrt(csquare + cold * cold) + total)
     ripple = fade * jnp.exp(-jax.lax.complex(jnp.clip(difference.real, 0.0, 80.0), difference.imag))
-    return Saddle(alpha, square / (total + cold), ripple.real, ripple.imag)
+    # a product of matrices is kept; anything cheaper would be evaluated again in each of the coefficients
+    parts = jnp.stack([alpha, square / (total + cold), ripple.real, ripple.imag])
+    return Saddle(*product(jnp.eye(4, dtype=parts.dtype), parts))
 
 
 # Baselines -----------------------------------------------------------------------------

@@ -351,6 +351,19 @@ def test_sky():
         synchrojax.as_array(c, convention="mine")
 
 
+def test_reverse_mode_of_a_million_points_stays_small(model):
+    """Blocks are evaluated again on the way back: what is kept does not grow with the depth of the call."""
+    n = 1_000_000
+
+    def total(nu, theta, theta_e):
+        c = model.coefficients({"nu": nu, "B": 20.0, "n_e": 1e5, "theta": theta, "theta_e": theta_e})
+        return sum(jnp.sum(v) for v in c)
+
+    given = [jax.ShapeDtypeStruct((n,), jnp.float32)] * 3
+    memory = jax.jit(jax.grad(total, argnums=(0, 1, 2))).lower(*given).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 40 * 4 * n
+
+
 def test_import_is_light_and_loading_quick(point):
     code = (
         "import time; t = time.time(); import sys, synchrojax;"
