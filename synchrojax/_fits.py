@@ -1,7 +1,7 @@
 """Published fitting formulas, a yardstick and no product: ``validate --against fits`` and the benchmarks use them.
 
 Written from the papers for nu = 1 Hz and n_e = 1 cm^-3, isotropic electrons, turned to the signs of this package:
-functions of arrays (s, theta, parameters) that give [..., 8], NaN where there is no formula. The papers give V for
+functions of arrays (s, theta, parameters) that give the eight, NaN where there is no formula. The papers give V for
 theta <= pi/2; beyond, it is odd. ``tests/test_fits.py`` holds each against the exact integrals in its own range. Left
 out, because it could not be confirmed: alpha_V of kappa (Pandya et al. 2016, eq. 45).
 """
@@ -22,9 +22,8 @@ def _gamma(x):
     return jnp.exp(gammaln(x))
 
 
-def _all(j, alpha, rho=None):
-    values = [*j, *alpha, *(rho if rho else (jnp.full_like(j[0], jnp.nan),) * 2)]
-    return jnp.stack(jnp.broadcast_arrays(*values), -1)
+def _all(j, alpha, rho):
+    return tuple(jnp.broadcast_arrays(*j, *alpha, *rho))
 
 
 def thermal(s, theta, theta_e):

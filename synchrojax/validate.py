@@ -128,7 +128,7 @@ def validate(model, *, n=5000, seed=12345, slopes=True, family=None):
         inside &= truth[:, 0] > _DECAYED * endless[:, 0]
     floor = family.rotation_floor(family.point(points["s"], points["theta"], *own.values()))
     fit = _fits.FITS.get(name)
-    fitted = np.asarray(jax.jit(fit)(*points.values())) if fit else np.full(truth.shape, np.nan)
+    fitted = np.stack(jax.jit(fit)(*points.values()), -1) if fit else np.full(truth.shape, np.nan)
     stated = _fits.stated(name, points) if fit else {c: np.zeros(n, bool) for c in RESULTS}
     used, values, fits, slope_errors = {}, {}, {}, {d: {} for d in directions}
     for k, coefficient in enumerate(RESULTS):

@@ -63,7 +63,7 @@ def test_against_the_integrals(name, rng):
     sample = points(name, rng)
     distribution = distributions.PowerLaw(edges="omit") if name == "powerlaw" else name
     truth = exact.hatted(distribution, **sample)
-    fit = np.asarray(jax.jit(_fits.FITS[name])(*sample.values()))
+    fit = np.stack(jax.jit(_fits.FITS[name])(*sample.values()), -1)
     assert fit.shape == truth.shape
     hold(MEASURED[name], fit, truth)
     assert np.all(np.isnan(fit[:, RESULTS.index("alpha_V")])) == (name == "kappa")
@@ -89,13 +89,13 @@ def test_rotativities_against_the_integrals(name, rng):
         x = 10 ** rng.uniform(0.0, 2.3, n)  # rho_Q has a zero near 0.1
         sample = {"s": x * (own["w"] * own["kappa"]) ** 2 * np.sin(theta), "theta": theta, **own}
         truth = exact.hatted(name, **sample)
-    fit = np.asarray(jax.jit(_fits.FITS[name])(*sample.values()))
+    fit = np.stack(jax.jit(_fits.FITS[name])(*sample.values()), -1)
     hold(ROTATIVITIES[name], fit, truth)
 
 
 def test_kappa_rotativities_are_known_between_their_values():
     at = np.array([3.4, 3.5, 3.75, 4.0, 5.0, 5.1])
-    fit = np.asarray(_fits.kappa(np.full(6, 1e4), np.full(6, 1.0), at, np.full(6, 10.0)))[:, 6:]
+    fit = np.stack(_fits.kappa(np.full(6, 1e4), np.full(6, 1.0), at, np.full(6, 10.0)), -1)[:, 6:]
     assert np.array_equal(np.isfinite(fit), [[False] * 2, *[[True] * 2] * 4, [False] * 2])
     assert np.allclose(fit[2], 0.5 * (fit[1] + fit[3]), rtol=1e-12)
 
@@ -104,7 +104,7 @@ def test_kappa_rotativities_are_known_between_their_values():
 def test_v_is_odd(name, rng):
     sample = points(name, rng)
     s, theta, *own = sample.values()
-    one, other = (np.asarray(_fits.FITS[name](s, t, *own)) for t in (theta, np.pi - theta))
+    one, other = (np.stack(_fits.FITS[name](s, t, *own), -1) for t in (theta, np.pi - theta))
     sign = np.array([1, 1, -1, 1, 1, -1, 1, -1])
     there = np.isfinite(one)
     assert np.allclose(one[there], (other * sign)[there], rtol=1e-9, atol=0)
