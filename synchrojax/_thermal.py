@@ -90,11 +90,9 @@ def _excess(alpha):
     )
 
 
-# Roots of sinh(2 alpha) - 2 alpha = y: their derivatives follow from the root, whatever the steps to it.
-
-
-@jax.custom_jvp
+@jax.custom_jvp  # the derivative follows from the root, whatever the steps to it
 def _real_root(y):
+    """sinh(2 alpha) - 2 alpha = y."""
     large = y > 4.0
     yl = jnp.where(large, y, 4.0)
     alpha = jnp.where(
@@ -107,22 +105,35 @@ def _real_root(y):
     return alpha
 
 
-@jax.custom_jvp
-def _complex_root(z):
-    b = 0.5 * jnp.log(2.0 * z + (5.6 - 2.2j))
-    b = 0.5 * jnp.log(2.0 * z + 4.0 * b)
-    for _ in range(2):
-        e = jnp.exp(2.0 * b)
-        b = b - (0.5 * (e - 1.0 / e) - 2.0 * b - z) / (e + 1.0 / e - 2.0)
-    return b
+@_real_root.defjvp
+def _real_root_slope(primals, tangents):
+    alpha = _real_root(*primals)
+    return alpha, tangents[0] / (4.0 * jnp.sinh(alpha) ** 2)
 
 
-for _root in (_real_root, _complex_root):
+# made by data/make_ripple.py: poles and residues, and a parabola
+_RIPPLE = (
+    (1.986049653, -7.184714701, 6.32901664, -23.15885959),
+    (-2.366565819, -3.665550286, 125.61948880, 336.00702560),
+    (1.556612230, 1.905794647, -0.31284638, -0.61028865),
+    (0.269090147, 2.851423085, -0.44340467, -17.10330223),
+    (-2.278714401, 1.911850391, 194.66197226, 173.86222605),
+    (-3.154026501, -0.694080966, -390.34493276, -479.12141902),
+)
+_RIPPLE_SMOOTH = (1.906623788 - 12.624095776j, 1.946181821 + 0.008602180j, 0.000488063 - 0.000132199j)
 
-    @_root.defjvp
-    def _slope(primals, tangents, root=_root):
-        alpha = root(*primals)
-        return alpha, tangents[0] / (4.0 * jnp.sinh(alpha) ** 2)
+
+def ripple_square(y):
+    """Square of the exponent of the first Poisson term over s'^2 (1 + y), to 4e-7: real and imaginary part."""
+    t = jnp.log1p(y)
+    a, b, c = _RIPPLE_SMOOTH
+    real, imag = a.real + t * (b.real + t * c.real), a.imag + t * (b.imag + t * c.imag)
+    for pole, turned, strength, twist in _RIPPLE:
+        d = t - pole
+        over = 1.0 / (d * d + turned * turned)
+        real = real + (strength * d - twist * turned) * over
+        imag = imag + (strength * turned + twist * d) * over
+    return real, imag
 
 
 def saddle(p):
@@ -147,14 +158,8 @@ def saddle(p):
     fade = jnp.clip(20.0 * p.theta_e - 1.0, 0.0, 1.0)
     fade = jnp.where(s_perp < 200.0, fade * fade * (3.0 - 2.0 * fade), 0.0)
     live = fade > 0.0
-    near, width = jnp.where(live, s_perp, 200.0), jnp.where(live, tau, 1.0)
-    yr = 1.0 / (near * width)
-    z = jax.lax.complex(yr, jnp.full_like(yr, -2.0 * jnp.pi))
-    b = _complex_root(z)
-    e = jnp.exp(-2.0 * b)
-    ccoth = (1.0 + e) / (1.0 - e)
-    ch = 2.0 * near * ((b - 1j * jnp.pi) * ccoth - 1.0)
-    csquare = (ccoth * ccoth - 1.0) / (width * width) + 2.0 * ch * ccoth / width + ch * ch
+    near, yr = jnp.where(live, s_perp, 200.0), jnp.where(live, y, 1.0)
+    csquare = (near * near * (1.0 + yr)) * jax.lax.complex(*ripple_square(yr))
     difference = (csquare - jnp.where(live, square, 0.0)) / (jnp.sqrt(csquare + cold * cold) + total)
     ripple = fade * jnp.exp(-jax.lax.complex(jnp.clip(difference.real, 0.0, 80.0), difference.imag))
     # a product of matrices is kept; anything cheaper would be evaluated again in each of the coefficients

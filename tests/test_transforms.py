@@ -142,14 +142,24 @@ def test_committed_tables_say_how_they_were_made(request):
         assert total == settings_["n"]
 
 
-def test_roots_and_their_derivatives():
-    """sinh(2 a) - 2 a = y at real and complex y, with the slopes that follow from it, of first and second order."""
+def test_saddle_and_its_derivatives():
+    """sinh(2 a) - 2 a = y, with the slopes that follow from it, of first and second order."""
     y = jnp.asarray([1e-12, 1e-4, 0.3, 3.9, 4.1, 50.0, 1e6])
     alpha = _thermal._real_root(y)
     assert np.allclose(_thermal._excess(alpha)[0], y, rtol=3e-5, atol=0)
     check_grads(lambda t: jnp.log(_thermal._real_root(jnp.exp(t))), (jnp.log(y),), order=2, atol=1e-4, rtol=1e-4)
-    z = jnp.asarray([1e-6, 0.3, 4.0, 1e4]) - 2j * np.pi
-    b = _thermal._complex_root(z)
-    assert np.allclose(jnp.sinh(2.0 * b) - 2.0 * b, z, rtol=1e-4, atol=0)
-    ripple = lambda t: jnp.real(_thermal._complex_root(t - 2j * np.pi))  # noqa: E731
-    check_grads(ripple, (jnp.asarray([0.1, 0.3, 4.0, 1e4]),), order=2, atol=1e-4, rtol=1e-3)
+
+
+def test_harmonic_ripple():
+    """The complex saddle of the first Poisson term, by Newton's method, against its rational form."""
+    y = np.geomspace(1e-6, 1e8, 200)
+    z = y - 2j * np.pi
+    b = 0.5 * np.log(2.0 * z + (5.6 - 2.2j))
+    b = 0.5 * np.log(2.0 * z + 4.0 * b)
+    for _ in range(20):
+        b = b - (np.sinh(2.0 * b) - 2.0 * b - z) / (4.0 * np.sinh(b) ** 2)
+    coth = 1.0 / np.tanh(b)
+    h = (b - 1j * np.pi) * coth - 1.0
+    square = y * y / np.sinh(b) ** 2 + 4.0 * h * coth * y + 4.0 * h * h
+    real, imag = _thermal.ripple_square(jnp.asarray(y))
+    assert np.allclose(real + 1j * np.asarray(imag), square / (1.0 + y), rtol=1e-6, atol=0)
