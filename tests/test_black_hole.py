@@ -11,7 +11,7 @@ from scipy.integrate import quad
 
 import synchrojax
 
-SAMPLES = 128
+SAMPLES = 160
 
 
 @pytest.fixture(scope="module")
