@@ -1,6 +1,7 @@
 """Published fitting formulas, a yardstick and no product: ``validate --against fits`` and the benchmarks use them.
 
-Written from the papers for nu = 1 Hz and n_e = 1 cm^-3, isotropic electrons, turned to the signs of this package:
+As in the papers (the rotativities of power laws and kappa as remembered, confirmed by computation alone), for nu = 1 Hz
+and n_e = 1 cm^-3, isotropic electrons, turned to the signs of this package:
 functions of arrays (s, theta, parameters) that give the eight, NaN where there is no formula. The papers give V for
 theta <= pi/2; beyond, it is odd. ``tests/test_fits.py`` holds each against the exact integrals in its own range. Left
 out, because it could not be confirmed: alpha_V of kappa (Pandya et al. 2016, eq. 45).
@@ -12,6 +13,7 @@ from jax.scipy.special import gammaln, hyp2f1
 
 from synchrojax._constants import CLASSICAL, ELECTRON_CHARGE, ELECTRON_MASS, SPEED_OF_LIGHT
 from synchrojax._modified_bessel import scaled_k012
+from synchrojax._space import cold
 from synchrojax._table import RESULTS
 
 # e^2 nu_c / c is this over s; e^2 / (m_e c nu) is CLASSICAL
@@ -48,9 +50,9 @@ def thermal(s, theta, theta_e):
     f = 2.011 * jnp.exp(-(y**1.035) / 4.7) - jnp.cos(0.5 * y) * jnp.exp(-(y**1.2) / 2.73)
     near, far = 0.011 * jnp.exp(-y / 47.2), 2.0 ** (-1 / 3) / 3.0 ** (23 / 6) * np.pi * 1e4 * y ** (-8 / 3)
     f = f - near + (near - far) * 0.5 * (1.0 + jnp.tanh(10.0 * jnp.log(y / 120.0)))
-    rho_q = -CLASSICAL * (sine / s) ** 2 * f * (k1 / k2 + 6.0 * theta_e)
+    cold_q, cold_v = cold(s, sine, jnp.cos(theta))
     drop = 0.4379 * jnp.log1p(0.001858 * y**1.503) * jnp.exp(1.0 / theta_e)
-    return _all(j, alpha, (rho_q, 2.0 * CLASSICAL * jnp.cos(theta) / s * (k0 - drop) / k2))
+    return _all(j, alpha, (cold_q * f * (k1 / k2 + 6.0 * theta_e), cold_v * (k0 - drop) / k2))
 
 
 def powerlaw(s, theta, p, gamma_min, gamma_max):
@@ -75,9 +77,10 @@ def powerlaw(s, theta, p, gamma_min, gamma_max):
     small = jnp.abs(bend) < 1e-4  # (1 - r^bend) / bend
     reach = -jnp.log(gamma_min**2 / x)
     conversion = jnp.where(small, reach, -jnp.expm1(-bend * reach) / jnp.where(small, 1.0, bend))
-    rho_q = -CLASSICAL * (sine / s) ** 2 * norm * gamma_min ** (2.0 - p) * conversion
+    conversion = norm * gamma_min ** (2.0 - p) * conversion
     rotation = (p + 2.0) / (p + 1.0) * norm * gamma_min ** (-p - 1.0) * jnp.log(gamma_min)
-    return _all((j_i, j_q, j_v), (a_i, a_q, a_v), (rho_q, 2.0 * CLASSICAL * jnp.cos(theta) / s * rotation))
+    cold_q, cold_v = cold(s, sine, jnp.cos(theta))
+    return _all((j_i, j_q, j_v), (a_i, a_q, a_v), (cold_q * conversion, cold_v * rotation))
 
 
 def kappa(s, theta, kappa, w):
@@ -112,8 +115,7 @@ def kappa(s, theta, kappa, w):
     a_i = join(low, high * ((3.0 / kappa) ** (19 / 4) + 0.6), (-1.75 + 1.6 * kappa) ** (-43 / 50))
     a_q = -join(25 / 48 * low, high * (441.0 * kappa ** (-5.76) + 0.55), 1.4 * kappa ** (-23 / 20))
     alpha = [CLASSICAL * a_i, CLASSICAL * a_q, jnp.full_like(a_i, jnp.nan)]
-    rho_q, rho_v = _kappa_rotativities(x, kappa, w)
-    rho = CLASSICAL * (sine / s) ** 2 * rho_q, 2.0 * CLASSICAL * jnp.cos(theta) / s * rho_v
+    rho = [a * b for a, b in zip(cold(s, sine, jnp.cos(theta)), _kappa_rotativities(x, kappa, w), strict=True)]
     return _all([_EMISSION / s * v for v in (j_i, j_q, j_v)], alpha, rho)
 
 
@@ -133,12 +135,13 @@ _ROTATION = (
 
 
 def _kappa_rotativities(x, kappa, w):
+    """rho_Q and rho_V over those of cold plasma."""
     root, slow = jnp.sqrt(w), jnp.exp(-5.0 * w)
     k0, _, k2 = scaled_k012(1.0 / w)
     rho_q, rho_v = [], []
     for a, b, c, power, hot, less, more in _CONVERSION:
         shape = 1.0 - jnp.exp(-a * x**0.84) - jnp.sin(b * x) * jnp.exp(-c * x**power)
-        rho_q.append(-shape * (hot * w - less * root + more * root * slow))
+        rho_q.append(shape * (hot * w - less * root + more * root * slow))
     for a, above, below in _ROTATION:
         ratio = jnp.polyval(jnp.asarray(above, x.dtype), w) / jnp.polyval(jnp.asarray(below, x.dtype), w)
         rho_v.append((1.0 - 0.17 * jnp.log1p(a / jnp.sqrt(x))) * ratio * k0 / k2)

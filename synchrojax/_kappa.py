@@ -131,7 +131,8 @@ class Family(_scale_free.Family):
     def __init__(self, name, *, pitch):
         own = {"kappa": (2.5, 8.0), "w": (0.1, 200.0), **(_pitch.BOX if pitch else {})}
         super().__init__(name, own)
-        self.pitch, self.BLOCK = pitch, 4096 if pitch else 2048  # times the nodes of the average
+        self.pitch = pitch
+        self.BLOCK = 4096 if pitch else 2048  # times the nodes of the average
         self.HEADS = dict(zip(_HEADS, ((7, 3), (7, 3), (7, 1), (7, 1)), strict=True))
         if pitch:
             self.BASE = "kappa"

@@ -316,7 +316,8 @@ class Family(_scale_free.Family):
     def __init__(self, name, *, pitch):
         own = {"p": (1.5, 7.0), "gamma_min": (1.0, 1e3), "gamma_max": (1e2, HIGHEST_GAMMA)}
         own |= _pitch.BOX if pitch else {}
-        self.pitch, self.BLOCK = pitch, 16384 if pitch else 32768
+        self.pitch = pitch
+        self.BLOCK = 16384 if pitch else 32768
         super().__init__(name, own)
         total, edge, far = 3, 7, 2
         self.HEADS = {

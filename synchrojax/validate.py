@@ -200,9 +200,10 @@ def validate_table(model, table, *, convention=None, max_rows=200_000, seed=0, r
     used = {c: np.flatnonzero(scale[:, k] > 1e-250) for k, c in enumerate(RESULTS)}
     values = {c: (np.abs(ours - truth)[:, k] / scale[:, k])[used[c]] for k, c in enumerate(RESULTS)}
     nothing = {c: np.full(len(v), np.nan) for c, v in values.items()}
+    nowhere = {c: np.zeros(len(v), bool) for c, v in values.items()}
     squares = family.mean_squares(model.networks, known) if config else {}
     linear = tuple(m.name for m in config.params if m.maptype != "log") if config else linear_inputs(family)
-    return Validation(points, used, values, {}, nothing, {}, linear, truth, ours, squares)
+    return Validation(points, used, values, {}, nothing, nowhere, linear, truth, ours, squares)
 
 
 def summary(validation, *, fits=False):
