@@ -213,9 +213,10 @@ def _read(name):
         path = path / MODEL_FILE
     elif not path.suffix and pathlib.Path(f"{name}.safetensors").is_file():
         path = pathlib.Path(f"{name}.safetensors")
+    elif path.is_dir():
+        raise ValueError(f"{name}: no {MODEL_FILE} in it; `synchrojax train TABLE {name}` writes one")
     elif path.suffix != ".safetensors":
-        raise ValueError(
-            f"unknown model {name!r}; packaged: {', '.join(models()) or 'none'}; or give a .safetensors path"
-        )
+        known = ", ".join(models()) or "none"
+        raise ValueError(f"unknown model {name!r}; packaged: {known}; or give a .safetensors file or its directory")
     family, weights, report = read_model(path)
     return Model(weights, family, "clip", json.dumps(report))

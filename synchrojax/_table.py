@@ -21,6 +21,7 @@ from synchrojax._progress import progress
 
 RESULTS = ("j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V", "rho_Q", "rho_V")
 SUFFIXES = (".txt", ".txt.gz", ".parquet")
+_ENCODING = "utf-8-sig"  # with or without a mark of byte order
 _HEADER = re.compile(r"(\w+)\((log|lin|res|meta)\)$")
 
 
@@ -59,7 +60,7 @@ def write_part(path, columns):
 def _decoded(path):
     try:
         raw = path.read_bytes()
-        return (gzip.decompress(raw) if path.name.endswith(".gz") else raw).decode()
+        return (gzip.decompress(raw) if path.name.endswith(".gz") else raw).decode(_ENCODING)
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise TableError(f"{path}: cannot be read ({error}); it may be truncated") from None
 
@@ -70,7 +71,8 @@ def _checked(path, header):
     for column in header:
         match = _HEADER.match(column)
         if not match:
-            raise TableError(f"{path}: column {column!r} is not of the form name(log|lin|res|meta)")
+            tabs = "; columns are separated by tabs" * (len(header) == 1)
+            raise TableError(f"{path}: column {column!r} is not of the form name(log|lin|res|meta){tabs}")
         if match[1] in found:
             raise TableError(f"{path}: column {match[1]!r} stands there twice")
         found[match[1]] = match[2]
@@ -88,7 +90,7 @@ def header_of(path):
             raise TableError(f"{path}: not a readable parquet table ({error})".splitlines()[0]) from None
     else:
         try:
-            opened = gzip.open(path, "rt") if path.name.endswith(".gz") else open(path)  # noqa: SIM115
+            opened = (gzip.open if path.name.endswith(".gz") else open)(path, "rt", encoding=_ENCODING)
             with opened as file:
                 header = file.readline().rstrip("\r\n").split("\t")
         except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:

@@ -343,8 +343,9 @@ def _pictures(checked, model, text, *, directory=None, page=None):
     from synchrojax.report import figures, write_html
 
     path = pathlib.Path(model)
-    name = path.name if path.is_dir() else path.stem
-    loss = path / "model.loss.csv" if path.is_dir() else path.with_suffix(".loss.csv")
+    path = path / MODEL_FILE if path.is_dir() else path
+    name = path.stem if path.name != MODEL_FILE else path.resolve().parent.name
+    loss = path.with_suffix(".loss.csv")
     pictures = figures(checked, title=name, loss=loss)
     if directory:
         directory.mkdir(parents=True, exist_ok=True)

@@ -39,8 +39,9 @@ class Options(NamedTuple):
     adam_steps: int = 100  # more saturate units that the second stage cannot free
     adam_batch: int = 1024
     adam_rate: float = 3e-3
-    iterations: int = 170  # of Levenberg-Marquardt, the last 15 % of them on all rows
+    iterations: int = 170  # of Levenberg-Marquardt, the last 15 % of them on `final_rows`
     rows: int = 16384  # drawn afresh for each of the others; up to four times as many where outputs are few
+    final_rows: int = 262144  # at most so many in the last iterations
     patience: int = 40  # iterations without a better validation loss before stopping
     validation: float = 0.1
     test: float = 0.1
@@ -245,8 +246,9 @@ def fit(rows, combine, sizes, options, *, checkpoints=None, quiet=False, title="
 def _draw(blocks, step, options):
     """The blocks of one iteration, the same again after a restart."""
     more = max(4 // blocks.target.shape[-1], 1)
-    count, total = max(more * options.rows // _BLOCK, 1), len(blocks.features)
-    if step > 0.85 * options.iterations or count >= total:
+    rows = options.final_rows if step > 0.85 * options.iterations else more * options.rows
+    count, total = max(rows // _BLOCK, 1), len(blocks.features)
+    if count >= total:
         return blocks
     index = np.random.default_rng((options.seed, step)).choice(total, count, replace=False)
     return Rows(*(a[index] for a in blocks))

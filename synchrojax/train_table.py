@@ -52,6 +52,7 @@ def lock(table, directory, *, overwrite=False, drop=False, quiet=False):
     config, path = _config.read(directory), _config.path_of(directory)
     if config.is_locked and not overwrite:
         raise _config.ConfigError(f"{path}: is locked already; pass --overwrite to compute its numbers again")
+    _require_network_space(table, config, directory)
     columns = _table.read_columns(table, [m.name for m in config.mappings], quiet=quiet)
     mappings, rejected = [], {}
     for mapping in config.mappings:
@@ -64,6 +65,15 @@ def lock(table, directory, *, overwrite=False, drop=False, quiet=False):
         mappings.append(new)
     _config.write(directory, config.with_mappings(mappings))
     return rejected
+
+
+def _require_network_space(table, config, directory):
+    """Say what to do with a table that nobody transformed."""
+    found = _table.header_of(_table.parts(table)[0])
+    if set(_table.RESULTS) <= set(found) and not {r.mapping.name for r in config.results} <= set(found):
+        raise _table.TableError(
+            f"{table}: not in network space: `synchrojax transform {table} {directory} --out NEW` brings it there"
+        )
 
 
 def _refuse(table, mapping, count, path):
@@ -235,6 +245,7 @@ def train_table(table, directory, *, out=None, options=TableOptions(), overwrite
     if out.exists() and not overwrite:
         raise TrainingError(f"{out} exists; choose another name or pass --overwrite")
     names = [m.name for m in config.mappings]
+    _require_network_space(table, config, directory)
     columns = _table.read_columns(table, names, max_rows=options.max_rows, seed=options.seed, quiet=quiet)
     n = len(columns["s"])
     batches = [r.recipe.batch_size for r in config.results if r.recipe.method == "adam"]
@@ -259,8 +270,13 @@ def train_table(table, directory, *, out=None, options=TableOptions(), overwrite
             use = known & (part == k)
             empty = np.zeros((np.count_nonzero(use), 1))
             rows.append(Rows(features[use], empty, target[use], weight[use]))
-        if min(np.count_nonzero(r.weight) for r in rows) == 0:
-            raise _table.TableError(f"{table}: no usable rows for {head}")
+        counts = np.min([np.count_nonzero(r.weight, axis=0) for r in rows], axis=0)
+        for result, count in zip(family.members[head], counts, strict=True):
+            if count == 0:
+                m = result.mapping
+                raise _table.TableError(
+                    f"{table}: no values of {m.name} that its maptype {m.maptype!r} can take ({m.domain})"
+                )
         fitted = []
         for member in range(options.members):
             tag = f" {member + 1}/{options.members}" * (options.members > 1)

@@ -59,6 +59,8 @@ def transform(table, directory, out, *, quiet=False):
                     _table.write_part(work / REJECTED / path.name, aside)
                 advance(1)
         if not kept:
+            if not any(counts.values()):
+                raise _table.TableError(f"{table}: no rows in it")
             most = max(counts, key=counts.get)
             raise _table.TableError(f"{table}: no row is usable; {counts[most]} of them: {most}")
         if (work / REJECTED).exists():

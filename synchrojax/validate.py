@@ -112,6 +112,8 @@ def validate(model, *, n=5000, seed=12345, slopes=True, family=None):
                 f"the model is for {family.NAME!r} in {family.DOMAIN}, not {given.NAME!r} in {given.DOMAIN}"
             )
         family = family.replaced(distribution=given.distribution)
+    if not hasattr(family, "sample"):
+        raise ValueError(f"{name!r} was made from a table: compare it with one, by validate_table or --table")
     points = draw(family, n, seed=seed, margin=1.0)
     mirrored = np.random.default_rng(seed).random(n) < 0.5
     # small angles stay small: pi - theta would round their sine

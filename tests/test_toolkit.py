@@ -160,6 +160,8 @@ def test_mapping_refusals():
         Mapping("x", "log").locked(np.array([-1.0, 0.0, 1.0]))
     with pytest.raises(ValueError, match="x: all samples are 2: a constant column teaches nothing"):
         Mapping("x", "direct").locked(np.full(9, 2.0))
+    with pytest.raises(ValueError, match=r"x: all samples are 2\.5: a constant column"):  # whose mean is rounded
+        Mapping("x", "log").locked(np.full(494, 2.5))
     for values, kind in (([1.0, 2.0, 3.0], "log"), ([-1.0, -2.0, -3.0], "neg_log"), ([-1.0, 2.0, 3.0], "asinh")):
         assert Mapping("x", "auto").locked(np.array(values))[0].maptype == kind
 
@@ -286,6 +288,10 @@ def test_transform_counts_and_keeps_what_it_rejects(tmp_path):
     bad = write(tmp_path / "bad", n=10, files=1, j_I=lambda v: -v)
     with pytest.raises(_table.TableError, match="no row is usable; 10 of them: j_I <= 0"):
         transform(bad, directory, tmp_path / "none", quiet=True)
+    for part in bad.iterdir():
+        part.write_text(part.read_text().split("\n")[0] + "\n")
+    with pytest.raises(_table.TableError, match="bad: no rows in it"):
+        transform(bad, directory, tmp_path / "none", quiet=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad", "model", "out", "raw"]
 
 
@@ -307,6 +313,7 @@ def test_rows_drawn_from_a_large_table(raw):
         ("s(log)\ttheta(lin)\n1\t2\n1\n", "line 3: 1 columns where the header has 2"),
         ("s(log)\ttheta(lin)\n1\t2\n1\tabc\n", r"line 3, column theta\(lin\): 'abc' is not a number"),
         ("s(log)\ttheta\n1\t2\n", "column 'theta' is not of the form name"),
+        ("s(log) theta(lin)\n1 2\n", "columns are separated by tabs"),
         ("", "empty file"),
     ],
 )
@@ -316,9 +323,15 @@ def test_table_refusals(tmp_path, text, message):
         summarize(tmp_path)
 
 
+def test_a_mark_of_byte_order_is_no_part_of_a_name(tmp_path):
+    (tmp_path / "a.txt").write_text("\ufeffs(log)\ttheta(lin)\r\n1\t2\r\n", newline="", encoding="utf-8")
+    assert _table.header_of(tmp_path / "a.txt") == {"s": "log", "theta": "lin"}
+    assert _table.read_columns(tmp_path)["s"] == [1.0]
+
+
 def test_lock_refusals(tmp_path, raw):
     directory = configure(tmp_path / "model")
-    with pytest.raises(_table.TableError, match="missing columns j_Q_plane"):
+    with pytest.raises(_table.TableError, match=r"raw: not in network space: `synchrojax transform .*raw .*model"):
         lock(raw, directory)
     constant = write(tmp_path / "constant", n=200, p=lambda v: 0.0 * v + 2.5)
     transform(constant, directory, tmp_path / "t", quiet=True)
@@ -337,6 +350,10 @@ def test_lock_refusals(tmp_path, raw):
         lock(tmp_path / "n", directory)
     assert lock(tmp_path / "n", directory, drop=True)["rho_V_cold"] == 2
     assert _config.read(directory).is_locked
+    edited = (directory / _config.FILE).read_text().replace('maptype = "neg_log"', 'maptype = "logit"', 1)
+    (directory / _config.FILE).write_text(edited)
+    with pytest.raises(_table.TableError, match="no values of j_Q_plane that its maptype 'logit' can take"):
+        train_table(tmp_path / "n", directory, quiet=True)
     with pytest.raises(_config.ConfigError, match="is not locked; run"):
         train_table(tmp_path / "t", tmp_path / "model")
 
@@ -579,6 +596,8 @@ def test_verbs(raw, tmp_path, capsys, monkeypatch):
         (("validate", "thermal", "--convention", "neurosynchro"), "--convention is that of a --table"),
         (("validate", "thermal", "--table", tmp_path / "t"), "needs the eight coefficients"),
         (("summarize", tmp_path / "nowhere"), "no such table"),
+        (("validate", work), "was made from a table: compare it with one"),
+        (("validate", tmp_path / "t"), "no model.safetensors in it; `synchrojax train TABLE"),
         (("import-neurosynchro", raw), "cannot be read"),
     ):
         status, out, err = run(*words)

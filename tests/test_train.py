@@ -30,6 +30,14 @@ def test_split_is_disjoint_and_fixed():
     assert not np.array_equal(parts[1], split(1000, Options(seed=5))[1])
 
 
+def test_rows_of_an_iteration():
+    rows = training.Rows(*(np.ones((8 * training._BLOCK, k)) for k in (3, 1, 2, 2)))
+    options = Options(iterations=100, rows=training._BLOCK, final_rows=5 * training._BLOCK)
+    drawn = [len(training._draw(training._blocks(rows), step, options).target) for step in (1, 85, 86, 100)]
+    assert drawn == [2, 2, 5, 5]  # of 1024; two outputs: twice the rows
+    assert len(training._draw(training._blocks(rows), 100, options._replace(final_rows=10**6)).target) == 8
+
+
 @pytest.mark.usefixtures("x64")
 def test_train_resumes_where_it_was(table, tmp_path, monkeypatch):
     """Killed in the middle and started again: the same model as in one go."""
