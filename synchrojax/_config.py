@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 import tomli_w
 
 from synchrojax import _mapping
-from synchrojax._files import whole
+from synchrojax._files import write_text
 from synchrojax._mapping import Mapping
 from synchrojax._space import CONVENTIONS, SPACES, space_of
 
@@ -286,6 +286,5 @@ def dump(config):
 def write(directory, config):
     """Write the configuration file at once: a killed run leaves the old one."""
     path = path_of(directory)
-    with whole(path) as temporary:
-        temporary.write_text(dump(config))
+    write_text(path, dump(config))
     return path

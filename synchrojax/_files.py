@@ -13,5 +13,15 @@ def whole(path):
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename2 is None:  # a full disk does not say of which file, others name the temporary one
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path, text):
+    """Write ``text`` to ``path`` at once."""
+    with whole(path) as temporary:
+        temporary.write_text(text)

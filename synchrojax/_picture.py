@@ -1,5 +1,9 @@
 """Figures, for those who have matplotlib."""
 
+import pathlib
+
+from synchrojax._files import whole
+
 
 def new_figure(width, height):
     """An empty matplotlib Figure [inch]. Raises RuntimeError where matplotlib is missing."""
@@ -8,6 +12,12 @@ def new_figure(width, height):
     except ImportError:
         raise RuntimeError("pictures need matplotlib: pip install 'synchrojax[plot]'") from None
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure, path, *, dpi=110):
+    """Write ``figure`` to ``path``, in the format that its suffix says."""
+    with whole(path) as temporary:
+        figure.savefig(temporary, format=pathlib.Path(path).suffix[1:] or "png", dpi=dpi)
 
 
 def loss_curve(histories, title):

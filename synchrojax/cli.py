@@ -10,6 +10,7 @@ import sys
 import numpy as np
 
 from synchrojax._families import FAMILIES, distribution_of
+from synchrojax._files import write_text
 from synchrojax._params import COMMON, UNITS
 from synchrojax._space import CONVENTIONS, SPACES
 from synchrojax._weights import MODEL_FILE
@@ -340,6 +341,7 @@ def _pictures(checked, model, text, *, directory=None, page=None):
     """What ``--out`` and ``--html`` ask for."""
     if not (directory or page):
         return
+    from synchrojax._picture import save
     from synchrojax.report import figures, write_html
 
     path = pathlib.Path(model)
@@ -349,9 +351,9 @@ def _pictures(checked, model, text, *, directory=None, page=None):
     pictures = figures(checked, title=name, loss=loss)
     if directory:
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / f"{name}.txt").write_text(text + "\n")
+        write_text(directory / f"{name}.txt", text + "\n")
         for kind, figure in pictures.items():
-            figure.savefig(directory / (f"{name}.png" if kind == "errors" else f"{name}.{kind}.png"), dpi=110)
+            save(figure, directory / (f"{name}.png" if kind == "errors" else f"{name}.{kind}.png"))
     if page:
         write_html(page, name, text, pictures)
 

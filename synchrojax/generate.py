@@ -19,11 +19,13 @@ from scipy.stats import qmc
 
 from synchrojax import _table, exact
 from synchrojax._families import distribution_of, get_family
+from synchrojax._files import write_text
 from synchrojax._progress import progress
 
 PART_ROWS = 4096
 COMMAND_ROWS = 256  # of a program that may take seconds for each
 FAILED = "failed"
+_SETTINGS = "table.json"
 _ATTEMPTS = 3  # at a chunk whose worker was lost
 
 
@@ -175,7 +177,7 @@ def _prepare(out, settings):
     """The directory, checked against what is there."""
     out = pathlib.Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    record = out / "table.json"
+    record = out / _SETTINGS
     if record.exists():
         if json.loads(record.read_text()) != settings:
             raise _table.TableError(
@@ -183,7 +185,7 @@ def _prepare(out, settings):
             )
     elif any(_table.suffix_of(p) for p in out.iterdir()):
         raise _table.TableError(f"{out}: holds a table already; choose another --out")
-    record.write_text(json.dumps(settings) + "\n")
+    write_text(record, json.dumps(settings) + "\n")
     return out
 
 
@@ -217,7 +219,7 @@ def _fill(out, points, linear, suffix, size, job, function, who, quiet):
                 lines = ["\t".join([*spaced.values(), "reason(meta)"])]
                 for k, why in failed.items():
                     lines.append("\t".join([*(f"{v[k]:.10g}" for v in chunks[i].values()), " ".join(why.split())]))
-                (out / FAILED / f"part-{i:05d}.txt").write_text("\n".join(lines) + "\n")
+                write_text(out / FAILED / f"part-{i:05d}.txt", "\n".join(lines) + "\n")
             failures += len(failed)
             columns = {spaced[k]: v[good] for k, v in chunks[i].items()}
             columns["time_ms(meta)"] = np.array([float(f"{x:.3g}") for x in elapsed[good]])
@@ -225,7 +227,14 @@ def _fill(out, points, linear, suffix, size, job, function, who, quiet):
             _table.write_part(paths[i], columns)
             advance(len(values), f"{failures} failed" if failures else "")
 
-        _run(missing, function, make, done, width)
+        try:
+            _run(missing, function, make, done, width)
+        except GenerateError:
+            if not any(path.exists() for path in paths.values()):  # nothing that another try could go on with
+                (out / _SETTINGS).unlink()
+                with contextlib.suppress(OSError):
+                    out.rmdir()
+            raise
     return failures
 
 

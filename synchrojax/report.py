@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from synchrojax._files import whole
+from synchrojax._files import write_text
 from synchrojax._picture import loss_curve, new_figure
 from synchrojax._table import RESULTS
 
@@ -108,5 +108,4 @@ def write_html(path, title, text, pictures):
         parts.append(f'<h2>{html.escape(name)}</h2><img alt="{html.escape(name)}" src="data:image/png;base64,{code}">')
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as temporary:
-        temporary.write_text("\n".join(parts) + "\n")
+    write_text(path, "\n".join(parts) + "\n")

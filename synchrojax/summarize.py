@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from synchrojax import _table
-from synchrojax._picture import new_figure
+from synchrojax._picture import new_figure, save
 from synchrojax._progress import progress
 
 BINS = 10
@@ -133,4 +133,4 @@ def picture(table, path):
         axes.set_axis_off()
     grid[0].set_ylabel("rows")
     figure.suptitle(f"{pathlib.Path(table).name}: marginals")
-    figure.savefig(path, dpi=110)
+    save(figure, path)

@@ -22,8 +22,9 @@ from jax.flatten_util import ravel_pytree
 
 from synchrojax import _table
 from synchrojax._families import get_family
+from synchrojax._files import write_text
 from synchrojax._network import forward, initial_weights
-from synchrojax._picture import loss_curve
+from synchrojax._picture import loss_curve, save
 from synchrojax._progress import progress
 from synchrojax._weights import packaged, read_model, write_model
 
@@ -263,9 +264,9 @@ def _save_history(path, histories):
     lines = ["head,iteration,train_rms,validation_rms,seconds"]
     for head, history in histories.items():
         lines += [f"{head},{i},{a:.6e},{b:.6e},{t:.1f}" for i, (a, b, t) in enumerate(history)]
-    path.with_suffix(".loss.csv").write_text("\n".join(lines) + "\n")
+    write_text(path.with_suffix(".loss.csv"), "\n".join(lines) + "\n")
     with contextlib.suppress(RuntimeError):  # without matplotlib the numbers have to do
-        loss_curve(histories, path.stem).savefig(path.with_suffix(".loss.png"), dpi=150)
+        save(loss_curve(histories, path.stem), path.with_suffix(".loss.png"), dpi=150)
 
 
 def workplace(out, settings):
@@ -277,7 +278,7 @@ def workplace(out, settings):
         raise TrainingError(
             f"{work} belongs to a run with other settings or another table; remove it or choose another --out"
         )
-    record.write_text(settings)
+    write_text(record, settings)
     return work
 
 

@@ -14,7 +14,7 @@ import optax
 
 from synchrojax import _config, _space, _table
 from synchrojax import train as training
-from synchrojax._files import whole
+from synchrojax._files import write_text
 from synchrojax._model import Model
 from synchrojax._network import forward, initial_weights
 from synchrojax._progress import progress
@@ -326,8 +326,7 @@ def _save_clipped(path, columns, config, clipped):
     for head, member, row, deviations in clipped:
         values = [f"{columns[n][row]:.10g}" for n in names]
         lines.append(",".join([head, str(member), f"{deviations:.1f}", *values]))
-    with whole(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n")
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def held_out(options):

@@ -194,6 +194,7 @@ def test_command_refusals(tmp_path, command, inputs, message):
     with pytest.raises(GenerateError) as error:
         generate_command(command, inputs, 16, tmp_path / "t", quiet=True)
     assert message in str(error.value)
+    assert not (tmp_path / "t").exists()
 
 
 @pytest.mark.usefixtures("x64")

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import synchrojax
 import synchrojax.validate
@@ -616,15 +617,17 @@ def test_a_full_disk_leaves_nothing_half_written(raw, tmp_path, monkeypatch, cap
     def full(self, data):
         data = data.encode() if isinstance(data, str) else data
         real(self, data[: len(data) // 2])
-        raise OSError(28, "No space left on device", str(self))
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pathlib.Path, "write_text", full)
     assert main(["lock", str(tmp_path / "t"), str(directory), "--quiet"]) == 2
     monkeypatch.setattr(pathlib.Path, "write_bytes", full)
     assert main(["transform", str(raw), str(directory), "--out", str(tmp_path / "u"), "--quiet"]) == 2
-    err = capsys.readouterr().err
-    assert err.count("No space left on device") == 2
-    assert err.count("\n") == 2
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: full(path, b"PNG"))
+    assert main(["summarize", str(raw), "--plot", str(tmp_path / "s.png"), "--quiet"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    for line, name in zip(lines, (directory / _config.FILE, "chunk0.txt", tmp_path / "s.png"), strict=True):
+        assert re.fullmatch(rf"synchrojax: error: .*No space left on device: '.*{re.escape(str(name))}'", line)
     monkeypatch.undo()
     assert (directory / _config.FILE).read_text() == before
     assert [p.name for p in directory.iterdir()] == [_config.FILE]
