@@ -108,6 +108,18 @@ class Model:
         bits = [jnp.where(o & ~bad, 1 << i, 0) for i, o in enumerate(outside)]
         return (sum(bits) + jnp.where(bad, 1 << len(bits), 0)).astype(jnp.int32)
 
+    def output_flags(self, params):
+        """int32 per point: bit i = result i of the configuration beyond what the table held.
+
+        Such results follow their ``out_of_sample``. Raises ValueError for a model that was not made from a table.
+        """
+        if not hasattr(self.family, "beyond"):
+            raise ValueError(f"output_flags: {self.distribution!r} was not made from a table and holds no such ranges")
+        nu, b, n_e, theta, *own = broadcast(params, self.inputs, self.defaults)
+        _, empty, point = _safe_point(self, nu, b, n_e, theta, own)
+        beyond = self.family.beyond(self.networks, point)
+        return sum(jnp.where(b & ~empty, 1 << i, 0) for i, b in enumerate(beyond)).astype(jnp.int32)
+
 
 def _safe_point(model, nu, b, n_e, theta, own):
     """The dimensionless point, with a harmless one where there is nothing to compute."""
@@ -133,7 +145,7 @@ def _status(model, nu, b, n_e, theta, *own):
     family = model.family
     slack = 4.0 * jnp.finfo(nu.dtype).eps  # the edge itself is inside, whatever the rounding
     outside = [
-        ((v < lo * (1.0 - slack)) | (v > hi * (1.0 + slack))) & ~empty
+        ((v < lo - slack * abs(lo)) | (v > hi + slack * abs(hi))) & ~empty
         for v, (lo, hi) in zip(family.coordinates(point), family.DOMAIN.values(), strict=True)
     ]
     return bad, outside

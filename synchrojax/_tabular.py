@@ -143,26 +143,38 @@ class TableFamily:
                 found[result.mapping.name] = float(np.mean((output - target)[weight[:, k] > 0.0, k] ** 2))
         return found
 
-    def restored(self, networks, values):
-        """{result: its transformed value t}, {result: mapping} from the networks at ``values`` of the inputs."""
+    def outputs(self, networks, values):
+        """{result: what its network gives} at ``values`` of the inputs."""
         known = {}
         for head, results in self.members.items():
             outputs = networks[head](jnp.stack(self.features(head, values)))
-            for result, n in zip(results, outputs, strict=True):
-                known[result.mapping.name] = result.mapping.from_network(n), result.mapping
+            known |= {result.mapping.name: n for result, n in zip(results, outputs, strict=True)}
         return known
+
+    def admitted(self, p):
+        """({input: value under its policy}, where a policy gives NaN, sign of the V coefficients)."""
+        theta, sign = _space.fold(p.theta, jnp)
+        values, outside = p._asdict() | {"theta": theta}, []
+        for m in self.config.params:
+            values[m.name], bad = m.admit(values[m.name])
+            outside.append(bad)
+        return values, functools.reduce(jnp.logical_or, outside), sign
+
+    def beyond(self, networks, p):
+        """For each result: where its network leaves the range that the table held."""
+        outputs = self.outputs(networks, self.admitted(p)[0])
+        mappings = [r.mapping for r in self.config.results]
+        return [(outputs[m.name] < m.norm_min) | (outputs[m.name] > m.norm_max) for m in mappings]
 
     def evaluate(self, networks, p, *, clip):
         """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3.
 
         Out of the table each input follows its own policy, whatever ``clip`` says.
         """
-        theta, sign = _space.fold(p.theta, jnp)
-        values, outside = p._asdict() | {"theta": theta}, []
-        for m in self.config.params:
-            values[m.name], bad = m.admit(values[m.name])
-            outside.append(bad)
-        known = self.restored(networks, values)
+        values, bad, sign = self.admitted(p)
+        outputs = self.outputs(networks, values)
+        mappings = [r.mapping for r in self.config.results]
+        known = {m.name: (m.from_network(outputs[m.name]), m) for m in mappings}
         log_total = [
             t * LN10 if m.maptype in _LOGARITHMIC else jnp.log(m.restore(t))
             for t, m in (known["j_I"], known["alpha_I"])
@@ -174,5 +186,4 @@ class TableFamily:
             rest, self.config.space, self.config.convention, values["s"], jnp.sin(theta), cosine, jnp
         )
         out = (log_total[0], j_q, j_v, log_total[1], alpha_q, alpha_v, rho_q, rho_v)
-        bad = functools.reduce(jnp.logical_or, outside)
         return tuple(jnp.where(bad, jnp.nan, v) for v in out)

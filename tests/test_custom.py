@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import synchrojax
+from synchrojax._model import Model
 from synchrojax._weights import ModelFileError
 from synchrojax.generate import generate
 from synchrojax.train import Options, train
@@ -84,3 +85,11 @@ def test_a_damaged_description(trained, tmp_path):
     safetensors.numpy.save_file(tensors, path, {**header, "family": '{"name": "broken"}'})
     with pytest.raises(ModelFileError, match="its description of 'broken' cannot be read"):
         synchrojax.load(path)
+
+
+def test_the_edges_of_a_box_are_inside(precision):
+    """Those below zero, too, whatever the rounding."""
+    family = synchrojax.Family("tilted", lambda gamma, mu, a: gamma ** (a - 4.0), {"a": (-0.7, 0.7)}, gamma_max=1e3)
+    model = Model({}, family, "clip", "{}")
+    flags = model.flags({**BASE, "a": jnp.asarray([-0.7, 0.7, -0.7001, 0.7001, 0.0], precision)})
+    assert flags.tolist() == [0, 0, 4, 4, 0]

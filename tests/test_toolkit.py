@@ -422,6 +422,12 @@ def test_policies_of_a_model(trained):
     assert values["extrapolate"][1] != values["clip"][1]
     assert list(np.isnan(values["nan"])) == [False, True]
     assert list(by[None].flags(params)) == [0, 1]
+    inside, outside = np.array(by["extrapolate"].output_flags(params))
+    assert inside == 0
+    assert outside & 1 << [r.mapping.name for r in by[None].family.config.results].index("j_I")
+    assert jax.jit(by[None].output_flags)({**params, "B": jnp.asarray([0.0, -1.0])}).tolist() == [0, 0]
+    with pytest.raises(ValueError, match="'thermal' was not made from a table"):
+        synchrojax.load("thermal").output_flags({"nu": 1e9, "B": 1.0, "n_e": 1.0, "theta": 1.0, "theta_e": 1.0})
 
 
 def test_train_resumes_and_refuses(raw, tmp_path, monkeypatch):
