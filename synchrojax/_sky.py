@@ -38,25 +38,31 @@ def rotate(c, psi):
     return SkyCoefficients(j_i, j_q, j_u, j_v, alpha_i, alpha_q, alpha_u, alpha_v, rho_q, rho_u, rho_v)
 
 
-_ORDER = ("j_I", "alpha_I", "j_Q", "alpha_Q", "j_V", "alpha_V", "rho_Q", "rho_V")
+_ORDER = ("j_I", "alpha_I", "j_Q", "alpha_Q", "j_U", "alpha_U", "j_V", "alpha_V", "rho_Q", "rho_U", "rho_V")
 # convention -> the coefficients that change sign
 _CONVENTIONS = {
     "synchrojax": (),
-    "neurosynchro": ("rho_Q",),
+    "neurosynchro": ("rho_Q", "rho_U"),
     "ipole": ("j_Q", "alpha_Q", "rho_Q"),
     "grtrans": ("j_Q", "alpha_Q", "rho_Q"),
 }
 
 
 def as_array(c, *, convention):
-    """The eight coefficients stacked along a new last axis, in the order and signs of another code.
+    """The eight (or eleven) coefficients stacked along a new last axis, in the order and signs of another code.
 
     ``"neurosynchro"``: j_I, alpha_I, j_Q, alpha_Q, j_V, alpha_V, rho_Q, rho_V with rho_Q negated. ``"ipole"`` and
     ``"grtrans"``: Q along the X mode, so j_Q, alpha_Q, rho_Q negated; and ``"synchrojax"``: our own; these
-    three in the order of ``Coefficients``. ValueError for anything else.
+    three in the order of ``Coefficients``. Of ``SkyCoefficients``, whose U stands behind Q, ``"neurosynchro"`` negates
+    rho_Q and rho_U; the X mode is that of B, so that ``"ipole"`` and ``"grtrans"`` take the eight alone. ValueError for
+    anything else.
     """
     if convention not in _CONVENTIONS:
         raise ValueError(f"unknown convention {convention!r}; available: {', '.join(_CONVENTIONS)}")
-    order = _ORDER if convention == "neurosynchro" else c._fields
-    negated = _CONVENTIONS[convention]
+    negated, fields = _CONVENTIONS[convention], c._fields
+    if "j_Q" in negated and "j_U" in fields:
+        raise ValueError(
+            f"convention {convention!r} is that of the eight coefficients in the basis of B, before rotate"
+        )
+    order = [n for n in _ORDER if n in fields] if convention == "neurosynchro" else fields
     return jnp.stack([-getattr(c, n) if n in negated else getattr(c, n) for n in order], -1)

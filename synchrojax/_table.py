@@ -101,7 +101,7 @@ def header_of(path):
 
 
 def _slowly(path, lines, header):
-    """Rows of text one by one: finds what is wrong, and takes text in meta columns as NaN."""
+    """Rows of text one by one: finds what is wrong; empty cells and text in meta columns are NaN."""
     kinds = _checked(path, header).values()
     rows = []
     for number, line in enumerate(lines, 2):
@@ -115,7 +115,7 @@ def _slowly(path, lines, header):
             try:
                 row.append(float(cell))
             except ValueError:
-                if kind != "meta":
+                if kind != "meta" and cell.strip():
                     raise TableError(f"{path}, line {number}, column {column}: {cell!r} is not a number") from None
                 row.append(np.nan)
         rows.append(row)
@@ -138,7 +138,7 @@ def _read_text(path):
 
 
 def read_part(path):
-    """``{"name(kind)": array}`` of one part file; text in a meta column is NaN."""
+    """``{"name(kind)": array}`` of one part file; empty cells (as in pandas) and text in meta columns are NaN."""
     path = pathlib.Path(path)
     if not path.name.endswith(".parquet"):
         return _read_text(path)

@@ -161,10 +161,10 @@ class TableFamily:
         return values, functools.reduce(jnp.logical_or, outside), sign
 
     def beyond(self, networks, p):
-        """For each result: where its network leaves the range that the table held."""
-        outputs = self.outputs(networks, self.admitted(p)[0])
-        mappings = [r.mapping for r in self.config.results]
-        return [(outputs[m.name] < m.norm_min) | (outputs[m.name] > m.norm_max) for m in mappings]
+        """For each result: where its network leaves the range that the table held, or a policy gives NaN."""
+        values, bad, _ = self.admitted(p)
+        outputs, mappings = self.outputs(networks, values), [r.mapping for r in self.config.results]
+        return [bad | ~((outputs[m.name] >= m.norm_min) & (outputs[m.name] <= m.norm_max)) for m in mappings]
 
     def evaluate(self, networks, p, *, clip):
         """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3.

@@ -349,6 +349,18 @@ def test_sky():
         assert np.array_equal(synchrojax.as_array(c, convention=convention), expected)
     with pytest.raises(ValueError, match="unknown convention"):
         synchrojax.as_array(c, convention="mine")
+    # eleven as neurosynchro turns them: by cos and sin of 2 (pi - psi)
+    psi = 0.4
+    eight = synchrojax.as_array(c, convention="neurosynchro")
+    cos, sin = np.cos(2.0 * (np.pi - psi)), np.sin(2.0 * (np.pi - psi))
+    j_i, a_i, j_q, a_q, j_v, a_v, r_q, r_v = eight
+    wanted = [j_i, a_i, cos * j_q, cos * a_q, sin * j_q, sin * a_q, j_v, a_v, cos * r_q, sin * r_q, r_v]
+    eleven = synchrojax.as_array(synchrojax.rotate(c, -psi), convention="neurosynchro")
+    assert np.allclose(eleven, wanted, rtol=1e-5)
+    assert np.array_equal(synchrojax.as_array(turned, convention="synchrojax"), list(turned))
+    for convention in ("ipole", "grtrans"):
+        with pytest.raises(ValueError, match="before rotate"):
+            synchrojax.as_array(turned, convention=convention)
 
 
 def test_reverse_mode_of_a_million_points_stays_small(model):

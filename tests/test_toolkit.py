@@ -315,6 +315,7 @@ def test_rows_drawn_from_a_large_table(raw):
         ("s(log)\ttheta(lin)\n1\t2\n1\tabc\n", r"line 3, column theta\(lin\): 'abc' is not a number"),
         ("s(log)\ttheta\n1\t2\n", "column 'theta' is not of the form name"),
         ("s(log) theta(lin)\n1 2\n", "columns are separated by tabs"),
+        ("s(log)\ttheta(lin)\n1\t2\n1\t-\n", r"line 3, column theta\(lin\): '-' is not a number"),
         ("", "empty file"),
     ],
 )
@@ -322,6 +323,14 @@ def test_table_refusals(tmp_path, text, message):
     (tmp_path / "a.txt").write_text(text)
     with pytest.raises(_table.TableError, match=message):
         summarize(tmp_path)
+
+
+def test_an_empty_cell_is_nan(tmp_path):
+    """As pandas writes it, whose tables neurosynchro's users have."""
+    (tmp_path / "a.txt").write_text("s(log)\ttheta(lin)\n1\t\n\t2\n")
+    found = _table.read_columns(tmp_path)
+    assert np.array_equal(found["s"], [1.0, np.nan], equal_nan=True)
+    assert np.array_equal(found["theta"], [np.nan, 2.0], equal_nan=True)
 
 
 def test_a_mark_of_byte_order_is_no_part_of_a_name(tmp_path):
@@ -643,7 +652,7 @@ def test_a_full_disk_leaves_nothing_half_written(raw, tmp_path, monkeypatch, cap
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".parquet", ".txt"])
 def test_twenty_million_rows_within_8_gib(tmp_path, suffix):
-    """Two hundred files of 100,000 rows through summarize, transform and lock, and into memory for a training."""
+    """Two hundred files of 100,000 rows through summarize, transform, lock and train, and all of them into memory."""
     import os
     import subprocess
     import sys
@@ -655,7 +664,7 @@ def test_twenty_million_rows_within_8_gib(tmp_path, suffix):
     _table.write_part(tmp_path / "raw" / f"000{suffix}", part)
     for k in range(1, 200):
         os.link(tmp_path / "raw" / f"000{suffix}", tmp_path / "raw" / f"{k:03d}{suffix}")
-    configure(tmp_path / "m")
+    configure(tmp_path / "m", units=[8], iterations=2)
     measure = (
         "import resource, sys; from synchrojax import _table; from synchrojax.cli import main\n"
         "if sys.argv[1] == 'read':\n"
@@ -669,6 +678,7 @@ def test_twenty_million_rows_within_8_gib(tmp_path, suffix):
         ["summarize", "raw"],
         ["transform", "raw", "m", "--out", "t"],
         ["lock", "t", "m"],
+        ["train", "t", "m"],
         ["read", "t"],
     ):
         begin = time.perf_counter()
@@ -680,4 +690,4 @@ def test_twenty_million_rows_within_8_gib(tmp_path, suffix):
         assert int(last) < 8 * 2**20
         assert "200/200 files" in done.stderr or words[0] == "read"
         if words[0] != "lock":
-            assert "20000000" in done.stdout
+            assert ("trained on 2000000 rows" if words[0] == "train" else "20000000") in done.stdout
