@@ -242,7 +242,7 @@ def test_messages(point):
 
 @pytest.mark.benchmark(group="exact")
 def test_speed(benchmark):
-    """Points per second for all eight over the box, all cores: 256 / time; 500 is the bar."""
+    """Points per second for all eight over the box, all cores: 512 / time; 500 is the bar."""
     from synchrojax.generate import draw
 
     sample = draw("thermal", 512, seed=5, margin=1.0)
