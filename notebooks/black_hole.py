@@ -22,6 +22,7 @@ from synchrojax import transfer
 
 NU = 230e9  # [Hz], observed
 GRAVITATIONAL_RADIUS = 6.35e11  # [cm], G M / c^2 of 4.3e6 suns
+SAMPLES = 160  # along each ray
 FAR = 28.0  # rays begin and end at this radius; lengths are in G M / c^2
 FIELD_OF_VIEW = 26.0
 HERE = pathlib.Path(__file__).parent
@@ -187,7 +188,7 @@ def screen(pixels):
     return FIELD_OF_VIEW * middle, -FIELD_OF_VIEW * middle
 
 
-def image(model, flow, pixels=128, samples=160, rays=schwarzschild):
+def image(model, flow, pixels=128, samples=SAMPLES, rays=schwarzschild):
     """Stokes I, Q, U, V [pixels, pixels, 4] at 230 GHz, erg s^-1 cm^-2 Hz^-1 sr^-1; Q > 0: electric vector along up."""
     x, y = (jnp.asarray(v, jnp.result_type(float)) for v in screen(pixels))
 
@@ -198,7 +199,7 @@ def image(model, flow, pixels=128, samples=160, rays=schwarzschild):
     return jax.lax.map(row, y)  # a row at a time stays in the cache
 
 
-def exact_image(flow, pixels=128, samples=160, rays=schwarzschild, progress=print):
+def exact_image(flow, pixels=128, samples=SAMPLES, rays=schwarzschild, progress=print):
     """``image`` from the exact integrals, row by row; needs float64 and patience."""
     x, y = (jnp.asarray(v) for v in screen(pixels))
     trace = jax.jit(lambda flow, y: along_rays(flow, x, jnp.full_like(x, y), rays, samples))
@@ -307,7 +308,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--exact", action="store_true", help="the exact image, too (half an hour on two cores)")
     parser.add_argument("--pixels", type=int, default=128)
-    parser.add_argument("--samples", type=int, default=160, help="along each ray")
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="along each ray")
     parser.add_argument("--out", type=pathlib.Path, default=HERE, help="directory of the pictures")
     options = parser.parse_args()
     size = {"pixels": options.pixels, "samples": options.samples}

@@ -105,8 +105,7 @@ class Model:
         even where those bits are set.
         """
         bad, outside = _status(self, *broadcast(params, self.inputs, self.defaults))
-        bits = [jnp.where(o & ~bad, 1 << i, 0) for i, o in enumerate(outside)]
-        return (sum(bits) + jnp.where(bad, 1 << len(bits), 0)).astype(jnp.int32)
+        return _bits([*outside, bad])
 
     def output_flags(self, params):
         """int32 per point: bit i = result i of the configuration beyond what the table held.
@@ -115,10 +114,17 @@ class Model:
         """
         if not hasattr(self.family, "beyond"):
             raise ValueError(f"output_flags: {self.distribution!r} was not made from a table and holds no such ranges")
-        nu, b, n_e, theta, *own = broadcast(params, self.inputs, self.defaults)
-        _, empty, point = _safe_point(self, nu, b, n_e, theta, own)
-        beyond = self.family.beyond(self.networks, point)
-        return sum(jnp.where(b & ~empty, 1 << i, 0) for i, b in enumerate(beyond)).astype(jnp.int32)
+
+        def flags(nu, b, n_e, theta, *own):
+            _, empty, point = _safe_point(self, nu, b, n_e, theta, own)
+            return (_bits([mask & ~empty for mask in self.family.beyond(self.networks, point)]),)
+
+        return blockwise(flags, broadcast(params, self.inputs, self.defaults), self.family.BLOCK)[0]
+
+
+def _bits(masks):
+    """int32: bit i is set where ``masks[i]`` holds."""
+    return sum(jnp.where(mask, 1 << i, 0) for i, mask in enumerate(masks)).astype(jnp.int32)
 
 
 def _safe_point(model, nu, b, n_e, theta, own):
@@ -140,7 +146,7 @@ def _safe_point(model, nu, b, n_e, theta, own):
 
 
 def _status(model, nu, b, n_e, theta, *own):
-    """(unphysical, [outside per domain entry]); nothing is outside where B = 0 or n_e = 0."""
+    """(unphysical, [outside per domain entry]); nothing is outside where B = 0, n_e = 0 or unphysical."""
     bad, empty, point = _safe_point(model, nu, b, n_e, theta, own)
     family = model.family
     slack = 4.0 * jnp.finfo(nu.dtype).eps  # the edge itself is inside, whatever the rounding
