@@ -2,10 +2,15 @@
 
 K = alpha_I + M, where M is made of a = (alpha_Q, alpha_U, alpha_V) and rho = (rho_Q, rho_U, rho_V) as the field
 tensor is of E and B: M (I, P) = (a . P, a I + P x rho). So a + i rho = w n with a complex number w = l_1 + i l_2 and a
-complex unit vector n turns M into a boost and a rotation that commute, M = l_1 B + l_2 R with B R = 0, and every
-function of K follows from its values at alpha_I +- l_1 and alpha_I +- i l_2 (Landi Degl'Innocenti & Landi
-Degl'Innocenti 1985, Solar Physics 97, 239; here in closed form for the emission, too). Where the four eigenvalues are
-close to each other n does not exist; there powers of M are summed.
+complex unit vector n = n_1 + i n_2 turns M into a boost and a rotation that commute, M = l_1 B + l_2 R with B R = 0, and
+every function of K follows from its values at alpha_I +- l_1 and alpha_I +- i l_2 (Landi Degl'Innocenti & Landi
+Degl'Innocenti 1985, Solar Physics 97, 239; here in closed form for the emission, too). The boost has two null
+eigenvectors, (1, (m +- n_1) / |n_1|^2) with m = n_1 x n_2: light that is fully polarized and absorbed fastest or slowest.
+Where the four eigenvalues are close to each other n does not exist; there powers of M are summed.
+
+In a thick cell what counts is the slowest of the rates and the little light in its mode, both small differences of
+large numbers: alpha_I - l_1 and I - u . P. They follow from alpha_I^2 - |alpha|^2 and I^2 - |P|^2, which ``_excess`` gives
+without rounding, and from sums of positive terms.
 """
 
 import functools
@@ -20,9 +25,9 @@ from synchrojax._params import is_traced, reals
 from synchrojax._sky import rotate
 
 METHODS = ("scan", "associative")
-# powers of M are summed where l_1^2 + l_2^2 <= max(_SERIES, _NEAR tau^2): 8 even and 8 odd ones give float64 there,
-# and elsewhere |n|^2 stays below a thousand
-_SERIES, _NEAR, _TERMS = 0.5, 0.005, 8
+# powers of M are summed where |w|^2 <= max(_SERIES, _NEAR alpha_I^2), all times the length of the cell: so many even and
+# odd ones (``_terms``) give the precision of the numbers there, and elsewhere |n_1|^2 stays below 30
+_SERIES, _NEAR = 0.5, 0.04
 
 
 class Stokes(NamedTuple):
@@ -42,23 +47,85 @@ class Depths(NamedTuple):
     conversion: jax.Array
 
 
-def _factorial(n):
-    return float(math.factorial(n))
-
-
 def _dot(a, b):
     return sum(x * y for x, y in zip(a, b, strict=True))
 
 
+def _cross(a, b):
+    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
+
+
 def _generator(a, rho, v):
     """M v for one vector (I, Q, U, V)."""
-    i, q, u, v = v
-    return (
-        a[0] * q + a[1] * u + a[2] * v,
-        a[0] * i + u * rho[2] - v * rho[1],
-        a[1] * i + v * rho[0] - q * rho[2],
-        a[2] * i + q * rho[1] - u * rho[0],
-    )
+    turned = _cross(v[1:], rho)
+    return (_dot(a, v[1:]), *(x * v[0] + y for x, y in zip(a, turned, strict=True)))
+
+
+# Numbers without rounding --------------------------------------------------------------------
+
+
+def _power_of_two(values, lowest=1.0):
+    """A power of two close to the largest magnitude, not below tiny^lowest: scaling by it loses no digits."""
+    limits = jnp.finfo(values[0].dtype)
+    largest = functools.reduce(jnp.maximum, (jnp.abs(v) for v in values))
+    largest = jnp.clip(jax.lax.stop_gradient(largest), float(limits.tiny) ** lowest, limits.max / 4)
+    return jax.lax.reduce_precision(largest, limits.nexp, 0)
+
+
+def _split(x):
+    """x as a sum of two numbers of half the digits, whose products are exact."""
+    limits = jnp.finfo(x.dtype)
+    high = jax.lax.reduce_precision(x, limits.nexp, (limits.nmant - 1) // 2)
+    return high, x - high
+
+
+def _summed(values):
+    """(sum, what its rounding lost) of numbers (Knuth's two-sum)."""
+    total, lost = values[0], jnp.zeros_like(values[0])
+    for value in values[1:]:
+        larger = total + value
+        added = larger - total
+        lost += (total - (larger - added)) + (value - added)
+        total = larger
+    return total, lost
+
+
+def _excess(total, *parts):
+    """total^2 - sum of parts^2, right to the last digits however nearly they cancel.
+
+    Every product in it is exact, so that a fused multiplication and addition changes nothing.
+    """
+    plain = total * total - sum(p * p for p in parts)
+    halves = [_split(jax.lax.stop_gradient(x)) for x in (total, *parts)]
+    signs = (1.0, *(-1.0 for _ in parts))
+    high, lost = _summed([sign * h * h for sign, (h, _) in zip(signs, halves, strict=True)])
+    middle, more = _summed([sign * 2.0 * h * low for sign, (h, low) in zip(signs, halves, strict=True)])
+    value, rest = _summed([high, middle])
+    value += rest + lost + more + sum(sign * low * low for sign, (_, low) in zip(signs, halves, strict=True))
+    return plain + jax.lax.stop_gradient(value - plain)
+
+
+def _unpolarized(v):
+    """I^2 - |P|^2 of light; fully polarized light whose rounding makes |P| > I counts as what it is."""
+    excess = _excess(*v)
+    rounded = (excess < 0.0) & (excess > -8.0 * jnp.finfo(excess.dtype).eps * v[0] * v[0])
+    return excess + jax.lax.stop_gradient(jnp.where(rounded, -excess, 0.0))
+
+
+@jax.custom_jvp
+def _wave(angle, high, low):
+    """cos and sin of ``angle``, known better as ``high`` + ``low``."""
+    (c, d), (s, e) = (jnp.cos(high), jnp.cos(low)), (jnp.sin(high), jnp.sin(low))
+    return c * d - s * e, s * d + c * e
+
+
+@_wave.defjvp
+def _wave_slope(primals, tangents):
+    cos, sin = _wave(*primals)
+    return (cos, sin), (-sin * tangents[0], cos * tangents[0])
+
+
+# Means of exponentials over a cell -------------------------------------------------------------
 
 
 def _mean_exp(x):
@@ -66,129 +133,264 @@ def _mean_exp(x):
     small = jnp.abs(x) < 0.1  # there the closed form loses digits, in its slope first
     near, far = jnp.where(small, x, 0.0), jnp.where(small, 1.0, x)
     series = jnp.ones_like(near)
-    for n in range(9, 0, -1):
+    for n in range(9 if jnp.finfo(x.dtype).bits > 32 else 5, 0, -1):
         series = 1.0 - near * series / (n + 1)
     return jnp.where(small, series, -jnp.expm1(-far) / far)
 
 
-def _mean_wave(x, y):
-    """Real and imaginary part of int_0^1 exp(-(x + i y) h) dh."""
-    small = x * x + y * y < 0.01
+def _mean_wave(x, y, cos, sin):
+    """Real and imaginary part of int_0^1 exp(-(x + i y) h) dh, given cos and sin of y."""
+    size = jax.lax.stop_gradient(jnp.maximum(jnp.abs(x), jnp.abs(y)))
+    small = size < 0.01  # not met unless absorption is polarized above its total
     xs, ys = jnp.where(small, x, 0.0), jnp.where(small, y, 0.0)
     re, im = jnp.ones_like(xs), jnp.zeros_like(ys)
-    for n in range(9, 0, -1):
+    for n in range(4, 0, -1):
         re, im = 1.0 - (re * xs - im * ys) / (n + 1), -(re * ys + im * xs) / (n + 1)
-    xl, yl = jnp.where(small, 1.0, x), jnp.where(small, 0.0, y)
-    e = jnp.exp(-xl)
-    p, q = -jnp.expm1(-xl) + 2.0 * e * jnp.sin(0.5 * yl) ** 2, e * jnp.sin(yl)  # 1 - exp(-x - i y) = p + i q
-    over = 1.0 / (xl * xl + yl * yl)
+    size = jnp.where(small, 1.0, size)
+    xl, yl = jnp.where(small, 1.0, x / size), jnp.where(small, 0.0, y / size)
+    e = jnp.exp(-jnp.where(small, 1.0, x))
+    p, q = 1.0 - e * cos, e * sin  # 1 - exp(-x - i y) = p + i q
+    over = 1.0 / (size * (xl * xl + yl * yl))
     return jnp.where(small, re, (p * xl + q * yl) * over), jnp.where(small, im, (q * xl - p * yl) * over)
 
 
-def _taylor_mean(tau):
-    """(1 / n!) int_0^1 h^n exp(-tau h) dh for n = 0 .. 2 _TERMS - 1."""
-    last = 2 * _TERMS - 1
-    small = jnp.abs(tau) < 1.5
-    t, e = jnp.where(small, tau, 0.0), jnp.exp(-jnp.where(small, tau, 0.0))
+# One cell ----------------------------------------------------------------------------------------
+
+
+def _terms(dtype):
+    """How many even powers of M there are; as many odd ones."""
+    return 12 if jnp.finfo(dtype).bits > 32 else 6
+
+
+def _taylor(tau, count):
+    """Weights of (-M / unit)^n, n < count, in exp(-tau - M) and in the mean of exp(-(tau + M) h), and that unit.
+
+    unit^n exp(-tau) / n! and unit^n / n! int_0^1 h^n exp(-tau h) dh.
+    """
+    small = tau < 1.5
+    unit = jnp.where(small, 1.0, tau)
+    # beyond, nothing is left of them, but their derivatives would overflow on the way back
+    faint = jnp.minimum(tau, -2.0 * float(np.log(jnp.finfo(tau.dtype).tiny)))
+    powers = [jnp.exp(-faint)]
+    for n in range(1, count + 1):
+        powers.append(powers[-1] * jnp.where(small, 1.0, faint) / n)
     # downwards every step is a sum of positive numbers; the start need not be exact, it fades as 1 / n!
-    down = [e / (_factorial(last + 1) * (1.0 - t / (last + 2)))]
-    for n in range(last, 0, -1):
-        down.append(t * down[-1] + e / _factorial(n))
+    t = jnp.where(small, tau, 0.0)
+    down = [powers[count] / (1.0 - t / (count + 1))]
+    for n in range(count - 1, 0, -1):
+        down.append(t * down[-1] + powers[n])
     t = jnp.where(small, 2.0, tau)
-    e, up = jnp.exp(-t), [-jnp.expm1(-t) / t]
-    for n in range(1, last + 1):
-        up.append((up[-1] - e / _factorial(n)) / t)
-    return [jnp.where(small, d, u) for d, u in zip(reversed(down), up, strict=True)]
+    up = [-jnp.expm1(-t) / t]
+    for n in range(1, count):
+        up.append(up[-1] - powers[n] / t)
+    return powers[:count], [jnp.where(small, d, u) for d, u in zip(reversed(down), up, strict=True)], unit
 
 
-def _cell(tau, a, rho):
-    """Of one cell K = tau + M(a, rho), all times its length: v -> exp(-K) v and v -> int_0^1 exp(-K h) dh v."""
-    d, c = _dot(a, a) - _dot(rho, rho), _dot(a, rho)  # w^2 = d + 2 i c
-    # l_1^2 + l_2^2 = |w^2|; squares of large rotations leave float32 before the numbers do: hypot
-    harmless = (d == 0.0) & (c == 0.0)
-    theta = jnp.hypot(jnp.where(harmless, 1.0, d), 2.0 * c)
-    series = harmless | (theta <= jnp.maximum(_SERIES, _NEAR * tau * tau))
+class _Series(NamedTuple):
+    """w_0 - w_1 M + w_2 M^2 - w_3 M^3, M of a and rho."""
 
-    # powers of M, from M^4 = d M^2 + c^2
-    near_a, near_rho = (tuple(jnp.where(series, x, 0.0) for x in vector) for vector in (a, rho))
-    near_d, near_c2 = jnp.where(series, d, 0.0), jnp.where(series, c, 0.0) ** 2
-    near_tau = jnp.where(series, tau, 1.0)
-    symmetric = [jnp.ones_like(near_d), near_d]  # h_n(l_1^2, -l_2^2)
-    for _ in range(_TERMS - 3):
-        symmetric.append(near_d * symmetric[-1] + near_c2 * symmetric[-2])
+    weights: tuple
+    a: tuple
+    rho: tuple
 
-    def summed(taylor):
-        even, odd = taylor[0::2], taylor[1::2]
-        return (
-            even[0] + near_c2 * _dot(even[2:], symmetric[:-1]),
-            -odd[0] - near_c2 * _dot(odd[2:], symmetric[:-1]),
-            _dot(even[1:], symmetric),
-            -_dot(odd[1:], symmetric),
-            jnp.zeros_like(near_d),
+    def __call__(self, v):
+        once = _generator(self.a, self.rho, v)
+        twice = _generator(self.a, self.rho, once)
+        thrice = _generator(self.a, self.rho, twice)
+        w = self.weights
+        return tuple(
+            w[0] * v0 - w[1] * v1 + w[2] * v2 - w[3] * v3 for v0, v1, v2, v3 in zip(v, once, twice, thrice, strict=True)
         )
 
-    decay = jnp.exp(-near_tau)
-    near_exp = summed([decay / _factorial(n) for n in range(2 * _TERMS)])
-    near_mean = summed(_taylor_mean(near_tau))
 
-    # boost and rotation
-    unit = tuple(jnp.where(series, x, y) for x, y in zip((1.0, 0.0, 0.0), a, strict=True))
-    turn = tuple(jnp.where(series, 0.0, x) for x in rho)
-    d, c, theta = jnp.where(series, 1.0, d), jnp.where(series, 0.0, c), jnp.where(series, 1.0, theta)
-    tau = jnp.where(series, 1.0, tau)
+class _Modes(NamedTuple):
+    """Factors of the fast and the slow mode, and real and imaginary part of that of what is in neither."""
+
+    weights: tuple
+    swift: tuple  # directions of polarization of the two modes
+    sluggish: tuple
+    real: tuple  # n_1
+    opposite: tuple  # - n_2
+    size: jax.Array  # |n_1|^2
+
+    def __call__(self, v, excess):
+        """``excess``: I^2 - |P|^2."""
+        i, p = v[0], v[1:]
+        # left eigenvectors have - m: u of I - u . P is that of the fast mode
+        along, across = _dot(self.swift, p), _cross(self.swift, p)
+        close = (i > 0.0) & (along > 0.5 * i) & (along < 2.0 * i)
+        rest = (excess + _dot(across, across)) / jnp.where(close, i + along, 1.0)
+        slow = 0.5 * self.size * jnp.where(close, rest, i - along)
+        fast = 0.5 * self.size * (i - _dot(self.sluggish, p))
+        once = _generator(self.opposite, self.real, v)  # R v; - R^2 leaves what is in neither mode
+        twice = _generator(self.opposite, self.real, once)
+        w = self.weights
+        fast, slow = w[0] * fast, w[1] * slow
+        return tuple(
+            fast * x + slow * y - w[2] * z + w[3] * r
+            for x, y, z, r in zip((1.0, *self.swift), (1.0, *self.sluggish), twice, once, strict=True)
+        )
+
+
+class _Action(NamedTuple):
+    """A function of K as a map of vectors, by powers of M where ``short``."""
+
+    short: jax.Array
+    series: _Series
+    modes: _Modes
+
+    def __call__(self, v, excess):
+        pairs = zip(self.series(v), self.modes(v, excess), strict=True)
+        return tuple(jnp.where(self.short, x, y) for x, y in pairs)
+
+
+def _near(tau, a, rho):
+    """exp(-K) and its mean over the cell by powers of M, from M^4 = d M^2 + c^2."""
+    terms = _terms(tau.dtype)
+    exp, mean, unit = _taylor(tau, 2 * terms)
+    a, rho = (tuple(x / unit for x in vector) for vector in (a, rho))
+    d, c2 = _dot(a, a) - _dot(rho, rho), _dot(a, rho) ** 2
+    symmetric = [jnp.ones_like(d), d]  # h_n(l_1^2, -l_2^2)
+    for _ in range(terms - 3):
+        symmetric.append(d * symmetric[-1] + c2 * symmetric[-2])
+
+    def series(taylor):
+        even, odd = taylor[0::2], taylor[1::2]
+        lowest = (w[0] + c2 * _dot(w[2:], symmetric[:-1]) for w in (even, odd))
+        highest = (_dot(w[1:], symmetric) for w in (even, odd))
+        return _Series((*lowest, *highest), a, rho)
+
+    return series(exp), series(mean)
+
+
+def _far(excess, turning, alpha, a, rho, t):
+    """The same by eigenvalues, for coefficients of order one times ``t``.
+
+    ``excess``: alpha_I^2 - |alpha|^2; ``turning``: the components of rho before any rotation of the basis.
+    """
+    aa, rr, c, normal = _dot(a, a), _dot(rho, rho), _dot(a, rho), _cross(a, rho)
+    d = aa - rr  # w^2 = d + 2 i c
+    theta = jnp.sqrt(jnp.maximum(d * d + 4.0 * c * c, jnp.finfo(d.dtype).tiny))  # l_1^2 + l_2^2
     large = jnp.sqrt(0.5 * (theta + jnp.abs(d)))
-    boosts = d > 0.0
-    l1, l2 = jnp.where(boosts, large, c / large), jnp.where(boosts, c / large, large)
-    n_boost = tuple((l1 * x + l2 * y) / theta for x, y in zip(unit, turn, strict=True))
-    n_turn = tuple((l1 * y - l2 * x) / theta for x, y in zip(unit, turn, strict=True))
+    boosts, sign = d > 0.0, jnp.where(c < 0.0, -1.0, 1.0)
+    l1, l2 = jnp.where(boosts, large, sign * c / large), jnp.where(boosts, c / large, sign * large)
+    lost = 2.0 * _dot(normal, normal) / (aa + rr + theta)  # |a|^2 - l_1^2 = |rho|^2 - l_2^2
 
-    def closed(plus, minus, turned):
-        even, odd = 0.5 * (plus + minus), 0.5 * (plus - minus)
-        return turned[0], odd, even - turned[0], jnp.zeros_like(d), turned[1]
+    # alpha_I - l_1, from the difference of their squares where they are close
+    close = (alpha > 1e-9) & (l1 > 0.5 * alpha)
+    gap = jnp.where(close, (excess + lost) / jnp.where(close, alpha + l1, 1.0), alpha - l1)
+    fast, slow, tau, angle = (alpha + l1) * t, gap * t, alpha * t, l2 * t
+    cos, sin = _wave(angle, *_phase(angle, t, turning, large, lost, sign, boosts))
 
-    whirl = jnp.exp(-tau)
-    far_exp = closed(jnp.exp(-tau - l1), jnp.exp(l1 - tau), (whirl * jnp.cos(l2), -whirl * jnp.sin(l2)))
-    far_mean = closed(_mean_exp(tau + l1), _mean_exp(tau - l1), _mean_wave(tau, l2))
+    real = tuple((l1 * x + l2 * y) / theta for x, y in zip(a, rho, strict=True))
+    opposite = tuple((l2 * x - l1 * y) / theta for x, y in zip(a, rho, strict=True))
+    size = 0.5 * (aa + rr + theta) / theta
+    swift = tuple((y / theta + x) / size for x, y in zip(real, normal, strict=True))
+    sluggish = tuple((y / theta - x) / size for x, y in zip(real, normal, strict=True))
+    decay = jnp.exp(-tau)
+    exp = jnp.exp(-fast), jnp.exp(-slow), decay * cos, -decay * sin
+    mean = _mean_exp(fast), _mean_exp(slow), *_mean_wave(tau, angle, cos, sin)
+    return tuple(_Modes(weights, swift, sluggish, real, opposite, size) for weights in (exp, mean))
 
-    boost = tuple(jnp.where(series, x, y) for x, y in zip(near_a, n_boost, strict=True))
-    other = tuple(jnp.where(series, x, y) for x, y in zip(near_rho, n_turn, strict=True))
-    dual = tuple(-x for x in n_turn)
 
-    def function(near, far):
-        weights = [jnp.where(series, x, y) for x, y in zip(near, far, strict=True)]
+def _phase(angle, t, turning, large, lost, sign, boosts):
+    """l_2 t as a sum of two numbers; of a large rotation |rho| - lost / (|rho| + l_2) to more digits than one has."""
+    angle, t, large, lost, *turning = jax.lax.stop_gradient((angle, t, large, lost, *turning))
+    norm = jnp.where(boosts, large, jnp.sqrt(_dot(turning, turning)))
+    rest = -(_excess(norm, *turning) / (2.0 * norm) + lost / (norm + large))
+    (n1, n2), (t1, t2) = _split(norm), _split(t)
+    high, low = sign * n1 * t1, sign * (n1 * t2 + n2 * t + rest * t)
+    return jnp.where(boosts, 0.0, high), jnp.where(boosts, angle, low)
 
-        def apply(v):
-            first = _generator(boost, other, v)
-            second = _generator(boost, other, first)
-            third = _generator(boost, other, second)
-            whirled = _generator(dual, n_boost, v)
-            return tuple(_dot(weights, parts) for parts in zip(v, first, second, third, whirled, strict=True))
 
-        return apply
+def _cell(c, sky, depth):
+    """exp(-K) and int_0^1 exp(-K h) dh of cells of length ``depth``, as ``_Action``; ``sky``: ``c`` in the sky basis."""
+    a, rho = sky[5:8], sky[8:11]
+    unit = _power_of_two((sky.alpha_I, *a, *rho))
+    t, alpha = unit * depth, sky.alpha_I / unit
+    a_unit, rho_unit = (tuple(x / unit for x in vector) for vector in (a, rho))
+    absorbing, turning = ([getattr(c, n) / unit for n in c._fields if n.startswith(k)] for k in ("alpha", "rho"))
 
-    return function(near_exp, far_exp), function(near_mean, far_mean)
+    tau = alpha * t
+    d, mixed = _dot(a_unit, a_unit) - _dot(rho_unit, rho_unit), 2.0 * _dot(a_unit, rho_unit)
+    width = jnp.sqrt(jnp.sqrt(jax.lax.stop_gradient(d * d + mixed * mixed))) * t  # |w|
+    series = width <= jnp.maximum(_SERIES**0.5, _NEAR**0.5 * tau)
+    # exp(-K) needs |w| itself to be small, unless nothing is left of it
+    opaque = tau > -1.25 * float(np.log(jnp.finfo(tau.dtype).tiny))
+    short = series & ((width <= _SERIES**0.5) | opaque)
+
+    def where(mask, x, y):
+        return jax.tree.map(lambda p, q: jnp.where(mask, p, q), x, y)
+
+    zeros, one = (0.0, 0.0, 0.0), (1.0, 0.0, 0.0)
+    near = _near(
+        jnp.where(series, sky.alpha_I * depth, 1.0),
+        *(where(series, tuple(x * depth for x in vector), zeros) for vector in (a, rho)),
+    )
+    far = _far(
+        jnp.where(short, 0.0, _excess(*absorbing)),
+        where(short, [0.0] * len(turning), turning),
+        jnp.where(short, 1.0, alpha),
+        where(short, one, a_unit),
+        where(short, zeros, rho_unit),
+        jnp.where(short, 1.0, t),
+    )
+    return _Action(short, near[0], far[0]), _Action(series, near[1], far[1])
+
+
+# Rays --------------------------------------------------------------------------------------------
 
 
 def _operators(cell):
-    """The two functions of a cell, and the light that it adds."""
+    """What cells do to light, and the light that they add."""
     c, ds, psi, g = cell
     # Lorentz invariants: I / nu^3, j / nu^2, alpha nu, and ds / nu along the ray
     ds = jnp.where((ds >= 0.0) & (g > 0.0), ds, jnp.nan)
     sky = c if psi is None else rotate(c, psi)
-    depth = ds / g
-    emitted = tuple(j * (ds * g * g) for j in sky[:4])
-    through, mean = _cell(
-        sky.alpha_I * depth,
-        (sky.alpha_Q * depth, sky.alpha_U * depth, sky.alpha_V * depth),
-        (sky.rho_Q * depth, sky.rho_U * depth, sky.rho_V * depth),
-    )
-    return through, mean(emitted)
+    through, mean = _cell(c, sky, ds / g)
+    own = c[: 4 if psi is None else 3]
+    unit = _power_of_two(own, 0.5)  # dividing by less, derivatives would leave the range of the numbers
+    added = mean(tuple(j / unit for j in sky[:4]), _unpolarized([j / unit for j in own]))
+    size = unit * ds * g * g
+    return through, tuple(size * x for x in added)
 
 
-@jax.checkpoint
 def _step(stokes, cell):
-    through, added = _operators(cell)
-    return tuple(x + y for x, y in zip(through(stokes), added, strict=True))
+    through, added = cell
+    unit = _power_of_two(stokes, 0.5)
+    light = tuple(x / unit for x in stokes)
+    passed = through(light, _unpolarized(light))
+    stokes = tuple(unit * x + y for x, y in zip(passed, added, strict=True))
+    return stokes, stokes
+
+
+_LANES = 4096  # cells whose functions are evaluated together
+
+
+def _scanned(start, cells, along):
+    """Cell after cell; what does not depend on the light is evaluated for several of them at once.
+
+    Reverse mode keeps the light between such stretches and goes through each again.
+    """
+    count, size = cells[1].shape[0], math.prod(start[0].shape)
+    stretch = min(count, max(1, _LANES // max(1, size)))
+    stretches = -(-count // stretch)
+
+    def cut(value):
+        # empty cells at the end change nothing
+        value = jnp.pad(value, [(0, stretches * stretch - count), *[(0, 0)] * (value.ndim - 1)])
+        return value.reshape(stretches, stretch, *value.shape[1:])
+
+    c, ds, psi, g = jax.tree.map(cut, cells)
+    g = jnp.where(g == 0.0, 1.0, g) if stretches * stretch > count else g
+
+    @jax.checkpoint
+    def body(stokes, part):
+        after, every = jax.lax.scan(_step, stokes, _operators(part))
+        return after, (every if along else None)
+
+    last, every = jax.lax.scan(body, start, (c, ds, psi, g))
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], every) if along else last
 
 
 def _composed(first, second):
@@ -203,7 +405,8 @@ def _associative(start, cells, along):
     """Every cell as a matrix, composed in a tree."""
     through, light = _operators(cells)
     unit = tuple(jnp.broadcast_to(row.reshape(4, *([1] * light[0].ndim)), (4, *light[0].shape)) for row in jnp.eye(4))
-    columns = jax.vmap(through)(tuple(row.astype(light[0].dtype) for row in unit))
+    excess = jnp.array([1.0, -1.0, -1.0, -1.0], light[0].dtype)
+    columns = jax.vmap(through)(tuple(row.astype(light[0].dtype) for row in unit), excess)
     ray = (jnp.moveaxis(jnp.stack(columns), 2, 0), jnp.stack(light, 1))
     if along:
         ray = jax.lax.associative_scan(_composed, ray)
@@ -297,16 +500,7 @@ def solve(c, ds, *, psi=None, g=None, background=None, method="scan", along=Fals
 
 @functools.partial(jax.jit, static_argnames=("method", "along"))
 def _solved(cells, start, method, along):
-    if method == "associative":
-        found = _associative(start, cells, along)
-    else:
-
-        def body(stokes, cell):
-            after = _step(stokes, cell)
-            return after, (after if along else None)
-
-        last, every = jax.lax.scan(body, start, cells)
-        found = every if along else last
+    found = (_associative if method == "associative" else _scanned)(start, cells, along)
     return tuple(jnp.moveaxis(x, 0, -1) for x in found) if along else found
 
 
