@@ -664,10 +664,7 @@ def _run(words):
     try:
         options.action(options)
     except BrokenPipeError:
-        if _nobody_reads():
-            raise
-        print("synchrojax: error: a process that did part of the work closed its pipe", file=sys.stderr)
-        return 2
+        raise
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         print(f"synchrojax: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -675,27 +672,6 @@ def _run(words):
         print("synchrojax: stopped; generate and train resume with the same command", file=sys.stderr)
         return 130
     return 0
-
-
-def _nobody_reads():
-    """True where standard output or standard error is a pipe whose reader has gone: what it holds cannot leave."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            return True
-    return False
-
-
-def _let_go():
-    """Nothing more goes to broken pipes, not what the interpreter flushes at its end either."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
 
 
 def main(arguments=None):
@@ -709,5 +685,6 @@ def main(arguments=None):
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        _let_go()
+        with contextlib.suppress(OSError, ValueError):  # what is left goes nowhere when the interpreter ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # as a shell reports a program that the signal ended
