@@ -18,6 +18,7 @@ from synchrojax._tabular import TableFamily
 FORMAT = "synchrojax-model-1"
 MODEL_FILE = "model.safetensors"  # in the directory of a configuration
 _DESCRIBED = {"family": Family, "table": TableFamily}  # header entry -> what describes itself there
+_DESCRIPTION = {"family": ("name", "box", "s", "highest_x", "maps"), "table": ("name", "config", "lowest_sine")}
 
 
 class ModelFileError(ValueError):
@@ -105,28 +106,27 @@ def _family(path, header):
         if distribution in FAMILIES:
             return FAMILIES[distribution]
         raise ModelFileError(f"{path}: distribution {distribution!r} is unknown here; known: {', '.join(FAMILIES)}")
-    where = f"{path}: header field {described!r}, the description of {distribution!r}"
+
+    def refuse(why):
+        return ModelFileError(
+            f"{path}: its description of {distribution!r} cannot be read (header field {described!r}: {why})"
+        )
+
     given = _field(path, header, described)
-    needed = {"family": ("name", "box", "s", "highest_x", "maps"), "table": ("name", "config", "lowest_sine")}[
-        described
-    ]
-    missing = [k for k in needed if k not in given]
+    missing = [k for k in _DESCRIPTION[described] if k not in given]
     if missing:
-        raise ModelFileError(f"{where} lacks {', '.join(missing)}")
+        raise refuse(f"{', '.join(missing)} missing")
     for key in ("highest_x", "lowest_sine"):
-        if key in needed and not (_number(given[key]) and given[key] > 0.0):
-            raise ModelFileError(f"{where}: {key} is {given[key]!r}, not a positive number")
-    maps = given.get("maps", [])
-    if described == "family" and not (
-        isinstance(maps, list)
-        and len(maps) == len(RESULTS)
-        and all(isinstance(m, list) and len(m) == 4 and all(map(_number, m)) for m in maps)
-    ):
-        raise ModelFileError(f"{where}: maps are not four numbers for each of {len(RESULTS)} coefficients")
+        if key in given and not (_number(given[key]) and given[key] > 0.0):
+            raise refuse(f"{key} is {given[key]!r}, not a positive number")
+    maps = given.get("maps", [[0.0] * 4] * len(RESULTS))
+    rows = maps if isinstance(maps, list) else []
+    if len(rows) != len(RESULTS) or not all(isinstance(m, list) and len(m) == 4 and all(map(_number, m)) for m in rows):
+        raise refuse(f"maps are not four numbers for each of {len(RESULTS)} coefficients")
     try:
         return _DESCRIBED[described].read(header[described])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelFileError(f"{where}: cannot be read ({error})") from None
+        raise refuse(str(error)) from None
 
 
 def read_model(path):
