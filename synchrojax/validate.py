@@ -20,7 +20,7 @@ from synchrojax.generate import draw
 _SMALLEST_SINE = 1e-3  # for slopes with theta
 _DECAYED = 1e-3  # of j_I without gamma_max: below, emission and absorption of a power law are not compared
 _STEP = 2e-3  # of the fourth-order differences; their error is below 1e-7
-_PATIENCE = 5.0  # [s] after which ``cost`` does not measure again
+_PATIENCE = 2.0  # [s] after which ``cost`` does not measure again
 _AT_ONCE = 1024  # integrals between two looks at the clock
 QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
@@ -284,9 +284,9 @@ def summary(validation, *, fits=False):
 
 
 def cost(model, *, n=1_000_000, points=None):
-    """Weights of ``model``, and ns per point of one jitted call for ``n`` points of its box (best of three; of
-    fewer where they take seconds).
+    """Weights of ``model``, and ns per point of one jitted call for ``n`` points of its box.
 
+    The best of three calls, of fewer where they take seconds, without compilation.
     ``points``: {input: array} to repeat instead of a sample of the box.
     """
     points = draw(model.family, min(n, 4096), seed=1, margin=1.0) if points is None else points
