@@ -117,8 +117,8 @@ def _family(path, header):
     if missing:
         raise refuse(f"{', '.join(missing)} missing")
     for key in ("highest_x", "lowest_sine"):
-        if key in given and not (_number(given[key]) and given[key] > 0.0):
-            raise refuse(f"{key} is {given[key]!r}, not a positive number")
+        if key in given and not (_number(given[key]) and given[key] >= 0.0):  # 0.0 in an imported model
+            raise refuse(f"{key} is {given[key]!r}, not a number from 0 up")
     maps = given.get("maps", [[0.0] * 4] * len(RESULTS))
     rows = maps if isinstance(maps, list) else []
     if len(rows) != len(RESULTS) or not all(isinstance(m, list) and len(m) == 4 and all(map(_number, m)) for m in rows):

@@ -109,7 +109,7 @@ def damaged(tmp_path, original, **header):
         ({"family": "3"}, "header field 'family': expected a JSON object"),
         ({"family": '{"name": "own"}'}, "(header field 'family': box, s, highest_x, maps missing)"),
         ({"table": "{}"}, "(header field 'table': name, config, lowest_sine missing)"),
-        ({"table": '{"name": "t", "config": 3, "lowest_sine": "x"}'}, "'table': lowest_sine is 'x', not a positive"),
+        ({"table": '{"name": "t", "config": 3, "lowest_sine": "x"}'}, "'table': lowest_sine is 'x', not a number"),
         ({"table": '{"name": "t", "config": 3, "lowest_sine": 0.1}'}, "(header field 'table': "),
         ({"table": '{"name": "t", "config": "=", "lowest_sine": 0.1}'}, "(header field 'table': configuration in the"),
         ({"distribution": None}, "distribution None is unknown here"),
@@ -145,7 +145,7 @@ OWN = {"name": "own", "box": {"a": [1, 2]}, "s": [10, 1e4], "highest_x": 1e6, "m
         ({"box": [1]}, "(header field 'family': "),
         ({"box": {"a": ["x", 2]}}, "(header field 'family': could not convert string to float"),
         ({"s": [5]}, "(header field 'family': "),
-        ({"highest_x": None}, "highest_x is None, not a positive number"),
+        ({"highest_x": None}, "highest_x is None, not a number"),
     ],
 )
 def test_the_description_of_a_family(tmp_path, change, message):
