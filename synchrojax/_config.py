@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 import tomli_w
 
 from synchrojax import _mapping
-from synchrojax._files import write_text
+from synchrojax._files import read_text, write_text
 from synchrojax._mapping import Mapping
 from synchrojax._space import CONVENTIONS, SPACES, space_of
 
@@ -262,7 +262,7 @@ def read(directory):
     """The ``Config`` in a directory."""
     path = path_of(directory)
     try:
-        text = path.read_text()
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); `synchrojax init` makes one") from None
     return parse(text, path)

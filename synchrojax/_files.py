@@ -1,6 +1,7 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and text that is UTF-8 whatever the locale says."""
 
 import contextlib
+import json
 import os
 import pathlib
 
@@ -22,6 +23,25 @@ def whole(path):
 
 
 def write_text(path, text):
-    """Write ``text`` to ``path`` at once."""
+    """Write ``text`` to ``path`` at once, in UTF-8."""
     with whole(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_text(path):
+    """The text of ``path``, UTF-8 with or without a mark of byte order. Raises OSError and UnicodeDecodeError."""
+    return pathlib.Path(path).read_text(encoding="utf-8-sig")
+
+
+def from_json(text, where, kind=dict):
+    """What JSON ``text`` says. Raises ValueError naming ``where`` if it is none, or not of the Python type ``kind``."""
+    try:
+        found = json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"{where}: not valid JSON ({error})") from None
+    if not isinstance(found, kind):
+        raise ValueError(f"{where}: expected a JSON {_JSON[kind]}, got {text[:60]!r}")
+    return found
+
+
+_JSON = {dict: "object", list: "list"}

@@ -1,12 +1,12 @@
 """Read what neurosynchro left behind: nn_config.toml and .h5 files of Keras, through h5py; no code of theirs runs."""
 
-import json
 import pathlib
 
 import numpy as np
 
 from synchrojax import _config
 from synchrojax._config import ConfigError, Result
+from synchrojax._files import from_json
 from synchrojax._space import SPACES
 from synchrojax._tabular import TableFamily
 from synchrojax._weights import ModelFileError, write_model
@@ -16,6 +16,20 @@ _ACTIVATIONS = ("relu", "tanh", "sigmoid", "linear")
 
 def _text(value):
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _layers(path, text):
+    """The descriptions of the layers in the JSON ``text`` of a Keras model."""
+    where = f"{path}: model_config"
+    try:
+        config = from_json(text, where).get("config")
+    except ValueError as error:
+        raise ModelFileError(str(error)) from None
+    layers = config.get("layers") if isinstance(config, dict) else config  # Keras before 2.2.3 wrote a list
+    described = isinstance(layers, list) and all(isinstance(layer, dict) for layer in layers)
+    if not described or not all(isinstance(layer.get("config"), dict) for layer in layers):
+        raise ModelFileError(f"{where}: holds no list of layers")
+    return layers
 
 
 def read_dense(path):
@@ -34,7 +48,7 @@ def read_dense(path):
         with h5py.File(path, "r") as file:
             if "model_config" not in file.attrs or "model_weights" not in file:
                 raise ModelFileError(f"{path}: holds no whole Keras model (model_config and model_weights)")
-            config = json.loads(_text(file.attrs["model_config"]))["config"]
+            text = _text(file.attrs["model_config"])
             tensors: dict = {}
 
             def collect(name, item):
@@ -47,10 +61,9 @@ def read_dense(path):
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ModelFileError(f"{path}: not a readable Keras .h5 file ({error})".splitlines()[0]) from None
-    layers = config["layers"] if isinstance(config, dict) else config  # Keras before 2.2.3 wrote a list
     weights, activations = [], []
-    for layer in layers:
-        kind, own = layer.get("class_name"), layer.get("config", {})
+    for layer in _layers(path, text):
+        kind, own = layer.get("class_name"), layer["config"]
         if kind in ("InputLayer", "Dropout"):  # neither does anything to a prediction
             continue
         name = own.get("name")

@@ -1,6 +1,7 @@
 """Progress on standard error: count, rate, time left, and a note."""
 
 import contextlib
+import threading
 import time
 
 from rich.console import Console
@@ -15,11 +16,30 @@ def _clock(seconds):
 
 
 @contextlib.contextmanager
+def _every(seconds, action):
+    """Runs ``action`` every so many seconds beside the block, whatever that waits for."""
+    over = threading.Event()
+
+    def tick():
+        while not over.wait(seconds):
+            with contextlib.suppress(OSError, ValueError):  # who reads may have gone: the block will notice
+                action()
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextlib.contextmanager
 def progress(title, total, unit, *, quiet=False):
     """Yields ``advance(steps, note="", counted=True)``; silent with ``quiet``.
 
-    A bar on a terminal, a line every ten seconds in a log. ``counted=False`` for steps that were there
-    already and say nothing about the rate.
+    A bar on a terminal, a line every ten seconds in a log, also while the first step is still being compiled.
+    ``counted=False`` for steps that were there already and say nothing about the rate.
     """
     console = Console(stderr=True)
     columns = (
@@ -35,17 +55,29 @@ def progress(title, total, unit, *, quiet=False):
     live = console.is_terminal and not quiet
     with Progress(*columns, console=console, disable=not live) as bar:
         task = bar.add_task(title, total=total, rate="", note="")
-        begin = last = time.monotonic()
+        begin = time.monotonic()
         done = fresh = 0
+        latest = ""
+
+        def line():
+            elapsed = max(time.monotonic() - begin, 1e-9)
+            if fresh:
+                what = f"{fresh / elapsed:.3g}/s, eta {_clock((total - done) * elapsed / fresh)} {latest}".rstrip()
+            else:
+                what = f"{_clock(elapsed)} so far, the first take longest"
+            print(f"{title}: {done}/{total} {unit}, {what}", file=console.file, flush=True)
 
         def advance(steps, note="", counted=True):
-            nonlocal done, fresh, last
-            done, fresh = done + steps, fresh + steps * counted
-            now = time.monotonic()
-            rate = fresh / max(now - begin, 1e-9)
+            nonlocal done, fresh, latest
+            done, fresh, latest = done + steps, fresh + steps * counted, note
+            rate = fresh / max(time.monotonic() - begin, 1e-9)
             bar.update(task, completed=done, note=note, rate=f"{rate:.3g} {unit}/s" if fresh else "")
-            if not live and not quiet and (now - last > _LOG_EVERY or done >= total):
-                last, left = now, _clock((total - done) / rate) if fresh else "?"
-                print(f"{title}: {done}/{total} {unit}, {rate:.3g}/s, eta {left} {note}", file=console.file, flush=True)
+            if not live and not quiet and done >= total:
+                line()
 
-        yield advance
+        def unfinished():
+            if done < total:
+                line()
+
+        with _every(_LOG_EVERY, unfinished) if not live and not quiet else contextlib.nullcontext():
+            yield advance

@@ -65,9 +65,23 @@ def _decoded(path):
         raise TableError(f"{path}: cannot be read ({error}); it may be truncated") from None
 
 
+def _nameless(path, header):
+    """What to say of a header with an empty name: mostly a tab at its end, or the index of pandas."""
+    number = header.index("") + 1
+    if path.name.endswith(".parquet"):
+        return f"{path}: column {number} has no name"
+    if number == len(header):
+        return f"{path}, line 1 ends in a tab: there is no name for column {number}; remove the tab"
+    hint = "; pandas writes such a column unless told index=False" * (number == 1)
+    return f"{path}, line 1: column {number} has no name{hint}"
+
+
 def _checked(path, header):
     """{name: kind} of a header; refuses other forms and names that stand there twice."""
     found: dict = {}
+    header = list(header)
+    if "" in header:
+        raise TableError(_nameless(path, header))
     for column in header:
         match = _HEADER.match(column)
         if not match:
@@ -109,7 +123,8 @@ def _slowly(path, lines, header):
             continue
         cells = line.split("\t")
         if len(cells) != len(header):
-            raise TableError(f"{path}, line {number}: {len(cells)} columns where the header has {len(header)}")
+            tab = " ends in a tab" * (cells[-1] == "" and len(cells) > len(header))
+            raise TableError(f"{path}, line {number}{tab}: {len(cells)} columns where the header has {len(header)}")
         row = []
         for cell, column, kind in zip(cells, header, kinds, strict=True):
             try:

@@ -10,13 +10,15 @@ import safetensors.numpy
 
 from synchrojax._custom import Family
 from synchrojax._families import FAMILIES
-from synchrojax._files import whole
+from synchrojax._files import from_json, whole
 from synchrojax._network import members_of
+from synchrojax._table import RESULTS
 from synchrojax._tabular import TableFamily
 
 FORMAT = "synchrojax-model-1"
 MODEL_FILE = "model.safetensors"  # in the directory of a configuration
 _DESCRIBED = {"family": Family, "table": TableFamily}  # header entry -> what describes itself there
+_DESCRIPTION = {"family": ("name", "box", "s", "highest_x", "maps"), "table": ("name", "config", "lowest_sine")}
 
 
 class ModelFileError(ValueError):
@@ -55,6 +57,78 @@ def write_model(path, family, weights, report):
         safetensors.numpy.save_file(tensors, temporary, header)
 
 
+def _number(value):
+    return isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
+
+
+def _field(path, header, key, kind=dict):
+    """The JSON of one header field, or nothing where the field is absent. Raises ModelFileError naming it."""
+    try:
+        return from_json(header[key], f"{path}: header field {key!r}", kind) if key in header else kind()
+    except ValueError as error:
+        raise ModelFileError(str(error)) from None
+
+
+def _members(path, header):
+    text = header.get("members", "1")
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ModelFileError(f"{path}: header field 'members': {text!r} is not a positive whole number")
+    return int(text)
+
+
+def _check_domain(path, header, family):
+    """The box that the file names must be one, of the inputs of its family."""
+    domain = _field(path, header, "domain")
+    for name, ends in domain.items():
+        if not (isinstance(ends, list) and len(ends) == 2 and all(map(_number, ends)) and ends[0] < ends[1]):
+            raise ModelFileError(f"{path}: header field 'domain', {name!r}: {ends!r} is not low and high numbers")
+    if domain and set(domain) != set(family.DOMAIN):
+        raise ModelFileError(
+            f"{path}: header field 'domain' is for {', '.join(domain)}; {family.NAME!r} has {', '.join(family.DOMAIN)}"
+        )
+
+
+def _check_shapes(path, header, tensors):
+    """The shapes that the file names must be those of its tensors."""
+    for name, shape in _field(path, header, "shapes").items():
+        if name not in tensors:
+            raise ModelFileError(f"{path}: header field 'shapes' names tensor {name!r}, which is missing")
+        if shape != list(tensors[name].shape):
+            found = list(tensors[name].shape)
+            raise ModelFileError(f"{path}: header field 'shapes', {name!r}: {shape!r}, but the tensor has {found}")
+
+
+def _family(path, header):
+    """What the header says the networks are for."""
+    distribution = header.get("distribution")
+    described = next((key for key in _DESCRIBED if key in header), None)
+    if not described:
+        if distribution in FAMILIES:
+            return FAMILIES[distribution]
+        raise ModelFileError(f"{path}: distribution {distribution!r} is unknown here; known: {', '.join(FAMILIES)}")
+
+    def refuse(why):
+        return ModelFileError(
+            f"{path}: its description of {distribution!r} cannot be read (header field {described!r}: {why})"
+        )
+
+    given = _field(path, header, described)
+    missing = [k for k in _DESCRIPTION[described] if k not in given]
+    if missing:
+        raise refuse(f"{', '.join(missing)} missing")
+    for key in ("highest_x", "lowest_sine"):
+        if key in given and not (_number(given[key]) and given[key] >= 0.0):  # 0.0 in an imported model
+            raise refuse(f"{key} is {given[key]!r}, not a number from 0 up")
+    maps = given.get("maps", [[0.0] * 4] * len(RESULTS))
+    rows = maps if isinstance(maps, list) else []
+    if len(rows) != len(RESULTS) or not all(isinstance(m, list) and len(m) == 4 and all(map(_number, m)) for m in rows):
+        raise refuse(f"maps are not four numbers for each of {len(RESULTS)} coefficients")
+    try:
+        return _DESCRIBED[described].read(header[described])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise refuse(str(error)) from None
+
+
 def read_model(path):
     """(family, weights, report) of a model file, checked before use."""
     path = pathlib.Path(path)
@@ -68,19 +142,12 @@ def read_model(path):
         raise ModelFileError(f"{path}: not a readable safetensors file, or truncated ({error})") from None
     if header.get("format") != FORMAT:
         raise ModelFileError(f"{path}: not a synchrojax model (format {header.get('format')!r}, expected {FORMAT!r})")
-    distribution = header.get("distribution")
-    described = next((key for key in _DESCRIBED if key in header), None)
-    if described:
-        try:
-            family = _DESCRIBED[described].read(header[described])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelFileError(f"{path}: its description of {distribution!r} cannot be read ({error})") from None
-    elif distribution in FAMILIES:
-        family = FAMILIES[distribution]
-    else:
-        raise ModelFileError(f"{path}: distribution {distribution!r} is unknown here; known: {', '.join(FAMILIES)}")
+    family = _family(path, header)
+    _check_domain(path, header, family)
+    _check_shapes(path, header, tensors)
+    report = _field(path, header, "report")
     weights: dict = {}
-    ensemble = int(header.get("members", 1)) > 1
+    ensemble = _members(path, header) > 1
     for head, (inputs, outputs) in family.HEADS.items():
         layers = []
         while f"{head}.{len(layers)}.kernel" in tensors:
@@ -112,4 +179,4 @@ def read_model(path):
         weights[head] = tuple(layers)
     if tensors:
         raise ModelFileError(f"{path}: unknown tensors {', '.join(sorted(tensors))}")
-    return family, weights, json.loads(header.get("report", "{}"))
+    return family, weights, report

@@ -1,7 +1,7 @@
 """The command line. Errors go to standard error in one line, exit status 2."""
 
-import argparse
 import contextlib
+import io
 import json
 import os
 import pathlib
@@ -9,72 +9,56 @@ import sys
 
 import numpy as np
 
+from synchrojax import __version__
+from synchrojax._arguments import (
+    Parser,
+    interval,
+    joined,
+    named,
+    nearest,
+    positive,
+    spacing,
+    utf8,
+    value,
+    value_or_range,
+    widths,
+)
 from synchrojax._families import FAMILIES, distribution_of
 from synchrojax._files import write_text
+from synchrojax._listing import Listing, as_csv, as_json, as_lines
 from synchrojax._params import COMMON, UNITS
 from synchrojax._space import CONVENTIONS, SPACES
 from synchrojax._weights import MODEL_FILE
 
-_COEFFICIENT_UNITS = {"j": "erg s^-1 cm^-3 Hz^-1 sr^-1", "a": "cm^-1", "r": "cm^-1"}
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        print(f"{self.prog}: error: {message}", file=sys.stderr)
-        raise SystemExit(2)
-
-
-def _values(text):
-    """A number, or low:high:count (spaced later)."""
-    parts = text.split(":")
-    try:
-        if len(parts) == 1:
-            return float(text)
-        low, high, count = float(parts[0]), float(parts[1]), int(parts[2])
-    except (ValueError, IndexError):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor low:high:count") from None
-    if len(parts) != 3 or count < 1 or not (np.isfinite(low) and np.isfinite(high)):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor low:high:count")
-    return low, high, count
-
-
-def _named(text):
-    """NAME=X or NAME=LOW:HIGH:N."""
-    name, equals, value = text.partition("=")
-    if not (equals and name.isidentifier()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=X or NAME=LOW:HIGH:N")
-    return name, _values(value)
-
-
-def _range(text):
-    """NAME=log:LOW:HIGH or NAME=lin:LOW:HIGH."""
-    name, _, rest = text.partition("=")
-    spacing, *ends = rest.split(":")
-    try:
-        low, high = (float(v) for v in ends)
-    except ValueError:
-        low = high = float("nan")
-    if not name.isidentifier() or spacing not in ("log", "lin") or not low < high:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=log:LOW:HIGH or NAME=lin:LOW:HIGH")
-    return name, (spacing, low, high)
-
-
-def _spacing(text):
-    """NAME=log or NAME=lin."""
-    name, _, spacing = text.partition("=")
-    if not name.isidentifier() or spacing not in ("log", "lin"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=log or NAME=lin")
-    return name, spacing
-
-
-def _widths(text):
-    try:
-        widths = tuple(int(w) for w in text.split(","))
-    except ValueError:
-        widths = ()
-    if not widths or min(widths) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of layer widths such as 32,32")
-    return widths
+_EXAMPLES = {
+    "coefficients": (
+        "synchrojax coefficients --nu 230GHz --B 30G --n-e 1e6 --theta 60deg --theta-e 10 --compare",
+        "synchrojax coefficients --nu 1GHz:1THz:50 --B 3mT --n-e 1e12m^-3 --theta 1 --theta-e 10 --out spectrum.csv",
+    ),
+    "models": ("synchrojax models --json",),
+    "generate": (
+        "synchrojax generate kappa --n 65536 --out kappa_table",
+        "synchrojax generate --command 'mycode {s} {theta} {p}' --input s=log:10:1e6 --input theta=lin:2deg:89deg"
+        " --input p=lin:1.5:5 --n 100000 --out rawtable",
+    ),
+    "import-neurosynchro": ("synchrojax import-neurosynchro trained --out mymodel.safetensors",),
+    "init": ("synchrojax init mymodel --convention neurosynchro --input p=lin",),
+    "summarize": ("synchrojax summarize rawtable --plot marginals.png",),
+    "transform": ("synchrojax transform rawtable mymodel --out transformed",),
+    "lock": ("synchrojax lock transformed mymodel",),
+    "train": (
+        "synchrojax train transformed mymodel --html report.html",
+        "synchrojax train kappa_table --distribution kappa --out kappa.safetensors",
+    ),
+    "validate": (
+        "synchrojax validate thermal --n 50 --no-slopes",
+        "synchrojax validate mymodel --table heldout --html heldout.html",
+    ),
+    "test-ray": (
+        "synchrojax test-ray thermal",
+        "synchrojax test-ray myray.txt --model thermal --frequency 230GHz",
+    ),
+}
 
 
 def _spread(name, value):
@@ -88,21 +72,14 @@ def _spread(name, value):
     return np.geomspace(low, high, count)
 
 
-def _unit(coefficient):
-    return _COEFFICIENT_UNITS[coefficient[0]]
-
-
-def _coefficients(options):
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
+def _inputs(options):
+    """(model or None, distribution, {input: value or range}) of what was asked for; refuses names that do not fit."""
     import synchrojax
     from synchrojax.distributions import get_distribution
 
     # the integrals need no network
-    model = distribution = None
     if options.exact and options.model not in synchrojax.models() and not pathlib.Path(options.model).suffix:
-        distribution = get_distribution(options.model)
+        model, distribution = None, get_distribution(options.model)
     else:
         model = synchrojax.load(options.model, out_of_domain=options.out_of_domain)
         distribution = distribution_of(model.family)
@@ -115,54 +92,63 @@ def _coefficients(options):
     missing = [option(n) for n in inputs if n not in given and n not in distribution.defaults]
     unknown = [option(n) for n in given if n not in inputs]
     if missing or unknown:
-        wrong = [f"missing {', '.join(missing)}"] * bool(missing) + [
-            f"not for this model: {', '.join(unknown)}"
-        ] * bool(unknown)
+        wrong = [f"missing {', '.join(missing)}"] * bool(missing)
+        wrong += [f"not for this model: {', '.join(unknown)}"] * bool(unknown)
         raise ValueError(f"{options.model}: {'; '.join(wrong)}")
-    axes = [_spread(n, given.get(n, distribution.defaults.get(n))) for n in inputs]
-    grid = [a.ravel() for a in np.meshgrid(*axes, indexing="ij")]
-    params = dict(zip(inputs, grid, strict=True))
+    return model, distribution, {n: given.get(n, distribution.defaults.get(n)) for n in inputs}
+
+
+def _check_files(options, given):
+    """Refuse before anything is computed what ``--plot`` and ``--out`` cannot do."""
+    if options.out and options.out.suffix.lower() != ".csv":
+        raise ValueError(f"--out {options.out}: a table of coefficients ends in .csv")
+    for path in (options.out, options.plot):
+        if path and not path.parent.is_dir():
+            raise ValueError(f"{path}: there is no directory {path.parent}")
+    if options.plot:
+        from synchrojax.report import check_picture
+
+        check_picture(options.plot)
+        varied = [n for n, v in given.items() if isinstance(v, tuple) and v[2] > 1 and v[0] != v[1]]
+        if len(varied) != 1:
+            what = f"{' and '.join(varied)} vary" if varied else "nothing varies"
+            form = "give a range to one input and single values to the others, such as --nu 1e9:1e12:50"
+            raise ValueError(f"--plot draws the coefficients against one input, but {what}: {form}")
+
+
+def _coefficients(options):
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    import synchrojax
+
+    model, distribution, given = _inputs(options)
+    _check_files(options, given)
+    grid = np.meshgrid(*(_spread(n, v) for n, v in given.items()), indexing="ij")
+    params = dict(zip(given, (a.ravel() for a in grid), strict=True))
     network = exact = None
     if not options.exact:
         network = np.asarray(jax.jit(model.coefficients)(params))
     if options.exact or options.compare:
         exact = np.asarray(synchrojax.exact.coefficients(distribution, params))
-    flags = np.zeros(len(grid[0]), int) if model is None else np.asarray(model.flags(params))
-    shown = exact if options.exact else network
-    names = synchrojax.Coefficients._fields
+    flags = np.zeros(grid[0].size, int) if model is None else np.asarray(model.flags(params))
+    found = Listing(params, exact if options.exact else network, exact if options.compare else None, flags)
 
     if options.json:
-        rows = []
-        for i in range(len(grid[0])):
-            row = {n: float(v[i]) for n, v in params.items()}
-            row |= {n: _finite(shown[k, i]) for k, n in enumerate(names)}
-            if options.compare:
-                row["exact"] = {n: _finite(exact[k, i]) for k, n in enumerate(names)}
-            row["flags"] = int(flags[i])
-            rows.append(row)
-        print(json.dumps(rows[0] if len(rows) == 1 else rows))
-    elif len(grid[0]) == 1:
-        for n, v in params.items():
-            print(f"{n:<10} {v[0]:<12.6g} {UNITS.get(n, '')}".rstrip())
-        print()
-        if options.compare:
-            print(f"{'':<8} {'network':>19} {'exact':>19} {'difference':>11}")
-        for k, n in enumerate(names):
-            line = f"{n:<8} {shown[k, 0]:>19.10e}"
-            if options.compare:
-                difference = abs(network[k, 0] / exact[k, 0] - 1.0) if exact[k, 0] != 0.0 else abs(network[k, 0])
-                line += f" {exact[k, 0]:>19.10e} {difference:>11.1e}"
-            print(f"{line}  {_unit(n)}")
-    else:
-        print("\t".join([*params, *names, "flags"]))
-        for i in range(len(grid[0])):
-            print("\t".join([f"{v[i]:.10g}" for v in grid] + [f"{v:.10e}" for v in shown[:, i]] + [str(flags[i])]))
+        print(as_json(found))
+    elif not options.out:
+        print(*as_lines(found), sep="\n")
+    if options.out:
+        write_text(options.out, as_csv(found))
+        print(f"{options.out}: {found.count} point{'s' * (found.count != 1)}", file=sys.stderr)
+    if options.plot:
+        from synchrojax._picture import save
+        from synchrojax.report import curves
+
+        save(curves(found, title=options.model), options.plot)
+        print(f"{options.plot}: coefficients against {found.varied[0]}", file=sys.stderr)
     if flags.any() and not options.exact:
         _explain_flags(model, int(np.bitwise_or.reduce(flags)), int(np.count_nonzero(flags)), len(flags))
-
-
-def _finite(value):
-    return float(value) if np.isfinite(value) else None
 
 
 def _explain_flags(model, bits, count, total):
@@ -388,23 +374,38 @@ def _train(options):
         print(f"  {head}: {worst} on held-out rows")
 
 
+def _span(seconds):
+    return f"{round(seconds, -1):.0f} s" if seconds < 95.0 else f"{seconds / 60.0:.0f} minutes"
+
+
 def _validate(options):
     import jax
 
     jax.config.update("jax_enable_x64", True)
     import synchrojax
-    from synchrojax.validate import cost, summary, validate, validate_table
+    from synchrojax.validate import cost, duration, integrals_of, summary, validate, validate_table
 
     model = synchrojax.load(options.model)
     if options.table:
         if options.against:
             raise ValueError("--against goes with the exact integrals, not with --table")
-        checked = validate_table(model, options.table, convention=options.convention, max_rows=options.n)
+        checked = validate_table(
+            model, options.table, convention=options.convention, max_rows=options.n, quiet=options.quiet
+        )
         price = cost(model, points=checked.points)
     elif options.convention:
         raise ValueError("--convention is that of a --table")
     else:
-        checked = validate(model, n=options.n, seed=options.seed, slopes=not options.no_slopes)
+        slopes = not options.no_slopes
+        if not options.quiet and hasattr(model.family, "sample"):
+            count, seconds = (
+                integrals_of(model.family, options.n, slopes=slopes),
+                duration(model.family, options.n, slopes=slopes),
+            )
+            print(
+                f"validate: {count} exact integrals for {options.n} points, roughly {_span(seconds)}", file=sys.stderr
+            )
+        checked = validate(model, n=options.n, seed=options.seed, slopes=slopes, quiet=options.quiet)
         price = cost(model)
     result = summary(checked, fits=options.against == "fits")
     last = (
@@ -444,24 +445,18 @@ def _test_ray(options):
     print(json.dumps({**plain, **named, "difference": dict(zip("IQUV", map(float, found.difference), strict=True))}))
 
 
-def _positive(text):
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return value
-
-
 def _parser():
-    parser = _Parser(
-        prog="synchrojax", description="Polarized synchrotron coefficients: networks, exact integrals, training."
+    parser = Parser(
+        prog="synchrojax",
+        description="Polarized synchrotron coefficients: networks, exact integrals, training.",
+        epilog="synchrojax VERB --help describes a verb, with an example.",
     )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    parser.add_argument("--version", action="version", version=f"synchrojax {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
 
     def verb(name, action, text):
-        sub = verbs.add_parser(name, help=text, description=text)
+        example = "\n  ".join(_EXAMPLES[name])
+        sub = verbs.add_parser(name, help=text, description=text, epilog=f"example:\n  {example}")
         sub.set_defaults(action=action)
         return sub
 
@@ -474,11 +469,15 @@ def _parser():
     for name, unit in UNITS.items():
         needed = "" if name in COMMON else "; if the model takes it"
         sub.add_argument(
-            f"--{name.replace('_', '-')}", dest=name, type=_values, metavar="X|LOW:HIGH:N", help=f"[{unit}]{needed}"
+            f"--{name.replace('_', '-')}",
+            dest=name,
+            type=value_or_range(name),
+            metavar="X|LOW:HIGH:N",
+            help=f"[{unit}]{needed}",
         )
     sub.add_argument(
         "--param",
-        type=_named,
+        type=named,
         action="append",
         default=[],
         metavar="NAME=X",
@@ -488,6 +487,13 @@ def _parser():
     which.add_argument("--exact", action="store_true", help="the integrals instead of the network")
     which.add_argument("--compare", action="store_true", help="network, exact and their relative difference")
     sub.add_argument("--json", action="store_true", help="machine-readable; NaN as null")
+    sub.add_argument("--out", type=pathlib.Path, metavar="FILE.csv", help="write the table there, not to the screen")
+    sub.add_argument(
+        "--plot",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="draw the eight against the one input with a range (.png, .pdf)",
+    )
     sub.add_argument(
         "--out-of-domain", choices=("clip", "extrapolate", "nan"), default="clip", help="outside the trained box"
     )
@@ -497,28 +503,33 @@ def _parser():
 
     sub = verb("generate", _generate, "Make a table of exact coefficients over the box of a distribution.")
     sub.add_argument("distribution", nargs="?", help=", ".join(FAMILIES))
-    sub.add_argument("--n", type=_positive, default=100_000, help="rows (default 100000)")
+    sub.add_argument("--n", type=positive, default=100_000, help="rows (default 100000)")
     sub.add_argument("--out", type=pathlib.Path, required=True, help="directory; a stopped run resumes there")
     sub.add_argument("--seed", type=int, default=0, help="of the scrambled Sobol sequence (default 0)")
     sub.add_argument("--margin", type=float, help="factor by which the box is widened (default 1.2)")
-    sub.add_argument("--workers", type=_positive, help="processes on this machine (default: threads of one)")
+    sub.add_argument("--workers", type=positive, help="processes on this machine (default: threads of one)")
     sub.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster, such as tcp://host:8786")
     sub.add_argument(
         "--command",
+        type=utf8,
         metavar="'PROG {s} {theta} ...'",
         help="a program of yours instead of a distribution: run for each point, it prints j_I j_Q j_V "
         "alpha_I alpha_Q alpha_V rho_Q rho_V at nu = 1 Hz and n_e = 1 cm^-3",
     )
     sub.add_argument(
         "--input",
-        type=_range,
+        type=interval,
         action="append",
         default=[],
         metavar="NAME=log|lin:LOW:HIGH",
         help="range of an input of --command; s and theta [rad] are needed",
     )
     sub.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="for each run of --command (default 60)"
+        "--timeout",
+        type=value("timeout"),
+        default=60.0,
+        metavar="SECONDS",
+        help="for each run of --command (default 60)",
     )
     sub.add_argument(
         "--format", choices=("txt", "txt.gz", "parquet"), default="txt.gz", help="of the parts (default txt.gz)"
@@ -543,7 +554,7 @@ def _parser():
     sub.add_argument("--table", type=pathlib.Path, help="take the inputs from its header")
     sub.add_argument(
         "--input",
-        type=_spacing,
+        type=spacing,
         action="append",
         default=[],
         metavar="NAME=log|lin",
@@ -585,20 +596,20 @@ def _parser():
         help="model file to write (with DIR: model.safetensors there)",
     )
     sub.add_argument("--distribution", help=f"{', '.join(FAMILIES)} (default thermal)")
-    sub.add_argument("--members", type=_positive, help="with DIR: networks in an ensemble (default 1)")
+    sub.add_argument("--members", type=positive, help="with DIR: networks in an ensemble (default 1)")
     sub.add_argument("--pictures", type=pathlib.Path, metavar="PICTURES", help="with DIR: directory (needs matplotlib)")
     sub.add_argument("--html", type=pathlib.Path, metavar="FILE.html", help="with DIR: report with all pictures in it")
-    sub.add_argument("--max-rows", type=_positive, help="with DIR: rows drawn from a larger table (default 2000000)")
-    sub.add_argument("--widths", type=_widths, help="hidden layers, e.g. 32,32 (default: as shipped)")
-    sub.add_argument("--iterations", type=_positive, help="of Levenberg-Marquardt, per network (default 170)")
-    sub.add_argument("--patience", type=_positive, help="iterations without progress before stopping (default 40)")
+    sub.add_argument("--max-rows", type=positive, help="with DIR: rows drawn from a larger table (default 2000000)")
+    sub.add_argument("--widths", type=widths, help="hidden layers, e.g. 32,32 (default: as shipped)")
+    sub.add_argument("--iterations", type=positive, help="of Levenberg-Marquardt, per network (default 170)")
+    sub.add_argument("--patience", type=positive, help="iterations without progress before stopping (default 40)")
     sub.add_argument("--seed", type=int, help="of split, start and batches (default 0)")
     sub.add_argument("--overwrite", action="store_true", help="replace an existing model")
     sub.add_argument("--quiet", action="store_true", help="no progress")
 
     sub = verb("validate", _validate, "Compare a model with the exact integrals on a fresh sample.")
     sub.add_argument("model", help="packaged model or path of a .safetensors file")
-    sub.add_argument("--n", type=_positive, default=5000, help="points (default 5000)")
+    sub.add_argument("--n", type=positive, default=5000, help="points (default 5000)")
     sub.add_argument("--seed", type=int, default=12345, help="of the sample (default 12345)")
     sub.add_argument("--against", choices=("fits",), help="show the published fitting formulas too, where they exist")
     sub.add_argument("--table", type=pathlib.Path, help="compare with this table instead, at most --n rows of it")
@@ -607,6 +618,7 @@ def _parser():
     sub.add_argument("--html", type=pathlib.Path, metavar="FILE.html", help="report with all pictures in it")
     sub.add_argument("--no-slopes", action="store_true", help="values only (13 times fewer integrals)")
     sub.add_argument("--json", action="store_true", help="machine-readable")
+    sub.add_argument("--quiet", action="store_true", help="no progress")
 
     sub = verb("test-ray", _test_ray, "Solve one ray with exact coefficients from a table and with those of a model.")
     sub.add_argument(
@@ -616,24 +628,63 @@ def _parser():
         help="table with d, psi, n_e, time_ms as (meta) columns; or a packaged ray, named as the models",
     )
     sub.add_argument("--model", help="packaged model or path (default: that of the packaged ray)")
-    sub.add_argument("--frequency", type=float, metavar="HZ", help="[Hz] observed (default: nu(meta) in the table)")
+    sub.add_argument(
+        "--frequency", type=value("frequency"), metavar="HZ", help="[Hz] observed (default: nu(meta) in the table)"
+    )
     sub.add_argument("--convention", choices=CONVENTIONS, help="sign of rho_Q in the table (default: synchrojax)")
     sub.add_argument("--json", action="store_true", help="machine-readable")
-    return parser
+    return parser, verbs.choices
 
 
-def main(arguments=None):
-    """Entry point; returns the exit status."""
-    options = _parser().parse_args(arguments)
+def _options(words):
+    """The parsed command line; None where help was all there was to say."""
+    parser, verbs = _parser()
+    words = joined(words)
+    if not words:
+        parser.print_help()
+        return None
+    chosen = next((w for w in words if not w.startswith("-")), None)
+    if chosen is not None and chosen not in verbs:
+        near = nearest(chosen, verbs)
+        hint = f"did you mean {near}? " * bool(near)
+        parser.error(f"invalid choice of a verb: {chosen!r}; {hint}verbs: {', '.join(verbs)}")
+    before, after = (words, []) if chosen is None else (words[: words.index(chosen)], words[words.index(chosen) + 1 :])
+    parser.refuse_unknown(before)
+    if chosen is None:
+        parser.parse_args(words)
+        parser.error("needs a verb; see synchrojax --help")
+    verbs[chosen].refuse_unknown(after)
+    return parser.parse_args(words)
+
+
+def _run(words):
+    options = _options(words)
+    if options is None:
+        return 0
     try:
         options.action(options)
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         print(f"synchrojax: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("synchrojax: stopped; generate and train resume with the same command", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     return 0
+
+
+def main(arguments=None):
+    """Entry point; returns the exit status: 0, 2 for an error, 130 when interrupted, 141 when nobody reads on."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name in Greek must not die of the locale
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+    try:
+        try:
+            return _run(sys.argv[1:] if arguments is None else list(arguments))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError):  # what is left goes nowhere when the interpreter ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a shell reports a program that the signal ended

@@ -26,6 +26,7 @@ from synchrojax._coefficients import Coefficients
 from synchrojax._constants import ABSORPTION, EMISSION, GYRO
 from synchrojax._params import COMMON, broadcast, describe, is_traced, unphysical
 from synchrojax._quadrature import gregory_weights, maximise, panel, scan, trim
+from synchrojax._quick import quick_jit
 from synchrojax.distributions import HIGHEST_GAMMA, get_distribution
 
 __all__ = ["bessel", "coefficients", "hatted"]
@@ -34,6 +35,7 @@ _DROP = 28.0  # the integrand is trimmed where it is below e^-28 of its peak
 _GROWTH = 7.0 / 3.0  # kernels, measure and width of a slice grow with this power of gamma
 _DEBYE_FROM = 25.0  # xi from which the Debye products are used
 _SMALL_S = 5.0  # Bessel orders below this need the series
+FEW = 64  # points up to which compilation costs more than what it saves; also the size of a block
 _PHASES = 8, 16  # samples of the harmonic phase in the principal value: s' >= 5, below
 
 
@@ -382,40 +384,67 @@ def _mode(distribution, parameters, s, theta):
 
 
 @functools.lru_cache(maxsize=64)
+def _modes(distribution):
+    """Compiled ``_mode``, [point, input] -> [point]."""
+
+    def modes(x):
+        parameters = dict(zip(distribution.parameters, x.T[2:], strict=True))
+        return jnp.broadcast_to(_mode(distribution, parameters, x[:, 0], x[:, 1]), len(x))
+
+    return jax.jit(modes)
+
+
+@functools.lru_cache(maxsize=64)
 def _block(distribution, mode, resolution, batch):
-    """Compiled evaluation of a block of points, [point, input] -> [point, 8]."""
+    """Compiled evaluation of a block of points, (block [point, input], how many of them count) -> [point, 8].
+
+    ``batch``: so many at a time, all of the block; 0: one after another, as many as count, and compiled quickly.
+    """
 
     def one(x):
         return _hatted_point(
             distribution, dict(zip(distribution.parameters, x[2:], strict=True)), x[0], x[1], mode, resolution
         )
 
-    return jax.jit(lambda block: jax.lax.map(one, block, batch_size=batch))
+    def few(block, count):
+        def step(i, out):
+            return out.at[i].set(one(block[i]))
+
+        return jax.lax.fori_loop(0, count, step, jnp.zeros((len(block), 8)))
+
+    def many(block, count):
+        return jax.lax.map(one, block, batch_size=batch)
+
+    return jax.jit(many) if batch else quick_jit(few)
 
 
 def _evaluate(distribution, x, resolution):
     """Concrete points: sorted by mode, in blocks, on all cores."""
-    parameters = dict(zip(distribution.parameters, x.T[2:], strict=True))
-    mode = np.broadcast_to(np.asarray(_mode(distribution, parameters, x[:, 0], x[:, 1])), len(x))
+    padded = x[np.resize(np.arange(len(x)), 1 << (len(x) - 1).bit_length())]  # few sizes to compile
+    mode = np.asarray(_modes(distribution)(padded))[: len(x)]
     out = np.zeros((len(x), 8))
-    size, batch = 64, 4
-    if len(x) <= 64:  # less to compile and to wait for: a size of its own, and mode 2, which holds for mode 1, too
-        size, batch, mode = 8, 1, np.where(mode > 0, 2, 0)
+    size, batch, cores = FEW, 4, os.cpu_count() or 1
+    few = len(x) <= size
+    if few:  # less to compile and to wait for, and mode 2 holds for mode 1, too
+        batch, mode = 0, np.where(mode > 0, 2, 0)
     jobs = []
-    for m in range(3):
+    for m in np.unique(mode):
         where = np.flatnonzero(mode == m)
-        jobs += [(m, where[k : k + size]) for k in range(0, len(where), size)]
+        each = -(-len(where) // cores) if few else size
+        jobs += [(k, m, where[k : k + each]) for k in range(0, len(where), each)]
+    jobs.sort(key=lambda job: job[:2])  # the modes are compiled side by side
+    programs = {m: _block(distribution, int(m), resolution, batch) for _, m, _ in jobs}
 
     def run(job):
-        m, index = job
+        _, m, index = job
         block = x[np.resize(index, size)]  # the last block is filled up by repetition
         with jax.enable_x64(True):
-            out[index] = np.asarray(_block(distribution, m, resolution, batch)(block))[: len(index)]
+            out[index] = np.asarray(programs[m](block, len(index)))[: len(index)]
 
     if len(jobs) == 1:
         run(jobs[0])
     else:
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        with concurrent.futures.ThreadPoolExecutor(cores) as pool:
             list(pool.map(run, jobs))
     return out
 

@@ -19,7 +19,7 @@ from scipy.stats import qmc
 
 from synchrojax import _table, exact
 from synchrojax._families import distribution_of, get_family
-from synchrojax._files import write_text
+from synchrojax._files import from_json, read_text, write_text
 from synchrojax._progress import progress
 
 PART_ROWS = 4096
@@ -57,6 +57,11 @@ def _exact_chunk(distribution, rows):
     return values, np.full(len(values), elapsed), {}
 
 
+def _argument(word):
+    """A word for a program in UTF-8, whatever the locale says."""
+    return word if os.name == "nt" else word.encode("utf-8", "surrogateescape")
+
+
 def _command_chunk(words, timeout, rows):
     """The same by running a program once for each row."""
     names = list(rows)
@@ -66,9 +71,10 @@ def _command_chunk(words, timeout, rows):
         begin = time.perf_counter()
         try:
             done = subprocess.run(
-                [w.format(**point) for w in words],
+                [_argument(w.format(**point)) for w in words],
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 timeout=timeout,
                 stdin=subprocess.DEVNULL,
             )
@@ -179,10 +185,12 @@ def _prepare(out, settings):
     out.mkdir(parents=True, exist_ok=True)
     record = out / _SETTINGS
     if record.exists():
-        if json.loads(record.read_text()) != settings:
-            raise _table.TableError(
-                f"{record}: made with other settings ({record.read_text().strip()}); choose another --out"
-            )
+        try:
+            found = from_json(read_text(record), record)
+        except ValueError as error:
+            raise _table.TableError(f"{error}; it should say how the table was made: choose another --out") from None
+        if found != settings:
+            raise _table.TableError(f"{record}: made with other settings ({json.dumps(found)}); choose another --out")
     elif any(_table.suffix_of(p) for p in out.iterdir()):
         raise _table.TableError(f"{out}: holds a table already; choose another --out")
     write_text(record, json.dumps(settings) + "\n")

@@ -1,4 +1,4 @@
-"""Pictures of a validation, and one self-contained page of them."""
+"""Pictures: coefficients against an input, a validation, and one self-contained page of those."""
 
 import base64
 import html
@@ -8,6 +8,7 @@ import pathlib
 import numpy as np
 
 from synchrojax._files import write_text
+from synchrojax._listing import NAMES, unit_of, unit_of_input
 from synchrojax._picture import loss_curve, new_figure
 from synchrojax._table import RESULTS
 
@@ -16,6 +17,53 @@ _STYLE = (
     "body{font-family:sans-serif;max-width:75em;margin:2em auto;padding:0 1em;color:#222}"
     "pre{background:#f4f4f4;padding:1em;overflow-x:auto}img{max-width:100%}"
 )
+
+
+def check_picture(path):
+    """Raise ValueError where matplotlib cannot write what the suffix of ``path`` says, RuntimeError without it."""
+    known = new_figure(1.0, 1.0).canvas.get_supported_filetypes()
+    suffix = pathlib.Path(path).suffix[1:].lower()
+    if suffix not in known:
+        raise ValueError(f"{path}: a picture ends in one of {', '.join('.' + k for k in sorted(known))}")
+
+
+def _signed(axes, x, values, sign, **style):
+    """|values| where they have that sign, continued to where it changes; a lone point as a dot."""
+    here = np.sign(values) == sign
+    y = np.where(here, np.abs(values), np.nan)
+    lone = here & ~np.append(here[1:], False) & ~np.append(False, here[:-1])
+    axes.plot(x, y, ls="-" if sign > 0 else "--", **style)
+    axes.plot(x[lone], y[lone], "." if sign > 0 else "x", color=style["color"])
+
+
+def curves(listing, *, title=""):
+    """The eight of a ``Listing`` against its one varied input: positive ones solid, negative ones dashed.
+
+    Logarithmic, but for theta. Exact values, where there are some to compare with, as open circles. Needs matplotlib.
+    """
+    from matplotlib.lines import Line2D
+
+    (name,) = listing.varied
+    x = listing.inputs[name]
+    figure = new_figure(7.0, 10.0)
+    panels = figure.subplots(3, 1, sharex=True)
+    for k, coefficient in enumerate(NAMES):
+        axes, style = panels[min(k // 3, 2)], {"color": f"C{'IQV'.index(coefficient[-1])}"}
+        for sign in (1.0, -1.0):
+            _signed(axes, x, listing.shown[k], sign, **style)
+        if listing.exact is not None:
+            axes.plot(x, np.abs(listing.exact[k]), "o", mfc="none", ms=4, **style)
+    for axes, kind in zip(panels, ("j", "alpha", "rho"), strict=True):
+        some = [n for n in NAMES if n.startswith(kind)]
+        keys = [Line2D([], [], color=f"C{'IQV'.index(n[-1])}", label=n) for n in some]
+        axes.set(yscale="log", ylabel=f"|{kind}| [{unit_of(kind)}]")
+        axes.legend(handles=keys, frameon=False)
+    if name != "theta":
+        panels[-1].set_xscale("log")
+    panels[-1].set_xlabel(f"{name} [{unit_of_input(name)}]")
+    compared = "; circles: exact" * (listing.exact is not None)
+    figure.suptitle(f"{title}: > 0 solid, < 0 dashed{compared}")
+    return figure
 
 
 def _errors(validation, title):
@@ -77,8 +125,11 @@ def _histogram(validation):
 
 def _loss(path):
     """The loss curve from the .loss.csv of a training."""
-    rows = np.atleast_1d(np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding=None))
-    both = np.stack([rows["train_rms"], rows["validation_rms"]], -1)
+    try:
+        rows = np.atleast_1d(np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="utf-8-sig"))
+        both = np.stack([rows["train_rms"], rows["validation_rms"]], -1).astype(float)
+    except (ValueError, IndexError) as error:
+        raise ValueError(f"{path}: not the loss curve of a training ({error})") from None
     return loss_curve({head: both[rows["head"] == head] for head in dict.fromkeys(rows["head"])}, "loss")
 
 

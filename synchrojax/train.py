@@ -274,7 +274,7 @@ def workplace(out, settings):
     work = out.with_suffix(".checkpoints")
     work.mkdir(parents=True, exist_ok=True)
     record = work / "settings.json"
-    if record.exists() and record.read_text() != settings:
+    if record.exists() and record.read_bytes() != settings.encode():
         raise TrainingError(
             f"{work} belongs to a run with other settings or another table; remove it or choose another --out"
         )

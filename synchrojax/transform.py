@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from synchrojax import _config, _space, _table
+from synchrojax._files import write_text
 from synchrojax._progress import progress
 
 REJECTED = "rejected"
@@ -65,7 +66,7 @@ def transform(table, directory, out, *, quiet=False):
             raise _table.TableError(f"{table}: no row is usable; {counts[most]} of them: {most}")
         if (work / REJECTED).exists():
             legend = {str(i): name for i, name in enumerate(counts, 1)}
-            (work / REJECTED / "reasons.json").write_text(json.dumps(legend, indent=1) + "\n")
+            write_text(work / REJECTED / "reasons.json", json.dumps(legend, indent=1) + "\n")
         if out.exists():
             out.rmdir()
         work.rename(out)

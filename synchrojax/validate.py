@@ -1,5 +1,6 @@
 """Hold a model against the exact integrals on a fresh sample: values and logarithmic slopes."""
 
+import os
 import time
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ import numpy as np
 from synchrojax import _fits, _space, _table, exact
 from synchrojax._constants import GYRO
 from synchrojax._families import distribution_of
+from synchrojax._progress import progress
+from synchrojax._quick import quick_jit
 from synchrojax._table import RESULTS
 from synchrojax.distributions import HIGHEST_GAMMA
 from synchrojax.generate import draw
@@ -17,6 +20,8 @@ from synchrojax.generate import draw
 _SMALLEST_SINE = 1e-3  # for slopes with theta
 _DECAYED = 1e-3  # of j_I without gamma_max: below, emission and absorption of a power law are not compared
 _STEP = 2e-3  # of the fourth-order differences; their error is below 1e-7
+_PATIENCE = 2.0  # [s] after which ``cost`` does not measure again
+_AT_ONCE = 1024  # integrals between two looks at the clock
 QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
 
@@ -53,20 +58,48 @@ def _unit(family, direction, points):
     return np.ones_like(value) if direction in linear_inputs(family) else value
 
 
-def _exact_with_slopes(family, points, directions):
-    """c and its derivatives with each input, in the units of ``_unit``."""
-    distribution = distribution_of(family)
+class _Integrals:
+    """The exact coefficients of ``distribution`` at points [point, 8], with progress."""
+
+    def __init__(self, distribution, advance):
+        self.distribution, self._advance = distribution, advance
+
+    def __call__(self, points):
+        """``points``: {input: array} of one length."""
+        n = len(next(iter(points.values())))
+        found = []
+        for part in np.array_split(np.arange(n), -(-n // _AT_ONCE)):
+            found.append(exact.hatted(self.distribution, **{k: v[part] for k, v in points.items()}))
+            self._advance(len(part))
+        return np.concatenate(found)
+
+
+def _exact_slopes(integrals, family, points, directions):
+    """Derivatives of c with each input, in the units of ``_unit``."""
 
     def at(direction, shift):
         step = shift if direction in linear_inputs(family) else np.expm1(shift)
         moved = points[direction] + step * _unit(family, direction, points)
         if direction == "gamma_min":
             moved = np.maximum(moved, 1.0)
-        return exact.hatted(distribution, **{**points, direction: moved})
+        return integrals({**points, direction: moved})
 
     h = _STEP
-    slopes = {d: (8.0 * (at(d, h) - at(d, -h)) - (at(d, 2 * h) - at(d, -2 * h))) / (12.0 * h) for d in directions}
-    return exact.hatted(distribution, **points), slopes
+    return {d: (8.0 * (at(d, h) - at(d, -h)) - (at(d, 2 * h) - at(d, -2 * h))) / (12.0 * h) for d in directions}
+
+
+def integrals_of(family, n, *, slopes):
+    """How many exact integrals ``validate`` needs for ``n`` points: four more for each slope, one for gamma_max."""
+    inputs = ("s", "theta", *family.PARAMETERS)
+    return n * (1 + 4 * len(inputs) * bool(slopes) + ("gamma_max" in inputs))
+
+
+def duration(family, n, *, slopes):
+    """About how long ``validate`` takes for ``n`` points [s], with compilation, on a machine that does nothing else."""
+    cores = min(os.cpu_count() or 1, 16)
+    few = n <= exact.FEW
+    compilation = (20.0 if few else 70.0) + 25.0 * bool(slopes)
+    return 10.0 + 2.0 / cores * (compilation + integrals_of(family, n, slopes=slopes) / (25.0 if few else 200.0))
 
 
 def _at_unit_frequency(points):
@@ -75,28 +108,49 @@ def _at_unit_frequency(points):
     return {"nu": 1.0, "B": 1.0 / (GYRO * points["s"]), "n_e": 1.0, **rest}
 
 
+def _at_unit_field(points):
+    """``params`` for the same inputs, frequencies from s: in ``flags`` the end of the box is not rounded away."""
+    rest = {k: v for k, v in points.items() if k != "s"}
+    return {"nu": GYRO * points["s"], "B": 1.0, "n_e": 1.0, **rest}
+
+
 def _model_values(model, points):
     """The eight at nu = 1 Hz, n_e = 1 cm^-3 as [point, 8]."""
-    return np.stack([np.asarray(v) for v in jax.jit(model.coefficients)(_at_unit_frequency(points))], -1)
+    return np.stack([np.asarray(v) for v in quick_jit(model.coefficients)(_at_unit_frequency(points))], -1)
 
 
-def _model_with_slopes(model, points, directions):
+def _sample_of(model, fit, points):
+    """(the eight as [point, 8], flags, ``rotation_floor``, those of the published ``fit`` or NaN): one program."""
+    family = model.family
+
+    def everything(points):
+        values = jnp.stack(model.coefficients(_at_unit_frequency(points)), -1)
+        floor = family.rotation_floor(family.point(*(points[k] for k in ("s", "theta", *family.PARAMETERS))))
+        fitted = jnp.stack(fit(*points.values()), -1) if fit else jnp.full(values.shape, jnp.nan)
+        return values, model.flags(_at_unit_field(points)), floor, fitted
+
+    return (np.asarray(v) for v in quick_jit(everything)({k: jnp.asarray(v) for k, v in points.items()}))
+
+
+def _model_slopes(model, points, directions):
+    """As ``_exact_slopes``, by differentiation."""
+
     def hat(*values):
         return jnp.stack(model.coefficients(_at_unit_frequency(dict(zip(points, values, strict=True)))))
 
     columns = [jnp.asarray(v) for v in points.values()]
-    jacobian = jax.jit(jax.vmap(jax.jacfwd(hat, argnums=tuple(range(len(columns))))))(*columns)
-    slopes = {}
-    for d, j in zip(points, jacobian, strict=True):
-        if d in directions:
-            slopes[d] = np.asarray(j) * _unit(model.family, d, points)[:, None]
-    return _model_values(model, points), slopes
+    wanted = tuple(i for i, d in enumerate(points) if d in directions)
+    jacobian = quick_jit(jax.vmap(jax.jacfwd(hat, argnums=wanted)))(*columns) if wanted else ()
+    return {
+        d: np.asarray(j) * _unit(model.family, d, points)[:, None] for d, j in zip(directions, jacobian, strict=True)
+    }
 
 
-def validate(model, *, n=5000, seed=12345, slopes=True, family=None):
+def validate(model, *, n=5000, seed=12345, slopes=True, family=None, quiet=False):
     """Compare ``model`` with the exact integrals on ``n`` fresh points of its box. Needs float64.
 
-    ``family``: the ``Family`` of a distribution of your own, since a model file does not hold its f.
+    ``family``: the ``Family`` of a distribution of your own, since a model file does not hold its f. ``quiet``: no
+    progress on standard error.
     Errors are relative. rho_Q, which changes sign, is relative to no less than a few percent of its scale
     (``rotation_floor`` of the family). Slopes are d ln|c| / d ln(input), but d / d theta and d / d k; their errors are
     absolute, and relative where the slope exceeds one; those with theta count for sin(theta) > 1e-3, where
@@ -119,24 +173,25 @@ def validate(model, *, n=5000, seed=12345, slopes=True, family=None):
     # small angles stay small: pi - theta would round their sine
     points["theta"] = np.where(mirrored & (points["theta"] > 1e-2), np.pi - points["theta"], points["theta"])
     directions = tuple(points) if slopes else ()
-    truth, truth_slopes = _exact_with_slopes(family, points, directions)
-    ours, our_slopes = _model_with_slopes(model, points, directions)
-
-    own = {k: points[k] for k in family.PARAMETERS}
-    physical = {"nu": GYRO * points["s"], "B": 1.0, "n_e": 1.0, "theta": points["theta"], **own}
-    inside = np.asarray(model.flags(physical)) == 0
-    if "gamma_max" in points:  # far above gamma_max^2 nu_c only the decay is promised
-        endless = exact.hatted(name, **{**points, "gamma_max": np.full(n, HIGHEST_GAMMA)})
-        inside &= truth[:, 0] > _DECAYED * endless[:, 0]
-    floor = family.rotation_floor(family.point(points["s"], points["theta"], *own.values()))
     fit = _fits.FITS.get(name)
-    fitted = np.stack(jax.jit(fit)(*points.values()), -1) if fit else np.full(truth.shape, np.nan)
+    total = integrals_of(family, n, slopes=slopes)
+    with progress("validate", total, "integrals", quiet=quiet) as advance:
+        integrals = _Integrals(distribution_of(family), advance)
+        truth = integrals(points)
+        truth_slopes = _exact_slopes(integrals, family, points, directions)
+        if "gamma_max" in points:  # far above gamma_max^2 nu_c only the decay is promised
+            endless = integrals({**points, "gamma_max": np.full(n, HIGHEST_GAMMA)})
+    ours, flags, floor, fitted = _sample_of(model, fit, points)
+    our_slopes = _model_slopes(model, points, directions)
+    inside = flags == 0
+    if "gamma_max" in points:
+        inside &= truth[:, 0] > _DECAYED * endless[:, 0]
     stated = _fits.stated(name, points) if fit else {c: np.zeros(n, bool) for c in RESULTS}
     used, values, fits, slope_errors = {}, {}, {}, {d: {} for d in directions}
     for k, coefficient in enumerate(RESULTS):
         scale = np.abs(truth[:, k])
         if coefficient == "rho_Q":
-            scale = np.maximum(scale, np.asarray(floor))
+            scale = np.maximum(scale, floor)
         use = scale > 1e-250
         if not coefficient.startswith("rho"):
             use &= inside
@@ -157,13 +212,13 @@ def validate(model, *, n=5000, seed=12345, slopes=True, family=None):
     return Validation(points, used, values, slope_errors, fits, stated, linear_inputs(family), truth, ours, {})
 
 
-def validate_table(model, table, *, convention=None, max_rows=200_000, seed=0, rows=None):
+def validate_table(model, table, *, convention=None, max_rows=200_000, seed=0, rows=None, quiet=True):
     """Compare ``model`` with a table: of the eight coefficients, or in the network space of the model. Needs float64.
 
     ``convention``: of the table, by default that of the model's own (``synchrojax`` for packaged models). Errors are
     relative; where a result of the model is mapped by asinh, to no less than what its scale stands for. Rows outside
     the box of the model and, of the eight, those that break an invariant do not count. ``rows``: a function from the
-    number of rows to the mask of those to use. Raises TableError.
+    number of rows to the mask of those to use. ``quiet``: no progress of reading. Raises TableError.
     """
     family, files = model.family, _table.parts(table)
     inputs = ("s", "theta", *family.PARAMETERS)
@@ -172,7 +227,7 @@ def validate_table(model, table, *, convention=None, max_rows=200_000, seed=0, r
     if not raw and config is None:
         raise _table.TableError(f"{table}: holds no j_Q(res): the model {family.NAME!r} needs the eight coefficients")
     results = RESULTS if raw else [r.mapping.name for r in config.results]
-    columns = _table.read_columns(table, [*inputs, *results], max_rows=max_rows, seed=seed)
+    columns = _table.read_columns(table, [*inputs, *results], max_rows=max_rows, seed=seed, quiet=quiet)
     if rows is not None:
         use = rows(len(columns["s"]))
         columns = {k: v[use] for k, v in columns.items()}
@@ -229,8 +284,9 @@ def summary(validation, *, fits=False):
 
 
 def cost(model, *, n=1_000_000, points=None):
-    """Weights of ``model``, and ns per point of one jitted call for ``n`` points of its box (best of three).
+    """Weights of ``model``, and ns per point of one jitted call for ``n`` points of its box.
 
+    The best of three calls, of fewer where they take seconds, without compilation.
     ``points``: {input: array} to repeat instead of a sample of the box.
     """
     points = draw(model.family, min(n, 4096), seed=1, margin=1.0) if points is None else points
@@ -240,12 +296,12 @@ def cost(model, *, n=1_000_000, points=None):
         with jax.enable_x64(precision == "float64"):
             own = {k: jnp.asarray(v, precision) for k, v in points.items() if k != "s"}
             params = {"nu": jnp.asarray(GYRO * points["s"], precision), "B": 1.0, "n_e": 1.0, **own}
-            call, times = jax.jit(model.coefficients), []
-            for _ in range(4):  # the first one compiles
+            call, times = jax.jit(model.coefficients).lower(params).compile(), []
+            while len(times) < 3 and sum(times) < _PATIENCE:
                 begin = time.perf_counter()
                 jax.block_until_ready(call(params))
                 times.append(time.perf_counter() - begin)
-        result[f"ns_per_point_{precision}"] = round(1e9 * min(times[1:]) / n, 1)
+        result[f"ns_per_point_{precision}"] = round(1e9 * min(times) / n, 1)
     return result
 
 

@@ -2,13 +2,22 @@
 
 import functools
 import json
+import os
+import pathlib
+import resource
+import shlex
+import subprocess
+import sys
+import time
 
+import jax
 import numpy as np
 import pytest
 
 import synchrojax
 import synchrojax.validate
-from synchrojax import cli
+from synchrojax import _arguments, _progress, cli
+from synchrojax._progress import progress
 
 POINT = ["--nu", "230e9", "--B", "30", "--n-e", "1e6", "--theta", "1.0", "--theta-e", "10"]
 
@@ -16,8 +25,6 @@ POINT = ["--nu", "230e9", "--B", "30", "--n-e", "1e6", "--theta", "1.0", "--thet
 @pytest.fixture(autouse=True)
 def _restore_x64():
     """The commands switch float64 on for their process; here that process goes on."""
-    import jax
-
     before = jax.config.jax_enable_x64
     yield
     jax.config.update("jax_enable_x64", before)
@@ -95,8 +102,33 @@ def test_out_of_domain_note(capsys):
         (["train", "nowhere", "--out", "m.safetensors"], "nowhere: no such table"),
         (["train", "nowhere", "--out", "m.safetensors", "--widths", "a"], "not a list of layer widths"),
         (["validate", "nope"], "unknown model 'nope'"),
-        (["fly"], "invalid choice"),
-        ([], "required"),
+        (["fly"], "invalid choice of a verb: 'fly'; verbs: coefficients, models, generate"),
+        (["coeficients"], "invalid choice of a verb: 'coeficients'; did you mean coefficients?"),
+        (["--json"], "unknown option --json; see synchrojax -h"),
+        (["--", "x"], "invalid choice of a verb: 'x'"),
+        (["coefficients", "--ne", "1e6"], "unknown option --ne; did you mean --n-e?"),
+        (["coefficients", "--theta_e=10"], "unknown option --theta_e; did you mean --theta-e?"),
+        (["coefficients", "--NU", "1e9"], "unknown option --NU; did you mean --nu?"),
+        (["coefficients", "--gamma", "3"], "unknown option --gamma; did you mean --gamma-m"),
+        (["coefficients", "--out-of", "nan"], "unknown option --out-of; did you mean --out-of-domain?"),
+        (["coefficients", "-nu", "1e9"], "unknown option -nu; did you mean --nu?"),
+        (["validate", "thermal", "--slopes"], "unknown option --slopes; did you mean --no-slopes?"),
+        (["generate", "thermal", "--qzx"], "unknown option --qzx; see synchrojax generate -h"),
+        (["coefficients", "--nu", "1e9,1e10", *POINT[2:]], "--nu: '1e9,1e10' is neither a number nor low:high:count"),
+        (["coefficients", "--nu", "1e9:1e12", *POINT[2:]], "a range is low:high:count, such as 1e9:1e12:50"),
+        (["coefficients", "--B", "30 GHz"], "--B: '30 GHz': GHz measures a frequency; B is a magnetic field [G]"),
+        (["coefficients", "--param", "nu=3G"], "--param: '3G': G measures a magnetic field; nu is a frequency [Hz]"),
+        (["test-ray", "thermal", "--frequency", "230ghz"], "'ghz' is not known as a unit (did you mean GHz?)"),
+        (["generate", "--command", "x", "--input", "theta=lin:1G:2G", "--out", "x"], "G measures a magnetic field"),
+        (["generate", "--command", "x", "--timeout", "3Hz", "--out", "x"], "timeout is a time [s]"),
+        (["coefficients", *POINT, "--plot", "x.png"], "but nothing varies: give a range to one input"),
+        (
+            ["coefficients", "--nu", "1e9:1e10:2", "--B", "1:2:3", *POINT[4:], "--plot", "x.png"],
+            "but nu and B vary: give a range to one input",
+        ),
+        (["coefficients", "--nu", "1e9:1e10:2", *POINT[2:], "--plot", "x.abc"], "x.abc: a picture ends in one of"),
+        (["coefficients", *POINT, "--out", "x.txt"], "--out x.txt: a table of coefficients ends in .csv"),
+        (["coefficients", *POINT, "--out", "no/x.csv"], "no/x.csv: there is no directory no"),
     ],
 )
 def test_errors_are_one_line_with_status_2(capsys, tmp_path, monkeypatch, arguments, message):
@@ -109,13 +141,161 @@ def test_errors_are_one_line_with_status_2(capsys, tmp_path, monkeypatch, argume
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("verb", ["coefficients", "models", "generate", "train", "validate"])
-def test_help(capsys, verb):
+def parsed(text):
+    """The options of a command line as it stands in a shell."""
+    name, *words = shlex.split(text)
+    assert name == "synchrojax"
+    return cli._options(words)
+
+
+@pytest.mark.parametrize("verb", cli._EXAMPLES)
+def test_help_ends_with_an_example(capsys, verb):
     status, out, _ = run(capsys, verb, "--help")
     assert status == 0
     assert "usage: synchrojax" in out
     if verb == "coefficients":
         assert all(unit in " ".join(out.split()) for unit in ("Hz,", "G,", "cm^-3,", "rad,"))
+    examples = [line.strip() for line in out.partition("\nexample:\n")[2].splitlines()]
+    assert examples == list(cli._EXAMPLES[verb])
+    for example in examples:
+        assert parsed(example).verb == verb
+
+
+def test_alone_and_version(capsys):
+    status, out, err = run(capsys)
+    assert (status, err) == (0, "")
+    assert out.startswith("usage: synchrojax")
+    assert all(f"    {verb} " in out or f"    {verb}\n" in out for verb in cli._EXAMPLES)
+    assert run(capsys, "--version") == (0, f"synchrojax {synchrojax.__version__}\n", "")
+    assert run(capsys, "--help")[:2] == (0, out)
+
+
+def test_units():
+    given = parsed("synchrojax coefficients --nu 230GHz --B '3 mT' --n-e '1e12 m^-3' --theta -60deg --theta-e 10")
+    assert np.allclose(
+        [given.nu, given.B, given.n_e, given.theta, given.theta_e], [230e9, 30.0, 1e6, -np.pi / 3, 10.0], rtol=1e-15
+    )
+    assert parsed("synchrojax coefficients --nu 1GHz:1THz:50 --param theta=60arcmin").nu == (1e9, 1e12, 50)
+    assert parsed("synchrojax coefficients --param B=1T --param q=2").param == [("B", 1e4), ("q", 2.0)]
+    assert parsed("synchrojax test-ray thermal --frequency '230 GHz'").frequency == 230e9
+    made = parsed("synchrojax generate --command '-x {s}' --input theta=lin:0:90deg --timeout 2min --out x")
+    assert made.input == [("theta", ("lin", 0.0, np.pi / 2.0))]
+    assert (made.timeout, made.command) == (120.0, "-x {s}")
+
+
+def test_no_option_is_abbreviated():
+    """``--out`` once was short for ``--out-of-domain``: a new option would change what a script says."""
+    with pytest.raises(SystemExit):
+        parsed("synchrojax coefficients --out-of-dom nan")
+    assert _arguments.nearest("--theta-", ["--theta", "--theta-e"]) == "--theta"
+    assert _arguments.nearest("--colour", ["--theta", "--theta-e"]) is None
+
+
+def test_csv_is_utf_8_and_whole(tmp_path, capsys, monkeypatch):
+    words = ["--nu", "1GHz:1THz:5", "--B", "3mT", "--n-e", "1e12m^-3", "--theta", "60deg", "--theta-e", "10"]
+    path = tmp_path / "spectrum.csv"
+
+    def stop(*_):
+        raise OSError(28, "No space left on device")
+
+    with jax.enable_x64(True):
+        assert cli.main(["coefficients", *words, "--out", str(path)]) == 0
+        assert capsys.readouterr() == ("", f"{path}: 5 points\n")
+        before = path.read_bytes()
+        monkeypatch.setattr("os.replace", stop)
+        assert cli.main(["coefficients", *words, "--out", str(path)]) == 2
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["spectrum.csv"]
+    header, *rows = before.decode().splitlines()
+    assert header.startswith(
+        "nu [Hz],B [G],n_e [cm^-3],theta [rad],theta_e [k T / (m_e c^2)],j_I [erg s^-1 cm^-3 Hz^-1"
+    )
+    assert header.endswith("rho_V [cm^-1],flags")
+    table = np.array([[float(v) for v in row.split(",")] for row in rows])
+    assert np.allclose(table[:, 0], np.geomspace(1e9, 1e12, 5), rtol=1e-15)
+    assert np.allclose(table[:, 1:5], [30.0, 1e6, np.pi / 3.0, 10.0], rtol=1e-15)
+    with jax.enable_x64(True):
+        params = dict(zip(("nu", "B", "n_e", "theta", "theta_e"), table.T[:5], strict=True))
+        wanted = np.stack(synchrojax.load("thermal").coefficients(params))
+    assert np.allclose(table[:, 5:13], wanted.T, rtol=1e-12, atol=0.0)
+
+
+def test_plot(capsys, tmp_path, monkeypatch):
+    """One curve for each sign of each coefficient: rho_Q of thermal electrons changes it."""
+    import synchrojax.report
+
+    drawn = []
+    real = synchrojax.report.curves
+    monkeypatch.setattr(synchrojax.report, "curves", lambda *a, **k: drawn.append(real(*a, **k)) or drawn[-1])
+    words = ["--nu", "1GHz:1THz:5", "--B", "3mT", "--n-e", "1e12m^-3", "--theta", "60deg", "--theta-e", "10"]
+    status, out, err = run(capsys, "coefficients", *words, "--plot", str(tmp_path / "spectrum.png"))
+    assert status == 0
+    assert out.count("\n") == 6
+    assert err == f"{tmp_path / 'spectrum.png'}: coefficients against nu\n"
+    assert (tmp_path / "spectrum.png").read_bytes().startswith(b"\x89PNG")
+    panels = drawn[0].axes
+    assert [p.get_ylabel() for p in panels] == ["|j| [erg s^-1 cm^-3 Hz^-1 sr^-1]", "|alpha| [cm^-1]", "|rho| [cm^-1]"]
+    assert {p.get_xscale() for p in panels} == {p.get_yscale() for p in panels} == {"log"}
+    table = np.array([[float(v) for v in line.split("\t")] for line in out.splitlines()[1:]])
+    rho_q = {line.get_linestyle(): line.get_ydata() for line in panels[2].lines if line.get_color() == "C1"}
+    for style, sign in (("-", 1.0), ("--", -1.0)):
+        y = rho_q[style]
+        assert np.allclose(y[np.isfinite(y)], sign * table[:, 11][sign * table[:, 11] > 0.0], rtol=1e-9)
+        assert 0 < np.isfinite(y).sum() < 5
+
+
+def test_a_reader_that_goes_away(monkeypatch):
+    """As ``| head -1``: no word, and what a shell reports of a program that the signal ended."""
+    for words in (["models", "--json"], ["--help"], ["models"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "w", encoding="utf-8") as stream, monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", stream)
+            assert cli.main(words) == 141
+
+
+def test_a_reader_that_goes_away_from_a_process():
+    command = [sys.executable, "-m", "synchrojax", "models", "--json"]
+    own = {**os.environ, "PYTHONPATH": str(pathlib.Path(cli.__file__).parent.parent)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=own) as started:
+        assert json.loads(started.stdout.readline())["name"] == "kappa"
+        started.stdout.close()
+        assert started.stderr.read() == b""
+        assert started.wait() == 141
+
+
+def test_progress_in_a_log(capsys, monkeypatch):
+    """A line every so often, before the first step is done, too."""
+    monkeypatch.setattr(_progress, "_LOG_EVERY", 0.05)
+    with progress("work", 2, "steps") as advance:
+        time.sleep(0.3)
+        advance(1)
+        time.sleep(0.3)
+        advance(1, "well done")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "work: 0/2 steps, 0:00:00 so far, the first take longest"
+    assert any(line.startswith("work: 1/2 steps, ") and "eta 0:00:0" in line for line in lines)
+    assert lines[-1].startswith("work: 2/2 steps, ")
+    assert lines[-1].endswith("well done")
+    with progress("work", 2, "steps", quiet=True) as advance:
+        time.sleep(0.1)
+        advance(2)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_fifty_points_are_validated_in_half_a_minute():
+    """In a new process with nothing compiled before: so much time of two cores. It was 100 s."""
+    own = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        [sys.executable, "-m", "synchrojax", "validate", "thermal", "--n", "50", "--no-slopes"],
+        env={**own, "PYTHONPATH": str(pathlib.Path(cli.__file__).parent.parent)},
+        capture_output=True,
+        check=True,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 60.0
 
 
 def test_models(capsys):
@@ -130,9 +310,11 @@ def test_generate_and_validate(capsys, tmp_path, monkeypatch):
     status, out, _ = run(capsys, "generate", "thermal", "--n", "24", "--out", str(tmp_path / "t"), "--quiet")
     assert status == 0
     assert "24 rows in 1 files" in out
-    status, out, _ = run(capsys, "validate", "thermal", "--n", "32", "--seed", "3", "--no-slopes", "--json")
+    status, out, err = run(capsys, "validate", "thermal", "--n", "32", "--seed", "3", "--no-slopes", "--json")
     result = json.loads(out)
     assert status == 0
+    assert err.startswith("validate: 32 exact integrals for 32 points, roughly ")
+    assert "validate: 32/32 integrals, " in err.splitlines()[-1]
     assert set(result["value"]) == set(synchrojax.Coefficients._fields)
     assert result["value"]["rho_V"]["points"] == 32
     assert result["cost"]["weights"] > 1000

@@ -629,7 +629,7 @@ def test_a_full_disk_leaves_nothing_half_written(raw, tmp_path, monkeypatch, cap
     before = (directory / _config.FILE).read_text()
     real = pathlib.Path.write_bytes
 
-    def full(self, data):
+    def full(self, data, **_):
         data = data.encode() if isinstance(data, str) else data
         real(self, data[: len(data) // 2])
         raise OSError(28, "No space left on device")
