@@ -101,10 +101,16 @@ class Family(_scale_free.Family):
         return other
 
     def __eq__(self, other):
-        return isinstance(other, Family) and self.describe() == other.describe()
+        if not isinstance(other, Family) or self.describe() != other.describe():
+            return False
+        both = self.distribution, other.distribution
+        return both[0] is both[1] or all(isinstance(d, Absent) for d in both)
 
     def __hash__(self):
         return hash((self.NAME, self.maps))
+
+    def __reduce__(self):
+        return _rebuilt, (self.describe(), self.distribution)
 
     def locked(self, table):
         """The same family with the maps that suit a table: (sign or 0, scale, mean, deviation) of each coefficient."""
@@ -209,3 +215,7 @@ class Family(_scale_free.Family):
             else:
                 rows[name] = low * (high / low) ** u[:, 2 + k]
         return rows
+
+
+def _rebuilt(text, distribution):
+    return Family.read(text).replaced(distribution=distribution)

@@ -5,7 +5,7 @@ from synchrojax.distributions import get_distribution
 
 FAMILIES = {
     family.NAME: family
-    for family in (_thermal, _powerlaw.POWERLAW, _powerlaw.POWERLAW_PITCH, _kappa.KAPPA, _kappa.KAPPA_PITCH)
+    for family in (_thermal.THERMAL, _powerlaw.POWERLAW, _powerlaw.POWERLAW_PITCH, _kappa.KAPPA, _kappa.KAPPA_PITCH)
 }
 
 
@@ -16,6 +16,11 @@ def get_family(name):
     if name not in FAMILIES:
         raise ValueError(f"unknown distribution {name!r}; available: {', '.join(sorted(FAMILIES))}")
     return FAMILIES[name]
+
+
+def is_packaged(family):
+    """True for the families that come with the package, whatever name one of the user's own may have."""
+    return FAMILIES.get(family.NAME) is family
 
 
 def distribution_of(family):

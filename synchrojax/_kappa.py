@@ -141,6 +141,9 @@ class Family(_scale_free.Family):
             self.HEADS |= {"pitch_rho_V_far": (8, 1), "pitch_rho_V": (10, 1)}
             self.HEAD_WIDTHS = dict.fromkeys(("pitch_emission", "pitch_absorption", "pitch_rho_Q_far"), (24, 24))
 
+    def __reduce__(self):
+        return self.NAME.upper()  # one object each, under that name below
+
     def combine(self, head, output, extra):
         """What anisotropy adds: parts that stay and parts that fall as 1 / s'."""
         if head in ("pitch_emission", "pitch_absorption"):

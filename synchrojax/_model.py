@@ -1,7 +1,9 @@
 """The packaged networks as one differentiable call."""
 
 import functools
+import hashlib
 import json
+import math
 import pathlib
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,8 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from synchrojax._coefficients import Coefficients
+from synchrojax._compiled import pointwise
 from synchrojax._constants import GYRO
 from synchrojax._families import distribution_of
+from synchrojax._inputs import is_traced, own_settings
 from synchrojax._network import forward, members_of
 from synchrojax._params import COMMON, broadcast, unphysical
 from synchrojax._weights import MODEL_FILE, packaged, read_model
@@ -27,12 +31,13 @@ _SHIFT = 40.0  # keeps exp(ln j_hat) inside float32 until n_e is multiplied in
     data_fields=("weights",),
     meta_fields=("family", "out_of_domain", "report_text"),
 )
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Model:
     """A trained model: a pytree whose leaves are the network weights.
 
     Make one with ``synchrojax.load``. ``coefficients`` and ``flags`` are pure and work under jit, vmap,
-    grad, jacfwd and scan, with the model closed over or passed as an argument.
+    grad, jacfwd and scan, with the model closed over or passed as an argument, a static one too: models are equal
+    where weights, box and policies are. They can be pickled and copied.
     """
 
     weights: Any
@@ -44,6 +49,39 @@ class Model:
         size = sum(getattr(leaf, "size", 1) for leaf in jax.tree.leaves(self.weights))
         policy = f"out_of_domain={self.out_of_domain!r}"
         return f"Model({self.distribution}: {', '.join(self.inputs)}; {size} weights; {policy})"
+
+    @functools.cached_property
+    def is_traced(self):
+        """True where weights are being traced, in a function that takes the model as an argument."""
+        return any(
+            not isinstance(leaf, np.ndarray | jax.Array) or is_traced([leaf]) for leaf in jax.tree.leaves(self.weights)
+        )
+
+    @functools.cached_property
+    def _identity(self):
+        digest = hashlib.sha256()
+        leaves, tree = jax.tree.flatten(self.weights)
+        for leaf in map(np.asarray, leaves):
+            digest.update(f"{leaf.dtype.str}{leaf.shape}".encode() + np.ascontiguousarray(leaf).tobytes())
+        return digest.digest(), str(tree), self.family, self.out_of_domain, self.report_text
+
+    def __eq__(self, other):
+        if not isinstance(other, Model) or self is other:
+            return self is other if isinstance(other, Model) else NotImplemented
+        return not (self.is_traced or other.is_traced) and self._identity == other._identity
+
+    def __hash__(self):
+        if self.is_traced:
+            raise TypeError(
+                "a Model whose weights are being traced has no hash: close over the model, or pass it static"
+            )
+        return hash(self._identity)
+
+    def __getstate__(self):
+        return {name: getattr(self, name) for name in ("weights", "family", "out_of_domain", "report_text")}
+
+    def __call__(self, *_, **__):
+        raise TypeError('a Model is no function: call model.coefficients({"nu": ..., "B": ..., ...})')
 
     @property
     def networks(self):
@@ -76,18 +114,28 @@ class Model:
         """The accuracy measured in training, and on which held-out rows."""
         return json.loads(self.report_text)
 
-    def coefficients(self, params):
+    def _pointwise(self, function, params, named):
+        if named or params is None:
+            given = ", ".join(f'"{n}": ...' for n in named) or '"nu": ..., "B": ...'
+            raise TypeError(f"params is one mapping of names to values: write ({{{given}}}), not (name=value)")
+        values, dtype, shape = broadcast(params, self.inputs, self.defaults)
+        return pointwise(function, self, values, dtype, shape)
+
+    @own_settings
+    def coefficients(self, params=None, /, **named):
         """The eight coefficients for ``params``, a mapping of array-likes that broadcast.
 
-        nu [Hz] > 0, B [G] >= 0, n_e [cm^-3] >= 0, theta [rad], and the distribution's parameters. Returns
-        ``Coefficients`` of the broadcast shape in the promoted float dtype, CGS fluid frame. Unphysical input
-        gives NaN, B = 0 or n_e = 0 zeros. Missing or unknown names and shapes that do not broadcast raise
-        ValueError. Accuracy: see README and ``report``.
+        nu [Hz] > 0, B [G] >= 0, n_e [cm^-3] >= 0, theta [rad], and the distribution's parameters; numbers, or
+        quantities with a unit (astropy), which are converted. Returns ``Coefficients`` of the broadcast shape in the
+        promoted float dtype (float32 at least), CGS fluid frame. Unphysical input gives NaN, B = 0 or n_e = 0 zeros;
+        everything else is finite, in its derivatives too: what the dtype cannot hold ends at its limits, and the slope
+        is zero where the slope would leave it. Missing or unknown names, units, masks and labels that do not fit and
+        shapes that do not broadcast raise ValueError. Accuracy: see README and ``report``.
         """
-        values = broadcast(params, self.inputs, self.defaults)
-        return Coefficients(*blockwise(functools.partial(_coefficients, self), values, self.family.BLOCK))
+        return Coefficients(*self._pointwise(_coefficients_of, params, named))
 
-    def spread(self, params):
+    @own_settings
+    def spread(self, params=None, /, **named):
         """Standard deviations of the eight over the members of an ensemble: an estimate of the error.
 
         Takes what ``coefficients`` takes and returns the same shapes and units. Raises ValueError for a model with one
@@ -95,31 +143,57 @@ class Model:
         """
         if members_of(self.weights) == 1:
             raise ValueError("spread needs an ensemble: this model has one member (train with members >= 2)")
-        each = jax.vmap(lambda weights: replace(self, weights=weights).coefficients(params))(self.weights)
-        return Coefficients(*(jnp.std(v, axis=0, ddof=1) for v in each))
+        return Coefficients(*self._pointwise(_spread_of, params, named))
 
-    def flags(self, params):
+    @own_settings
+    def flags(self, params=None, /, **named):
         """int32 per point: bit i = entry i of ``domain`` exceeded, highest used bit = unphysical input.
 
-        theta is folded into 0..pi first, by symmetry. The rotativities hold for theta_e down to 1e-3 and any x
-        even where those bits are set.
+        The bit of theta tells of angles outside 0..pi, which may be meant in degrees; coefficients are those of the
+        angle folded by symmetry. The rotativities hold for theta_e down to 1e-3 and any x even where those bits are set.
         """
-        bad, outside = _status(self, *broadcast(params, self.inputs, self.defaults))
-        return _bits([*outside, bad])
+        return self._pointwise(_flags_of, params, named)[0]
 
-    def output_flags(self, params):
+    @own_settings
+    def output_flags(self, params=None, /, **named):
         """int32 per point: bit i = result i of the configuration beyond what the table held.
 
         Such results follow their ``out_of_sample``. Raises ValueError for a model that was not made from a table.
         """
         if not hasattr(self.family, "beyond"):
             raise ValueError(f"output_flags: {self.distribution!r} was not made from a table and holds no such ranges")
+        return self._pointwise(_output_flags_of, params, named)[0]
 
-        def flags(nu, b, n_e, theta, *own):
-            _, empty, point = _safe_point(self, nu, b, n_e, theta, own)
-            return (_bits([mask & ~empty for mask in self.family.beyond(self.networks, point)]),)
 
-        return blockwise(flags, broadcast(params, self.inputs, self.defaults), self.family.BLOCK)[0]
+# What compiled programs are made of: functions of a model and of columns, one point each -----------
+
+
+def _coefficients_of(model, *columns):
+    return blockwise(functools.partial(_coefficients, model), columns, model.family.BLOCK)
+
+
+def _spread_of(model, *columns):
+    each = jax.vmap(lambda weights: jnp.stack(_coefficients_of(replace(model, weights=weights), *columns)))
+    return tuple(jnp.std(each(model.weights), axis=0, ddof=1))
+
+
+def _flags_of(model, *columns):
+    def flags(nu, b, n_e, theta, *own):
+        bad, outside = _status(model, nu, b, n_e, theta, *own)
+        named = dict(zip(model.family.DOMAIN, outside, strict=True))
+        slack = 4.0 * jnp.finfo(theta.dtype).eps * np.pi
+        named["theta"] |= ((theta < -slack) | (theta > np.pi + slack)) & ~bad
+        return (_bits([*named.values(), bad]),)
+
+    return blockwise(flags, columns, model.family.BLOCK)
+
+
+def _output_flags_of(model, *columns):
+    def flags(nu, b, n_e, theta, *own):
+        _, empty, point = _safe_point(model, nu, b, n_e, theta, own)
+        return (_bits([mask & ~empty for mask in model.family.beyond(model.networks, point)]),)
+
+    return blockwise(flags, columns, model.family.BLOCK)
 
 
 def _bits(masks):
@@ -184,9 +258,12 @@ def blockwise(function, values, block):
 
     Block k takes every K-th point, so that an array sharded over devices stays sharded in each block.
     """
-    shape, size = values[0].shape, values[0].size
+    shape = values[0].shape
+    if not all(isinstance(n, int) for n in shape) or jax.default_backend() != "cpu":  # symbols in an export
+        return function(*values)
+    size = math.prod(shape)
     count = -(-size // block)
-    if count < 2 or jax.default_backend() != "cpu":
+    if count < 2:
         return function(*values)
     rows = -(-size // count)
     rows += -rows % _LANES

@@ -2,9 +2,9 @@
 
 from types import MappingProxyType
 
-import jax
 import jax.numpy as jnp
-import numpy as np
+
+from synchrojax._inputs import broadcast_shapes, reals
 
 UNITS = {
     "nu": "Hz, observing frequency in the fluid frame",
@@ -20,6 +20,7 @@ UNITS = {
     "k": "dimensionless, f times sin^k of the pitch angle",
 }
 COMMON = ("nu", "B", "n_e", "theta")
+_UNITS = {"nu": "Hz", "B": "G", "n_e": "cm^-3", "theta": "rad"}  # the others are dimensionless
 
 
 def describe(names):
@@ -27,57 +28,48 @@ def describe(names):
     return "; ".join(f"{n} [{UNITS.get(n, 'dimensionless')}]" for n in names)
 
 
-def reals(given, complaint):
-    """{name: array} of ``given`` and the float dtype that they promote to.
-
-    Raises ValueError, ``complaint(name)`` and what was given, for anything but real numbers.
-    """
-    values, floats = {}, []
-    for n, value in given.items():
-        try:
-            # whole numbers first become floats: 230 * 10**9 overflows int32
-            array = np.asarray(value) if isinstance(value, int | list | tuple | np.ndarray | np.generic) else value
-            whole = isinstance(array, np.ndarray) and array.dtype.kind in "iu"
-            array = jnp.asarray(array.astype(float) if whole else array)
-            real = jnp.issubdtype(array.dtype, jnp.floating)
-            if real and not whole:
-                floats.append(array)
-        except (TypeError, ValueError):
-            real = array = None
-        if array is None or not (real or jnp.issubdtype(array.dtype, jnp.integer)):
-            raise ValueError(f"{complaint(n)}, got {value!r}"[:300])
-        values[n] = array
-    return values, jnp.result_type(*floats) if floats else jnp.result_type(float)
+def unit_of(name):
+    """The unit of a parameter, as units are written: "Hz", "" for what is dimensionless."""
+    return _UNITS.get(name, "")
 
 
-def broadcast(params, names, defaults=MappingProxyType({})):
-    """The values of ``params`` in the order of ``names``, broadcast, in one float dtype.
-
-    ``defaults``: the values of those that may be left out.
-
-    Raises ValueError for missing or unknown names, values that are not real numbers, and
-    shapes that do not broadcast.
-    """
-    try:
-        given = set(params)
-    except TypeError:
-        given = None
-    if given is None or not hasattr(params, "__getitem__"):
+def _named(params, names):
+    """``params`` as a mapping, or what is wrong with it. Raises ValueError."""
+    fields = getattr(getattr(params, "dtype", None), "names", None)
+    if fields:  # a row or column of a structured array, as of a FITS table
+        return {n: params[n] for n in fields}
+    if not (hasattr(params, "keys") and hasattr(params, "__getitem__")):
         raise ValueError(
             f"params must be a mapping of names to values, got {type(params).__name__}; it takes {describe(names)}"
         )
-    missing, unknown = [n for n in names if n not in given and n not in defaults], sorted(map(str, given - set(names)))
+    return {n: params[n] for n in params.keys()}  # noqa: SIM118: a row of a table iterates over its values
+
+
+def broadcast(params, names, defaults=MappingProxyType({})):
+    """The values of ``params`` in the order of ``names``, their common float dtype and their common shape.
+
+    ``defaults``: the values of those that may be left out.
+
+    Raises ValueError for missing or unknown names, values that are not real numbers, units, masks and labels that do
+    not fit, and shapes that do not broadcast.
+    """
+    given = _named(params, names)
+    missing = [n for n in names if n not in given and n not in defaults]
+    unknown = sorted(str(n) for n in given if n not in names)
     if missing or unknown:
         parts = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(unknown)}"] * bool(unknown)
         raise ValueError(f"params: {' and '.join(parts)}; the model takes {describe(names)}")
-    given = {n: params[n] if n in given else defaults[n] for n in names}
-    values, dtype = reals(given, lambda n: f"params[{n!r}] must be real numbers [{UNITS.get(n, 'dimensionless')}]")
+
+    def what(n):
+        return f"params[{n!r}] [{UNITS.get(n, 'dimensionless')}]"
+
+    values, dtype = reals({n: given.get(n, defaults.get(n)) for n in names}, what, unit_of)
     try:
-        shape = np.broadcast_shapes(*(v.shape for v in values.values()))
+        shape = broadcast_shapes([v.shape for v in values.values()])
     except ValueError:
         shapes = ", ".join(f"{n} {v.shape}" for n, v in values.items())
         raise ValueError(f"params do not broadcast against each other: {shapes}") from None
-    return [jnp.broadcast_to(v.astype(dtype), shape) for v in values.values()]
+    return list(values.values()), dtype, shape
 
 
 def unphysical(nu, b, n_e, theta, own, violated):
@@ -91,7 +83,3 @@ def unphysical(nu, b, n_e, theta, own, violated):
     for broken in violated.values():
         bad = bad | broken
     return bad
-
-
-def is_traced(values):
-    return any(isinstance(v, jax.core.Tracer) for v in values)

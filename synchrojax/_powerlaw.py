@@ -338,6 +338,9 @@ class Family(_scale_free.Family):
                 ("rho_Q_edge", "pitch_edge", "pitch_rho_V_far", "pitch_rho_V", "pitch_rho_Q_edge"), (32, 32)
             )
 
+    def __reduce__(self):
+        return self.NAME.upper()  # one object each, under that name below
+
     def combine(self, head, output, extra):
         """Corrections near an edge: a part that falls as 1 / s' and one that falls as 1 / gamma^2 (``_slow_share``).
 

@@ -1,41 +1,45 @@
 """Coefficients in a basis fixed on the sky, and in the orders and signs of other codes."""
 
-from typing import NamedTuple
-
-import jax
 import jax.numpy as jnp
+import numpy as np
+
+from synchrojax._coefficients import Coefficients, SkyCoefficients, unit_of_coefficient
+from synchrojax._compiled import pointwise
+from synchrojax._inputs import broadcast_shapes, is_traced, own_settings, reals
 
 
-class SkyCoefficients(NamedTuple):
-    """The eleven coefficients in a basis fixed on the sky; units as in ``Coefficients``."""
-
-    j_I: jax.Array
-    j_Q: jax.Array
-    j_U: jax.Array
-    j_V: jax.Array
-    alpha_I: jax.Array
-    alpha_Q: jax.Array
-    alpha_U: jax.Array
-    alpha_V: jax.Array
-    rho_Q: jax.Array
-    rho_U: jax.Array
-    rho_V: jax.Array
+def turned(c, psi):
+    """``rotate`` for arrays."""
+    cos, sin = jnp.cos(2.0 * psi), jnp.sin(2.0 * psi)
+    j_q, j_u, alpha_q, alpha_u, rho_q, rho_u = (v for q in (c.j_Q, c.alpha_Q, c.rho_Q) for v in (q * cos, q * sin))
+    return SkyCoefficients(c.j_I, j_q, j_u, c.j_V, c.alpha_I, alpha_q, alpha_u, c.alpha_V, rho_q, rho_u, c.rho_V)
 
 
+def _turned(_, psi, *eight):
+    return turned(Coefficients(*eight), psi)
+
+
+@own_settings
 def rotate(c, psi):
     """Turn ``Coefficients`` into a basis fixed on the sky.
 
     ``psi`` [rad], broadcasting with the coefficients: the angle, counter-clockwise as seen by the observer,
-    from the Q axis of the sky basis to the projection of B. (Q, U) turn by 2 psi, I and V stay.
+    from the Q axis of the sky basis to the projection of B. (Q, U) turn by 2 psi, I and V stay. Raises ValueError for
+    anything but real numbers and for shapes that do not broadcast.
     """
-    cos, sin = jnp.cos(2.0 * psi), jnp.sin(2.0 * psi)
-    turned = (v for q in (c.j_Q, c.alpha_Q, c.rho_Q) for v in (q * cos, q * sin))
-    j_q, j_u, alpha_q, alpha_u, rho_q, rho_u = turned
-    shape = jnp.shape(j_q)
-    j_i, j_v, alpha_i, alpha_v, rho_v = (
-        jnp.broadcast_to(v, shape) for v in (c.j_I, c.j_V, c.alpha_I, c.alpha_V, c.rho_V)
+    if getattr(c, "_fields", None) != Coefficients._fields:
+        raise ValueError(f"rotate: needs Coefficients in the basis of B, got {type(c).__name__}")
+    values, dtype = reals(
+        {"psi": psi, **c._asdict()},
+        lambda n: n if n == "psi" else f"c.{n}",
+        lambda n: "rad" if n == "psi" else unit_of_coefficient(n),
     )
-    return SkyCoefficients(j_i, j_q, j_u, j_v, alpha_i, alpha_q, alpha_u, alpha_v, rho_q, rho_u, rho_v)
+    try:
+        shape = broadcast_shapes([v.shape for v in values.values()])
+    except ValueError:
+        shapes = f"psi {values['psi'].shape}, c {values['j_I'].shape}"
+        raise ValueError(f"rotate: shapes do not broadcast against each other: {shapes}") from None
+    return SkyCoefficients(*pointwise(_turned, None, list(values.values()), dtype, shape))
 
 
 _ORDER = ("j_I", "alpha_I", "j_Q", "alpha_Q", "j_U", "alpha_U", "j_V", "alpha_V", "rho_Q", "rho_U", "rho_V")
@@ -48,6 +52,7 @@ _CONVENTIONS = {
 }
 
 
+@own_settings
 def as_array(c, *, convention):
     """The eight (or eleven) coefficients stacked along a new last axis, in the order and signs of another code.
 
@@ -65,4 +70,8 @@ def as_array(c, *, convention):
             f"convention {convention!r} is that of the eight coefficients in the basis of B, before rotate"
         )
     order = [n for n in _ORDER if n in fields] if convention == "neurosynchro" else fields
-    return jnp.stack([-getattr(c, n) if n in negated else getattr(c, n) for n in order], -1)
+    values, dtype = reals(c._asdict(), lambda n: f"c.{n}", unit_of_coefficient)
+    known = not is_traced(values.values())
+    values = {n: np.asarray(v) if known else v for n, v in values.items()}
+    stack = np.stack if known else jnp.stack  # concrete ones in one step
+    return jnp.asarray(stack([-values[n] if n in negated else values[n] for n in order], -1), dtype)

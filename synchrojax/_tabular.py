@@ -61,6 +61,9 @@ class TableFamily:
     def __hash__(self):
         return hash((self.NAME, self.lowest_sine, self.config))
 
+    def __reduce__(self):
+        return TableFamily.read, (self.describe(),)
+
     def with_policy(self, policy):
         """The same with one policy for all inputs in place of the configured ones."""
         params = tuple(replace(m, out_of_sample=_POLICIES[policy]) for m in self.config.params)

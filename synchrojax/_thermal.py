@@ -389,3 +389,20 @@ def sample(u, margin):
     t = np.where(emission, u[:, 1], np.where(far, (u[:, 1] - 0.85) / 0.15, u[:, 1] / 0.85))
     s = low * (high / low) ** t / sine
     return {"s": s, "theta": theta, "theta_e": theta_e}
+
+
+class _Family:
+    """Thermal electrons; see ``_families``. The functions above as one object, which can be pickled and compared."""
+
+    NAME, PARAMETERS, DOMAIN, DIMENSIONS, WIDTHS = NAME, PARAMETERS, DOMAIN, DIMENSIONS, WIDTHS
+    BLOCK, HEADS = BLOCK, HEADS
+    point, coordinates, invalid = staticmethod(point), staticmethod(coordinates), staticmethod(invalid)
+    evaluate, rotation_floor = staticmethod(evaluate), staticmethod(rotation_floor)
+    combine, training_rows = staticmethod(combine), staticmethod(training_rows)
+    sample, lessons = staticmethod(sample), staticmethod(lessons)
+
+    def __reduce__(self):
+        return "THERMAL"
+
+
+THERMAL = _Family()

@@ -24,7 +24,8 @@ import numpy as np
 from synchrojax._bessel import bessel, debye_angle, debye_products, scaled_bessel
 from synchrojax._coefficients import Coefficients
 from synchrojax._constants import ABSORPTION, EMISSION, GYRO
-from synchrojax._params import COMMON, broadcast, describe, is_traced, unphysical
+from synchrojax._inputs import is_traced
+from synchrojax._params import COMMON, broadcast, describe, unphysical
 from synchrojax._quadrature import gregory_weights, maximise, panel, scan, trim
 from synchrojax._quick import quick_jit
 from synchrojax.distributions import HIGHEST_GAMMA, get_distribution
@@ -512,7 +513,8 @@ def coefficients(distribution, params, *, resolution=None):
     distribution = get_distribution(distribution)
     resolution = resolution or _resolution(distribution)
     names = (*COMMON, *distribution.parameters)
-    nu, b, n_e, theta, *own = (v.astype(float) for v in broadcast(params, names, distribution.defaults))
+    values, _, shape = broadcast(params, names, distribution.defaults)
+    nu, b, n_e, theta, *own = (jnp.broadcast_to(jnp.asarray(v, float), shape) for v in values)
     parameters = distribution.canonical(**dict(zip(distribution.parameters, own, strict=True)))
     violated, own = distribution.violated(**parameters), list(parameters.values())
     for condition, broken in violated.items():

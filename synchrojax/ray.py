@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from synchrojax import _table, transfer
-from synchrojax._coefficients import Coefficients
+from synchrojax._coefficients import Coefficients, SkyCoefficients
 from synchrojax._constants import GYRO
-from synchrojax._sky import SkyCoefficients, rotate
+from synchrojax._sky import rotate
 from synchrojax._space import RHO_Q_SIGN
 
 RESULTS = _table.RESULTS

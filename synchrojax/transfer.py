@@ -21,8 +21,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax._params import is_traced, reals
-from synchrojax._sky import rotate
+from synchrojax._coefficients import Coefficients, SkyCoefficients, unit_of_coefficient
+from synchrojax._compiled import STEPS, step
+from synchrojax._inputs import broadcast_shapes, is_traced, own_settings, reals
+from synchrojax._sky import turned
 
 METHODS = ("scan", "associative")
 # powers of M are summed where |w|^2 <= max(_SERIES, _NEAR alpha_I^2), all times the length of the cell: so many even and
@@ -346,7 +348,7 @@ def _operators(cell):
     c, ds, psi, g = cell
     # Lorentz invariants: I / nu^3, j / nu^2, alpha nu, and ds / nu along the ray
     ds = jnp.where((ds >= 0.0) & (g > 0.0), ds, jnp.nan)
-    sky = c if psi is None else rotate(c, psi)
+    sky = c if psi is None else turned(c, psi)
     through, mean = _cell(c, sky, ds / g)
     own = c[: 4 if psi is None else 3]
     unit = _power_of_two(own, 0.5)  # dividing by less, derivatives would leave the range of the numbers
@@ -420,21 +422,57 @@ def _associative(start, cells, along):
     return tuple(jnp.moveaxis(passed + light, -1 - start[0].ndim, 0))
 
 
+# What users call --------------------------------------------------------------------------------
+
+_INTENSITY_UNIT = "erg s^-1 cm^-2 Hz^-1 sr^-1"
+_LIGHT = ("I", "Q", "U", "V")
+
+
+class _Given(NamedTuple):
+    """Arguments of ``solve`` as arrays that broadcast: fields of c, ds, psi (or not), g [..., cells], the background."""
+
+    kind: type
+    values: dict
+    light: dict
+    dtype: np.dtype
+    rays: tuple
+    cells: int
+    known: bool  # nothing is traced
+
+    def cells_of(self, values):
+        """(coefficients, ds, psi, g) of a mapping such as ``values``."""
+        c = self.kind(*(values[f"c.{n}"] for n in self.kind._fields))
+        return c, values["ds"], values.get("psi"), values["g"]
+
+
 def _refuse(name, array, broken, what):
     if np.any(broken):
         where = tuple(int(i) for i in np.argwhere(broken)[0])
         raise ValueError(f"transfer: {name}{list(where) if where else ''} = {np.asarray(array)[where]}: {what}")
 
 
-def _arranged(c, ds, psi, g, background):
-    """Coefficients, lengths, angles, factors [cells, ...] and the background (...), checked, in one float dtype."""
-    if not (hasattr(c, "_fields") and {"j_I", "rho_V"} <= set(c._fields)):
+def _unit(name):
+    """The unit in which an argument is wanted."""
+    own = {"ds": "cm", "psi": "rad", "g": ""}
+    if name.startswith("c."):
+        return unit_of_coefficient(name[2:])
+    return own.get(name, _INTENSITY_UNIT)
+
+
+def _given(c, ds, psi, g, background):
+    """The arguments, checked."""
+    kinds = {k._fields: k for k in (Coefficients, SkyCoefficients)}
+    kind = kinds.get(getattr(c, "_fields", None))
+    if kind is None:
         raise ValueError(
             f"transfer: needs Coefficients with psi, or SkyCoefficients (synchrojax.rotate), got {type(c).__name__}"
         )
-    eleven = "j_U" in c._fields
-    if eleven == (psi is not None):
-        hint = "SkyCoefficients are in a basis on the sky: leave psi out" if eleven else "Coefficients need psi [rad]"
+    if (kind is SkyCoefficients) == (psi is not None):
+        hint = (
+            "SkyCoefficients are in a basis on the sky: leave psi out"
+            if psi is not None
+            else "Coefficients need psi [rad]"
+        )
         raise ValueError(f"transfer: {hint}")
     named = {f"c.{n}": v for n, v in zip(c._fields, c, strict=True)} | {"ds": ds}
     named |= {} if psi is None else {"psi": psi}
@@ -442,39 +480,43 @@ def _arranged(c, ds, psi, g, background):
     light = {}
     if background is not None:
         try:
-            light = dict(zip(("I", "Q", "U", "V"), background, strict=True))
+            light = {f"background.{n}": v for n, v in zip(_LIGHT, background, strict=True)}
         except (TypeError, ValueError):
             raise ValueError("transfer: background must be the four Stokes parameters I, Q, U, V") from None
-        light = {f"background.{n}": v for n, v in light.items()}
-    values, dtype = reals(named | light, lambda n: f"transfer: {n} must be real numbers")
+    values, dtype = reals(named | light, lambda n: f"transfer: {n}", _unit)
     try:
-        shape = np.broadcast_shapes(*(values[n].shape for n in named))
-        rays = np.broadcast_shapes(shape[:-1], *(values[n].shape for n in light))
+        shape = broadcast_shapes([values[n].shape for n in named])
+        rays = broadcast_shapes([shape[:-1], *(values[n].shape for n in light)])
     except ValueError:
         shapes = ", ".join(f"{n} {values[n].shape}" for n in values if values[n].shape)
         raise ValueError(f"transfer: shapes do not fit (rays..., cells; background rays...): {shapes}") from None
     if not shape:
         raise ValueError("transfer: the last axis counts the cells of a ray; got numbers only")
-    if not is_traced(values.values()):
+    if not values["ds"].shape and shape[-1] != 1:
+        raise ValueError(
+            f"transfer: ds is one length, but the last axis of the other arguments, {shape[-1]} long, counts the cells "
+            "along a ray. For that many separate rays of one cell each, a spectrum say, give every coefficient and psi "
+            "one more axis, c = jax.tree.map(lambda x: x[..., None], c), or the params before; for cells of equal "
+            "length give an array of them"
+        )
+    known = not is_traced(values.values())
+    if known:
         for n, v in values.items():
             _refuse(n, v, ~np.isfinite(v), "not finite")
         _refuse("ds", values["ds"], np.asarray(values["ds"]) < 0.0, "path lengths of cells must not be negative")
         _refuse("g", values["g"], np.asarray(values["g"]) <= 0.0, "the frequency ratio must be positive")
-    full = (*rays, shape[-1])
-    moved = {n: jnp.moveaxis(jnp.broadcast_to(values[n].astype(dtype), full), -1, 0) for n in named}
-    start = tuple(
-        jnp.broadcast_to(values[f"background.{n}"].astype(dtype) if light else jnp.zeros((), dtype), rays)
-        for n in ("I", "Q", "U", "V")
-    )
-    return (type(c)(*(moved[f"c.{n}"] for n in c._fields)), moved["ds"], moved.get("psi"), moved["g"]), start
+    parts = ({n: values[n] for n in group} for group in (named, light))
+    return _Given(kind, *parts, dtype, rays, shape[-1], known)
 
 
+@own_settings
 def solve(c, ds, *, psi=None, g=None, background=None, method="scan", along=False):
     """Stokes parameters where the rays leave the last of their cells.
 
     ``c``: ``SkyCoefficients``, or ``Coefficients`` together with ``psi`` [rad] (see ``synchrojax.rotate``); all [...,
     cells], constant within a cell, the cell farthest from the observer first. ``ds`` [cm]: lengths of the cells, >= 0
-    (``lengths`` makes them from positions). Everything broadcasts.
+    (``lengths`` makes them from positions); one number is a length only where there is one cell. Everything broadcasts.
+    A spectrum of a slab is many rays of one cell each: ``params`` with one more axis, ``nu[..., None]``.
     ``g``: nu_observed / nu_fluid per cell, redshift and Doppler shift together. ``c`` then is in the frame of the fluid
     at nu / g, ``ds`` in the observer's frame (in curved space: the affine parameter that makes the energy of a
     photon 1 at the observer), and the result is I = g^3 I' at nu.
@@ -482,56 +524,127 @@ def solve(c, ds, *, psi=None, g=None, background=None, method="scan", along=Fals
     ``method``: ``"scan"`` goes cell by cell; ``"associative"`` composes 4 x 4 matrices in a tree, for long rays on
     accelerators. ``along``: the result after every cell [..., cells] instead of after the last.
 
-    Exact for constant coefficients (error of a cell below 1e-12, in float32 1e-4, wherever K could be physical); cells
-    as large as alpha ds or |rho| ds = 1e4 are no exception. Light with I^2 >= Q^2 + U^2 + V^2 stays so, if alpha_I >=
-    |alpha_QUV| and j_I >= |j_QUV|. With coefficients at the middles of cells, rays converge to second order.
+    Exact for constant coefficients: the error of a cell is below 1e-12 (float64) or 1e-4 (float32, |rho| ds <= 1e3) of
+    I, and values and derivatives are finite, for alpha ds and |rho| ds from 0 to 1e12 (float32: 1e8); beyond |rho| ds =
+    1e3 float32 no longer knows the phase of the rotation. Light with I^2 >= Q^2 + U^2 + V^2 stays so, if alpha_I >=
+    |alpha_QUV| and j_I >= |j_QUV|; the associative method rounds each matrix, so that light that it dims by many orders
+    of magnitude may lose its last digits. With coefficients at the middles of cells, rays converge to second order.
 
-    ValueError for shapes that do not fit and, for concrete input, for values that are not finite, negative lengths and
-    g <= 0; under jit these give NaN in the rays that hold them. Reverse-mode derivatives of a scan keep one vector per
-    cell, not its steps.
+    ValueError for shapes, units and masks that do not fit and, for concrete input, for values that are not finite,
+    negative lengths and g <= 0; under jit these give NaN in the rays that hold them. Reverse-mode derivatives of a scan
+    keep the light between stretches of cells, not every step.
     """
     if method not in METHODS:
         raise ValueError(f"transfer: unknown method {method!r}; available: {', '.join(METHODS)}")
-    cells, start = _arranged(c, ds, psi, g, background)
-    if cells[1].shape[0] == 0:
-        return Stokes(*(jnp.zeros((*x.shape, 0), x.dtype) for x in start)) if along else Stokes(*start)
-    return Stokes(*_solved(cells, start, method, along))
+    given = _given(c, ds, psi, g, background)
+    if isinstance(given.cells, int) and given.cells == 0:
+        return _without_cells(given, along)
+    size = math.prod(given.rays) if given.known else 0
+    if given.known and 0 < size * given.cells <= STEPS[-1]:
+        found = _padded(given, size, method, along)
+        if found is not None:
+            return found
+    return Stokes(*_solved(given.values, given.light, given.kind, given.dtype, method, along))
 
 
-@functools.partial(jax.jit, static_argnames=("method", "along"))
-def _solved(cells, start, method, along):
-    found = (_associative if method == "associative" else _scanned)(start, cells, along)
+def _without_cells(given, along):
+    shape = (*given.rays, 0) if along else given.rays
+    light = given.light.values() if given.light and not along else (0.0,) * 4
+    return Stokes(*(jnp.broadcast_to(jnp.asarray(v, given.dtype), shape) for v in light))
+
+
+def _padded(given, size, method, along):
+    """``solve`` of few concrete cells, filled up with empty cells and more rays to one of a few sizes, or None."""
+    cells, rays, names = step(given.cells), step(size), list(given.values)
+    table = np.zeros((len(names), cells, rays), given.dtype)
+    table[names.index("g")] = 1.0
+    full = (*given.rays, given.cells)
+    for part, value in zip(table, given.values.values(), strict=True):
+        part[: given.cells, :size] = np.broadcast_to(np.asarray(value), full).reshape(size, given.cells).T
+    start = np.zeros((4, rays), given.dtype)
+    for row, value in zip(start, given.light.values(), strict=False):
+        row[:size] = np.broadcast_to(np.asarray(value), given.rays).reshape(-1)
+    found = _table_solved(table, start, given.kind, method, along)
+    if is_traced([found]):  # known values in someone's jit
+        return None
+    found = np.asarray(found)
+    if along:
+        found = np.moveaxis(found[:, : given.cells, :size], 1, -1).reshape(4, *full)
+    else:
+        found = found[:, :size].reshape(4, *given.rays)
+    return Stokes(*jax.device_put(list(found)))
+
+
+@functools.partial(jax.jit, static_argnames=("kind", "method", "along"))
+def _table_solved(table, start, kind, method, along):
+    """For one array [argument, cells, rays] and the background [4, rays]; one array."""
+    count = len(kind._fields)
+    ds, *psi, g = table[count:]
+    cells = kind(*table[:count]), ds, (psi[0] if psi else None), g
+    return jnp.stack(_ways(tuple(start), cells, method, along))
+
+
+def _ways(start, cells, method, along):
+    return (_associative if method == "associative" else _scanned)(start, cells, along)
+
+
+@functools.partial(jax.jit, static_argnames=("kind", "dtype", "method", "along"))
+def _solved(values, light, kind, dtype, method, along):
+    cells, start = _arranged(values, light, kind, dtype)
+    found = _ways(start, cells, method, along)
     return tuple(jnp.moveaxis(x, 0, -1) for x in found) if along else found
 
 
+def _arranged(values, light, kind, dtype):
+    """(coefficients, ds, psi, g) [cells, rays...] and the background [rays...], all in one dtype."""
+    shape = broadcast_shapes([v.shape for v in values.values()])
+    rays = broadcast_shapes([shape[:-1], *(v.shape for v in light.values())])
+    full = (*rays, shape[-1])
+    moved = {n: jnp.moveaxis(jnp.broadcast_to(jnp.asarray(v, dtype), full), -1, 0) for n, v in values.items()}
+    start = [jnp.broadcast_to(jnp.asarray(v, dtype), rays) for v in light.values()]
+    start = start or [jnp.zeros(rays, dtype)] * 4
+    c = kind(*(moved[f"c.{n}"] for n in kind._fields))
+    return (c, moved["ds"], moved.get("psi"), moved["g"]), tuple(start)
+
+
+@own_settings
 def depths(c, ds, *, psi=None, g=None, along=False):
     """Optical and Faraday ``Depths`` of rays; arguments as in ``solve``.
 
     ``along``: of what lies between the near end of every cell and the observer [..., cells].
     """
-    (c, ds, _, g), _ = _arranged(c, ds, psi, g, None)
+    given = _given(c, ds, psi, g, None)
+    return Depths(*_depths(given.values, given.kind, given.dtype, along))
+
+
+@functools.partial(jax.jit, static_argnames=("kind", "dtype", "along"))
+def _depths(values, kind, dtype, along):
+    (c, ds, _, g), _ = _arranged(values, {}, kind, dtype)
     rho_u = getattr(c, "rho_U", jnp.zeros_like(c.rho_Q))
     size = jnp.maximum(jnp.abs(c.rho_Q), jnp.abs(rho_u))
     safe = jnp.where(size > 0.0, size, 1.0)
     conversion = jnp.where(size > 0.0, safe * jnp.hypot(c.rho_Q / safe, rho_u / safe), 0.0)
     found = []
     for rate in (c.alpha_I, c.rho_V, conversion):
-        piece = rate * ds / g
+        piece = rate * (ds / g)
         beyond = jnp.cumsum(piece[::-1], 0)[::-1] - piece
         found.append(jnp.moveaxis(beyond, 0, -1) if along else jnp.sum(piece, 0))
-    return Depths(*found)
+    return tuple(found)
 
 
+@own_settings
 def lengths(positions):
-    """Lengths of cells [..., cells] between ``positions`` [..., cells + 1] that grow towards the observer.
+    """Lengths of cells [..., cells] between ``positions`` [..., cells + 1] [cm] that grow towards the observer.
 
-    ValueError for concrete positions that are not sorted.
+    ValueError for concrete positions that are not finite or not sorted.
     """
-    positions = jnp.asarray(positions)
+    values, dtype = reals({"positions": positions}, lambda n: f"transfer: {n}", lambda n: "cm")
+    positions = values["positions"]
     if positions.ndim == 0 or positions.shape[-1] < 2:
         raise ValueError("transfer: positions need a last axis of at least two")
-    ds = jnp.diff(positions, axis=-1)
-    if not is_traced([positions]):
-        _refuse("positions", positions, ~np.isfinite(positions), "not finite")
-        _refuse("positions", positions, np.diff(np.asarray(positions), axis=-1, append=np.inf) < 0.0, "not sorted")
-    return ds
+    if is_traced([positions]):
+        return jnp.diff(positions.astype(dtype), axis=-1)
+    _refuse("positions", positions, ~np.isfinite(positions), "not finite")
+    ds = np.diff(np.asarray(positions, dtype), axis=-1)
+    _refuse("positions", positions, np.pad(ds < 0.0, [*[(0, 0)] * (ds.ndim - 1), (0, 1)]), "not sorted")
+    return jnp.asarray(ds)
