@@ -1,4 +1,4 @@
-"""Numbers as users hold them: units are converted, masks and labels are minded, everything else becomes plain arrays."""
+"""Numbers as users hold them: units are converted, masks and labels are minded, all else becomes plain arrays."""
 
 import contextlib
 import decimal
@@ -168,8 +168,8 @@ def _numbers(value, what, unit):
 def real(value, what, unit=""):
     """``value`` as an array of real numbers: NumPy's (float32 or float64) or JAX's.
 
-    ``what``: how messages call it, ``unit``: in which it is wanted ("": dimensionless). Raises ValueError for units that
-    do not fit, masked elements and anything but real numbers.
+    ``what``: how messages call it, ``unit``: in which it is wanted ("": dimensionless). Raises ValueError for units
+    that do not fit, masked elements and anything but real numbers.
     """
     return _numbers(value, what, unit)[0]
 

@@ -150,7 +150,8 @@ class Model:
         """int32 per point: bit i = entry i of ``domain`` exceeded, highest used bit = unphysical input.
 
         The bit of theta tells of angles outside 0..pi, which may be meant in degrees; coefficients are those of the
-        angle folded by symmetry. The rotativities hold for theta_e down to 1e-3 and any x even where those bits are set.
+        angle folded by symmetry. The rotativities hold for theta_e down to 1e-3 and any x even where those bits are
+        set.
         """
         return self._pointwise(_flags_of, params, named)[0]
 

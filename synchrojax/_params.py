@@ -42,7 +42,7 @@ def _named(params, names):
         raise ValueError(
             f"params must be a mapping of names to values, got {type(params).__name__}; it takes {describe(names)}"
         )
-    return {n: params[n] for n in params.keys()}  # noqa: SIM118: a row of a table iterates over its values
+    return {n: params[n] for n in params.keys()}  # noqa: SIM118 (a row of a table iterates over its values)
 
 
 def broadcast(params, names, defaults=MappingProxyType({})):

@@ -2,15 +2,15 @@
 
 K = alpha_I + M, where M is made of a = (alpha_Q, alpha_U, alpha_V) and rho = (rho_Q, rho_U, rho_V) as the field
 tensor is of E and B: M (I, P) = (a . P, a I + P x rho). So a + i rho = w n with a complex number w = l_1 + i l_2 and a
-complex unit vector n = n_1 + i n_2 turns M into a boost and a rotation that commute, M = l_1 B + l_2 R with B R = 0, and
-every function of K follows from its values at alpha_I +- l_1 and alpha_I +- i l_2 (Landi Degl'Innocenti & Landi
+complex unit vector n = n_1 + i n_2 turns M into a boost and a rotation that commute, M = l_1 B + l_2 R with B R = 0,
+and every function of K follows from its values at alpha_I +- l_1 and alpha_I +- i l_2 (Landi Degl'Innocenti & Landi
 Degl'Innocenti 1985, Solar Physics 97, 239; here in closed form for the emission, too). The boost has two null
-eigenvectors, (1, (m +- n_1) / |n_1|^2) with m = n_1 x n_2: light that is fully polarized and absorbed fastest or slowest.
-Where the four eigenvalues are close to each other n does not exist; there powers of M are summed.
+eigenvectors, (1, (m +- n_1) / |n_1|^2) with m = n_1 x n_2: light that is fully polarized and absorbed fastest or
+slowest. Where the four eigenvalues are close to each other n does not exist; there powers of M are summed.
 
 In a thick cell what counts is the slowest of the rates and the little light in its mode, both small differences of
-large numbers: alpha_I - l_1 and I - u . P. They follow from alpha_I^2 - |alpha|^2 and I^2 - |P|^2, which ``_excess`` gives
-without rounding, and from sums of positive terms.
+large numbers: alpha_I - l_1 and I - u . P. They follow from alpha_I^2 - |alpha|^2 and I^2 - |P|^2, which ``_excess``
+gives without rounding, and from sums of positive terms.
 """
 
 import functools
@@ -27,8 +27,8 @@ from synchrojax._inputs import broadcast_shapes, is_traced, own_settings, reals
 from synchrojax._sky import turned
 
 METHODS = ("scan", "associative")
-# powers of M are summed where |w|^2 <= max(_SERIES, _NEAR alpha_I^2), all times the length of the cell: so many even and
-# odd ones (``_terms``) give the precision of the numbers there, and elsewhere |n_1|^2 stays below 30
+# powers of M are summed where |w|^2 <= max(_SERIES, _NEAR alpha_I^2), all times the length of the cell: so many even
+# and odd ones (``_terms``) give the precision of the numbers there, and elsewhere |n_1|^2 stays below 30
 _SERIES, _NEAR = 0.5, 0.04
 
 
@@ -306,7 +306,7 @@ def _phase(angle, t, turning, large, lost, sign, boosts):
 
 
 def _cell(c, sky, depth):
-    """exp(-K) and int_0^1 exp(-K h) dh of cells of length ``depth``, as ``_Action``; ``sky``: ``c`` in the sky basis."""
+    """exp(-K) and int_0^1 exp(-K h) dh of cells of length ``depth``; ``sky``: ``c`` in the basis of the sky."""
     a, rho = sky[5:8], sky[8:11]
     unit = _power_of_two((sky.alpha_I, *a, *rho))
     t, alpha = unit * depth, sky.alpha_I / unit
@@ -429,7 +429,7 @@ _LIGHT = ("I", "Q", "U", "V")
 
 
 class _Given(NamedTuple):
-    """Arguments of ``solve`` as arrays that broadcast: fields of c, ds, psi (or not), g [..., cells], the background."""
+    """Arguments of ``solve`` as arrays that broadcast: fields of c, ds, psi (if any), g [..., cells]; background."""
 
     kind: type
     values: dict
