@@ -25,7 +25,7 @@ from synchrojax._bessel import bessel, debye_angle, debye_products, scaled_besse
 from synchrojax._coefficients import Coefficients
 from synchrojax._constants import ABSORPTION, EMISSION, GYRO
 from synchrojax._params import COMMON, broadcast, describe, is_traced, unphysical
-from synchrojax._quadrature import gregory_weights, maximise, panel, scan, trim
+from synchrojax._quadrature import composite, gregory_weights, legendre, maximise, panel, scan, trim
 from synchrojax.distributions import HIGHEST_GAMMA, get_distribution
 
 __all__ = ["bessel", "coefficients", "hatted"]
@@ -34,6 +34,10 @@ _DROP = 28.0  # the integrand is trimmed where it is below e^-28 of its peak
 _GROWTH = 7.0 / 3.0  # kernels, measure and width of a slice grow with this power of gamma
 _DEBYE_FROM = 25.0  # xi from which the Debye products are used
 _SMALL_S = 5.0  # Bessel orders below this need the series
+_SIDE = 1e-12  # relative distance from a break at which f is taken for its limit
+_GREGORY_TERMS = 12  # harmonics before a break that are summed one by one
+_RULE = "quadrature rule"  # no name that a parameter could have
+_SPLITS = 0.39, 0.54  # where the rules that tell the error cut each panel in two
 _PHASES = 8, 16  # samples of the harmonic phase in the principal value: s' >= 5, below
 
 
@@ -59,7 +63,10 @@ _EXTENDED = Resolution(outer=80, rotation_outer=160, rotation_inner=(36, 48), ro
 
 
 class _Integrand(NamedTuple):
-    """One direction and one distribution: s' = s sin(theta), ln f(gamma, mu) up to its norm, bounds and jumps."""
+    """One direction and one distribution: s' = s sin(theta), ln f(gamma, mu) up to its norm, bounds and jumps.
+
+    ``breaks``: Lorentz factors where f is not smooth, or None. ``rule``: see ``_panel``.
+    """
 
     s_perp: jax.Array
     sine: jax.Array
@@ -68,9 +75,11 @@ class _Integrand(NamedTuple):
     bounds: tuple[jax.Array, jax.Array]
     jumps: tuple[tuple[jax.Array, float], ...]
     edges: str
+    breaks: jax.Array | None
+    rule: jax.Array | None
 
 
-def _integrand(distribution, parameters, s, theta):
+def _integrand(distribution, parameters, s, theta, rule):
     sine = jnp.maximum(jnp.abs(jnp.sin(theta)), 1e-9)
 
     def log_f(gamma, mu, across):
@@ -78,7 +87,24 @@ def _integrand(distribution, parameters, s, theta):
 
     bounds = tuple(jnp.asarray(b, float) for b in distribution.gamma_bounds(**parameters))
     jumps = tuple(distribution.jumps(**parameters))
-    return _Integrand(s * sine, sine, jnp.cos(theta), log_f, bounds, jumps, distribution.edges)
+    breaks = [jnp.asarray(b, float) for b in distribution.breaks(**parameters)]
+    breaks = jnp.stack(breaks) if breaks else None
+    return _Integrand(s * sine, sine, jnp.cos(theta), log_f, bounds, jumps, distribution.edges, breaks, rule)
+
+
+def _panel(here, lo, hi, n):
+    """Gauss-Legendre nodes and weights between two scalars; other rules with as many nodes tell the error."""
+    if here.rule is None:
+        return panel(lo, hi, n)
+    rules = [legendre(n), *(composite(n, split) for split in _SPLITS)]
+    x, w = (jnp.asarray(np.stack(rows))[here.rule.astype(int)] for rows in zip(*rules, strict=True))
+    return lo + (hi - lo) * x, (hi - lo) * w
+
+
+def _panels(here, lo, hi, n):
+    """The same between each of ``lo`` and its ``hi``, in one row."""
+    x, w = jax.vmap(lambda a, b: _panel(here, a, b, n))(lo, hi)
+    return x.ravel(), w.ravel()
 
 
 class _Node(NamedTuple):
@@ -140,6 +166,11 @@ class _LabSlices:
         return -tilt - chi, -tilt + chi
 
     @staticmethod
+    def edges(here, chi):
+        """Limits, and what f is not smooth at between them: nothing."""
+        return jnp.stack(_LabSlices.limits(here, chi))
+
+    @staticmethod
     def node(here, chi, v):
         delta = v + jnp.arcsinh(here.cosine / here.sine)  # rapidity along B in the laboratory
         gap = 2.0 * here.sine * jnp.sinh(0.5 * (chi - delta)) * jnp.sinh(0.5 * (chi + delta))
@@ -155,12 +186,24 @@ class _HarmonicSlices:
     """a = s' g' = s' cosh(eta) fixed; the measure is that of a sum over harmonics."""
 
     @staticmethod
+    def crossings(here, a, gammas):
+        """v where gamma has these values; far away where the slice has none of them."""
+        cosine = jnp.where(jnp.abs(here.cosine) < 1e-200, 1e-200, here.cosine)
+        return [jnp.arcsinh((here.sine * b - a / here.s_perp) / cosine) for b in gammas]
+
+    @staticmethod
     def limits(here, a):
         eta = _arccosh(a / here.s_perp)
-        cosine = jnp.where(jnp.abs(here.cosine) < 1e-200, 1e-200, here.cosine)
-        ends = [jnp.arcsinh((here.sine * b - a / here.s_perp) / cosine) for b in here.bounds]
+        ends = _HarmonicSlices.crossings(here, a, here.bounds)
         lo = jnp.clip(jnp.minimum(*ends), -eta, eta)
         return lo, jnp.clip(jnp.maximum(*ends), lo, eta)
+
+    @staticmethod
+    def edges(here, a):
+        """Limits and breaks between them, in order; breaks outside lie on the limits."""
+        lo, hi = _HarmonicSlices.limits(here, a)
+        inner = jnp.stack(_HarmonicSlices.crossings(here, a, list(here.breaks)))
+        return jnp.concatenate([lo[None], jnp.sort(jnp.clip(inner, lo, hi)), hi[None]])
 
     @staticmethod
     def node(here, a, v):
@@ -178,21 +221,61 @@ def _arccosh(gamma):
     return 2.0 * jnp.arcsinh(jnp.sqrt(0.5 * jnp.maximum(gamma - 1.0, 1e-300)))
 
 
+def _chi_edges(here):
+    """chi = arccosh(gamma) at the bounds and at the breaks between them, in order.
+
+    Breaks outside go to the middle, where one panel edge more does no harm: every panel keeps its width.
+    """
+    lo, hi = map(_arccosh, here.bounds)
+    chi = _arccosh(here.breaks)
+    outside = (chi <= jnp.maximum(lo * (1.0 + 1e-9), 1e-3)) | (chi >= hi * (1.0 - 1e-9))
+    return jnp.concatenate([lo[None], jnp.sort(jnp.where(outside, 0.5 * (lo + hi), chi)), hi[None]])
+
+
+def _follow(trimmed, fixed, live):
+    """Ends of panels: trimmed ones stay, those on an edge move with it, so that derivatives know its motion."""
+    return jnp.where(jnp.abs(trimmed - fixed) > 1e-12 * (1.0 + jnp.abs(fixed)), trimmed, live)
+
+
+def _scan_pieces(function, edges, drop):
+    """``scan`` between neighbouring edges: all left ends, right ends and highest values."""
+
+    def one(lo, hi):
+        left, right, top = scan(function, lo, jnp.maximum(hi, lo + 1e-9), drop)
+        return jnp.minimum(left, hi), jnp.minimum(right, hi), top
+
+    return jax.vmap(one)(edges[:-1], edges[1:])
+
+
 def _best(frozen, slices, outer):
     def along(v):
         return _log_weight(frozen, slices.node(frozen, outer, v))
 
-    return maximise(along, *slices.limits(frozen, outer), 26)[1]
+    if frozen.breaks is None:
+        return maximise(along, *slices.limits(frozen, outer), 26)[1]
+    edges = slices.edges(frozen, outer)
+    return jnp.max(jax.vmap(lambda lo, hi: maximise(along, lo, hi, 26)[1])(edges[:-1], edges[1:]))
+
+
+def _slice_nodes(here, frozen, slices, outer, nodes):
+    """v and its weights, where a slice matters; between breaks a panel each."""
+    still = outer if here.breaks is None else jax.lax.stop_gradient(outer)
+
+    def along(v):
+        return _log_weight(frozen, slices.node(frozen, still, v))
+
+    if here.breaks is None:
+        return _panel(here, *trim(along, *slices.limits(frozen, outer), _DROP), nodes)
+    fixed, live = slices.edges(frozen, still), slices.edges(here, outer)
+    lo, hi = jax.vmap(lambda lo, hi: trim(along, lo, hi, _DROP))(fixed[:-1], fixed[1:])
+    return _panels(here, _follow(lo, fixed[:-1], live[:-1]), _follow(hi, fixed[1:], live[1:]), nodes)
 
 
 def _absorption_sums(here, frozen, slices, outer, weight, top, nodes, small_orders):
     """[f k_I, f k_Q, f k_V, Df k_I, Df k_Q, Df k_V] summed over slices, divided by exp(top)."""
 
     def row(outer, weight):
-        def along(v):
-            return _log_weight(frozen, slices.node(frozen, outer, v))
-
-        v, dv = panel(*trim(along, *slices.limits(frozen, outer), _DROP), nodes)
+        v, dv = _slice_nodes(here, frozen, slices, outer, nodes)
         node = slices.node(here, outer, v)
         pair = _bessel_at(here, node, small_orders=small_orders, second_kind=False)
         f = slices.measure(here, outer) * weight * dv * node.w
@@ -217,20 +300,60 @@ def _jump_rows(here):
         yield chi[None], jnp.where(moving, sign / jnp.sinh(chi), 0.0)[None]
 
 
+def _break_rows(here):
+    """The same for the jumps at breaks: what f is just above less what it is just below."""
+    gamma = jnp.cosh(_chi_edges(here)[1:-1])
+    chi = _arccosh(jnp.concatenate([gamma * (1.0 + _SIDE), gamma * (1.0 - _SIDE)]))
+    return chi, jnp.repeat(jnp.array([1.0, -1.0]), len(gamma)) / jnp.sinh(chi)
+
+
 def _absorption_jumps(here, frozen, top, nodes, small_orders):
     """What the jumps of f add to the last three of ``_absorption_sums``, harmonics averaged."""
     total = jnp.zeros(3)
-    for chi, weight in _jump_rows(here):
+    for chi, weight in [*_jump_rows(here), *([] if here.breaks is None else [_break_rows(here)])]:
         total += _absorption_sums(here, frozen, _LabSlices, chi, weight, top, nodes, small_orders)[:3]
     return jnp.concatenate([jnp.zeros(3), total])
 
 
 def _continuous(here, frozen, resolution, small_orders):
     """The six absorption integrals and the logarithm of their unit."""
-    lo, hi = map(_arccosh, frozen.bounds)
-    lo, hi, top = scan(lambda chi: _best(frozen, _LabSlices, chi) + _GROWTH * chi, lo, hi, _DROP)
-    chi, weight = panel(lo, hi, resolution.outer)
+
+
+    def height(chi):
+        return _best(frozen, _LabSlices, chi) + _GROWTH * chi
+
+    if here.breaks is None:
+        lo, hi, top = scan(height, *map(_arccosh, frozen.bounds), _DROP)
+        chi, weight = _panel(here, lo, hi, resolution.outer)
+    else:
+        fixed, live = _chi_edges(frozen), _chi_edges(here)
+        lo, hi, tops = _scan_pieces(height, fixed, _DROP)
+        top = jnp.max(tops)
+        lo, hi = _follow(lo, fixed[:-1], live[:-1]), _follow(hi, fixed[1:], live[1:])
+        chi, weight = _panels(here, lo, hi, resolution.outer)
     return _absorption_sums(here, frozen, _LabSlices, chi, weight, top, resolution.inner, small_orders), top
+
+
+def _orders(here, start, end, count, closing=0):
+    """Bessel orders and weights of the sum over start, start + 1, ... up to ``end``.
+
+    Of more than twice ``count``, the first few and an integral with Gregory's correction; likewise the last
+    ``closing``, where the summand does not vanish towards ``end``.
+    """
+    each = start + jnp.arange(2 * count + closing)
+    each_weight = jnp.where(each <= end, 1.0, 0.0)
+    corner = start + (count - 1.0)
+    final = start + jnp.floor(end - start) if closing else end
+    stop = jnp.maximum(final - (closing - 1.0) if closing else end, corner)
+    log_a, tail_weight = _panel(here, jnp.log(corner), jnp.log(stop), count)
+    mixed = [each[:count], jnp.exp(log_a)]
+    mixed_weight = [gregory_weights(count, 9), tail_weight * jnp.exp(log_a)]
+    if closing:
+        mixed.append(final - jnp.arange(closing))
+        mixed_weight.append(gregory_weights(closing, 9))
+    few = end - start < 2 * count + closing
+    weight = jnp.where(few, each_weight, jnp.concatenate(mixed_weight))
+    return jnp.where(few, each, jnp.concatenate(mixed)), weight
 
 
 def _harmonics(here, frozen, resolution, small_orders):
@@ -240,24 +363,39 @@ def _harmonics(here, frozen, resolution, small_orders):
     def order(eta):
         return frozen.s_perp * jnp.cosh(eta)
 
-    lo, hi, top = scan(
-        lambda eta: _best(frozen, _HarmonicSlices, order(eta)) + _GROWTH * eta, jnp.zeros(()), highest, _DROP
-    )
+    def height(eta):
+        return _best(frozen, _HarmonicSlices, order(eta)) + _GROWTH * eta
+
+    def after(value, edge, phase):
+        """The first n + phase that matters and is beyond an edge."""
+        start = jnp.floor(value - phase) + phase
+        return jnp.where(start <= edge, start + 1.0, start)
+
+    if here.breaks is None:
+        lo, hi, top = scan(height, jnp.zeros(()), highest, _DROP)
+
+        def orders(phase, count):
+            start = after(order(lo), frozen.s_perp, phase)
+            return _orders(here, start, jnp.maximum(order(hi), start) + 2.0, count)
+    else:
+        # at right angles gamma = g' and the sum itself has a kink or jumps
+        middles = _arccosh(jnp.cosh(_chi_edges(frozen)[1:-1]) * frozen.sine)
+        edges = jnp.concatenate([jnp.zeros(1), middles, highest[None]])
+        lo, hi, tops = _scan_pieces(height, edges, _DROP)
+        top = jnp.max(tops)
+
+        def piece(phase, count, lo, hi, first, last):
+            start = after(order(lo), order(first), phase)
+            return _orders(here, start, jnp.minimum(order(hi) + 2.0, last), count, _GREGORY_TERMS)
+
+        def orders(phase, count):
+            ends = jnp.append(order(edges[1:-1]), jnp.inf)
+            rows = [piece(phase, count, lo[k], hi[k], edges[k], ends[k]) for k in range(len(ends))]
+            return tuple(map(jnp.concatenate, zip(*rows, strict=True)))
 
     def total(phase, count, nodes):
         """Sum of K(n + phase) over integers n."""
-        start = jnp.floor(order(lo) - phase) + phase
-        start = jnp.where(start <= frozen.s_perp, start + 1.0, start)
-        end = jnp.maximum(order(hi), start) + 2.0
-        each = start + jnp.arange(2 * count)
-        each_weight = jnp.where(each <= end, 1.0, 0.0)
-        # more harmonics than that: the first few, then an integral with Gregory's correction
-        corner = start + (count - 1.0)
-        log_a, tail_weight = panel(jnp.log(corner), jnp.log(jnp.maximum(end, corner)), count)
-        mixed = jnp.concatenate([each[:count], jnp.exp(log_a)])
-        mixed_weight = jnp.concatenate([gregory_weights(count, 9), tail_weight * jnp.exp(log_a)])
-        few = end - start < 2 * count
-        a, weight = jnp.where(few, each, mixed), jnp.where(few, each_weight, mixed_weight)
+        a, weight = orders(phase, count)
         return _absorption_sums(here, frozen, _HarmonicSlices, a, weight, top, nodes, small_orders)
 
     count = _PHASES[small_orders]
@@ -287,9 +425,15 @@ def _rotativities(here, frozen, resolution, small_orders):
         mu = jnp.array([-1.0, -0.7, 0.0, 0.7, 1.0])
         return jnp.max(frozen.log_f(jnp.cosh(chi) + 0.0 * mu, mu, 1.0 - mu**2)) + 3.0 * jnp.log(jnp.sinh(chi) + 1e-300)
 
-    lo, hi = map(_arccosh, frozen.bounds)
-    _, hi, top = scan(height, lo, hi, _DROP + 6.0)
-    chis, weights = panel(lo, hi, resolution.rotation_outer)
+    if here.breaks is None:
+        lo, hi = map(_arccosh, frozen.bounds)
+        _, hi, top = scan(height, lo, hi, _DROP + 6.0)
+        chis, weights = _panel(here, lo, hi, resolution.rotation_outer)
+    else:
+        fixed, live = _chi_edges(frozen), _chi_edges(here)
+        _, hi, tops = _scan_pieces(height, fixed, _DROP + 6.0)
+        top = jnp.max(tops)
+        chis, weights = _panels(here, live[:-1], _follow(hi, fixed[1:], live[1:]), resolution.rotation_outer)
 
     def kernels(node, debye):
         """The kernels of rho_Q and rho_V, leading Debye terms removed."""
@@ -307,8 +451,10 @@ def _rotativities(here, frozen, resolution, small_orders):
         return jnp.stack([k_q, node.u * slope / (jnp.pi * here.s_perp)])
 
     def row(chi, weight, slope):
+        still = chi if here.breaks is None else jax.lax.stop_gradient(chi)
+
         def exponent(v):
-            return _exponent(frozen, _LabSlices.node(frozen, chi, v))
+            return _exponent(frozen, _LabSlices.node(frozen, still, v))
 
         def transition(middle, end):
             """The rapidity between middle and end at which xi, rising, reaches _DEBYE_FROM."""
@@ -324,7 +470,7 @@ def _rotativities(here, frozen, resolution, small_orders):
 
         def integrate(outer, inner, nodes, debye):
             # along B, f may vanish like a fractional power of the distance from the end of the slice
-            x, dx = panel(0.0, 1.0, nodes)
+            x, dx = _panel(here, 0.0, 1.0, nodes)
             cluster = resolution.rotation_cluster if debye else 1
             v = outer + (inner - outer) * x**cluster
             dv = jnp.abs(inner - outer) * cluster * x ** (cluster - 1) * dx
@@ -332,7 +478,7 @@ def _rotativities(here, frozen, resolution, small_orders):
             f = weight * dv * node.w * jnp.exp(here.log_f(node.gamma, node.mu, node.across) - top)
             return jnp.sum(kernels(node, debye) * (f * slope(here, node)), -1)
 
-        left, right = _LabSlices.limits(frozen, chi)
+        left, right = _LabSlices.limits(frozen, still)
         middle = maximise(lambda v: -exponent(v), left, right, 22)[0]
         near_left, near_right = transition(middle, left), transition(middle, right)
         left, right = _LabSlices.limits(here, chi)
@@ -344,10 +490,33 @@ def _rotativities(here, frozen, resolution, small_orders):
             + integrate(right, near_right, far, True)
         )
 
-    total = jnp.sum(jax.vmap(lambda chi, weight: row(chi, weight, _log_slope))(chis, weights), 0)
+    if here.breaks is None:
+        total = jnp.sum(jax.vmap(lambda chi, weight: row(chi, weight, _log_slope))(chis, weights), 0)
+    else:  # the jumps at breaks in the same loop: it takes long to compile
+
+        def any_row(chi, weight, jump):
+            return row(chi, weight, lambda here, node: jnp.where(jump, 1.0, _log_slope(here, node)))
+
+        jump_chis, jump_weights = _break_rows(here)
+        jump = np.arange(len(chis) + len(jump_chis)) >= len(chis)
+        both = jnp.concatenate([chis, jump_chis]), jnp.concatenate([weights, jump_weights])
+        total = jnp.sum(jax.vmap(any_row)(*both, jnp.asarray(jump)), 0)
     for chi, weight in _jump_rows(here):
         total += row(chi[0], weight[0], lambda here, node: 1.0)
     return total, top
+
+
+class _Ruled:
+    """A distribution with one parameter more: which of the rules of ``_panel`` its integrals are taken by."""
+
+    def __init__(self, distribution):
+        self.distribution, self.parameters = distribution, (*distribution.parameters, _RULE)
+
+    def without_rule(self, parameters):
+        return {n: parameters[n] for n in self.distribution.parameters}
+
+    def harmonics_matter(self, s, sine, **parameters):
+        return self.distribution.harmonics_matter(s, sine, **self.without_rule(parameters))
 
 
 def _hatted_point(distribution, parameters, s, theta, mode, resolution):
@@ -355,9 +524,14 @@ def _hatted_point(distribution, parameters, s, theta, mode, resolution):
 
     mode 0: continuous; 1: harmonics, s' >= 5; 2: harmonics, any s'.
     """
-    here = _integrand(distribution, parameters, s, theta)
+    rule = None
+    if isinstance(distribution, _Ruled):
+        rule = parameters[_RULE]
+        distribution, parameters = distribution.distribution, distribution.without_rule(parameters)
+    here = _integrand(distribution, parameters, s, theta, rule)
     # places the nodes, so that derivatives act on the integrand alone
-    frozen = _integrand(distribution, *jax.lax.stop_gradient((parameters, s, theta)))
+    frozen = _integrand(distribution, *jax.lax.stop_gradient((parameters, s, theta)), rule)
+    frozen = frozen._replace(breaks=jax.lax.stop_gradient(frozen.breaks))  # they may be the user's tracers
     rotation, rotation_top = _rotativities(here, frozen, resolution, mode == 2)
     rotation = rotation * jnp.exp(rotation_top)
     if mode == 0:
