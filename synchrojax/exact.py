@@ -14,6 +14,8 @@ gain the principal value of cot(pi a) times the absorption kernels (Newberger's 
 import concurrent.futures
 import functools
 import os
+import warnings
+import weakref
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -25,8 +27,8 @@ from synchrojax._bessel import bessel, debye_angle, debye_products, scaled_besse
 from synchrojax._coefficients import Coefficients
 from synchrojax._constants import ABSORPTION, EMISSION, GYRO
 from synchrojax._params import COMMON, broadcast, describe, is_traced, unphysical
-from synchrojax._quadrature import composite, gregory_weights, legendre, maximise, panel, scan, trim
-from synchrojax.distributions import HIGHEST_GAMMA, get_distribution
+from synchrojax._quadrature import composite, gregory_weights, kinks, legendre, maximise, panel, scan, trim
+from synchrojax.distributions import HIGHEST_GAMMA, Function, get_distribution
 
 __all__ = ["bessel", "coefficients", "hatted"]
 
@@ -38,6 +40,10 @@ _SIDE = 1e-12  # relative distance from a break at which f is taken for its limi
 _GREGORY_TERMS = 12  # harmonics before a break that are summed one by one
 _RULE = "quadrature rule"  # no name that a parameter could have
 _SPLITS = 0.39, 0.54  # where the rules that tell the error cut each panel in two
+_FEW = 64  # up to so many points have a program of their own
+_PROBES = 4  # points of a call on which a user's f is judged
+_SUSPICIOUS = 1e-5  # estimated relative error from which a user's f is taken for not smooth
+_WARNED: weakref.WeakSet = weakref.WeakSet()  # what users were warned of
 _PHASES = 8, 16  # samples of the harmonic phase in the principal value: s' >= 5, below
 
 
@@ -611,6 +617,115 @@ def _evaluate_traced(distribution, x, resolution):
     return jax.lax.map(one, x)
 
 
+@functools.lru_cache(maxsize=64)
+def _ruled(distribution):
+    """One object per distribution, so that compiled code is found again."""
+    return _Ruled(distribution)
+
+
+def _with_rules(x, which):
+    """Every row by the standard rule, then those of ``which`` by each of the others."""
+    chosen = x[which]
+    rows = [jnp.asarray(x), *[jnp.asarray(chosen)] * len(_SPLITS)]
+    rules = [jnp.full((len(r), 1), float(k)) for k, r in enumerate(rows)]
+    return jnp.concatenate([jnp.concatenate(rows), jnp.concatenate(rules)], -1)
+
+
+def _errors(flat, n, which):
+    """Estimated relative errors [row of ``which``, 8]: the largest deviation by another rule."""
+    values = flat[:n][which]
+    others = flat[n:].reshape(len(_SPLITS), *values.shape)
+    safe = jnp.where(values == 0.0, 1.0, values)
+    gap = jnp.where(values == 0.0, jnp.where(others == 0.0, 0.0, jnp.inf), jnp.abs(others / safe - 1.0))
+    return jnp.max(gap, 0)
+
+
+def _judge(distribution, x, resolution, error):
+    """Values of concrete points and, with ``error``, estimates of their relative errors.
+
+    A user's f is looked at on the way, on up to four of the points: they mostly fill blocks that are computed anyway.
+    """
+    own = _is_own(distribution) and not _warned(distribution)
+    if not (error or _is_own(distribution)):
+        return _evaluate(distribution, x, resolution), None
+    n = len(x)
+    probes = np.unique(np.linspace(0, n - 1, _PROBES).astype(int)) if own else np.zeros(0, int)
+    which = np.arange(n) if error else probes
+    rows = np.asarray(_with_rules(x, which))
+    # few points have a program of their own: no second one for the sake of an estimate
+    parts = [rows[k : k + _FEW] for k in range(0, len(rows), _FEW)] if n <= _FEW else [rows]
+    flat = np.concatenate([_evaluate(_ruled(distribution), part, resolution) for part in parts])
+    errors = np.asarray(_errors(flat, n, which))
+    if own:
+        _look_at(distribution, x[probes], flat[probes], errors[probes] if error else errors)
+    return flat[:n], errors if error else None
+
+
+def _is_own(distribution):
+    base = getattr(distribution, "base", distribution)
+    return isinstance(base, Function) or type(base).__module__ != Function.__module__
+
+
+def _warned(distribution):
+    return distribution in _WARNED or _identity(distribution) in _WARNED
+
+
+def _identity(distribution):
+    """What f is, however often it is wrapped."""
+    base = getattr(distribution, "base", distribution)
+    f = getattr(base, "_f", type(base))
+    try:
+        weakref.ref(f), hash(f)
+    except TypeError:
+        return base
+    return f
+
+
+def _look_at(distribution, x, values, errors):
+    """Warn, once for each f, where the estimated errors say that it is not smooth."""
+    # a coefficient near its zero has no relative error: Q and V count at a thousandth of I, rho_Q and rho_V of both
+    size = np.abs(values)
+    least = np.repeat(np.stack([size[:, 0], size[:, 3], np.hypot(size[:, 6], size[:, 7])], -1), (3, 3, 2), 1)
+    counted = errors * size / np.maximum(size, np.maximum(1e-3 * least, 1e-250))
+    counted[x[:, 0] * np.abs(np.sin(x[:, 1])) < _SMALL_S, 6:] = 0.0  # less accurate there for every f
+    point = int(np.argmax(np.max(counted, -1)))
+    worst = float(np.max(counted[point]))
+    if worst <= _SUSPICIOUS:
+        return
+    _WARNED.add(_identity(distribution))
+    own = dict(zip(distribution.parameters, x[point, 2:], strict=True))
+    s, theta = x[point, :2]
+    warnings.warn(
+        f"the integrals over f have relative errors of about {worst:.1g} (nu / nu_c = {s:.4g}, theta = {theta:.4g}"
+        f"{''.join(f', {k} = {v:.6g}' for k, v in own.items())}): {_advice(distribution, own)}",
+        stacklevel=4,
+    )
+
+
+def _advice(distribution, parameters):
+    """What to do about an f that is not smooth, with the places that are found."""
+    lo, hi = (float(_arccosh(jnp.asarray(b, float))) for b in distribution.gamma_bounds(**parameters))
+    mu = np.array([-0.9, -0.5, 0.05, 0.5, 0.9])[:, None]
+
+    def log_f(chi):
+        return np.asarray(distribution.log_shape(np.cosh(chi) + 0.0 * mu, mu + 0.0 * chi, 1.0 - mu**2, **parameters))
+
+    known = [float(b) for b in distribution.breaks(**parameters)]
+    found = [g for g in np.cosh(kinks(log_f, max(lo, 0.02), hi)) if not np.any(np.isclose(g, known, rtol=1e-3))]
+    names = {g: [repr(k) for k, v in parameters.items() if np.isclose(v, g, rtol=1e-4)] for g in found}
+    places = ", ".join((names[g] or [f"{g:.6g}"])[0] for g in [*known, *found] if g in names)
+    if not found:
+        return (
+            "if f has kinks or jumps in gamma, tell where, as distributions.Function(f, ..., breaks=(gamma, ...)) or "
+            "Family(..., breaks=...)"
+        )
+    besides = " besides those that it has" if known else ""
+    return (
+        f"f has a kink or a jump near gamma = {', '.join(f'{g:.6g}' for g in found)}; pass breaks=({places},){besides} "
+        "to distributions.Function or Family (a number, the name of a parameter or a function of the parameters)"
+    )
+
+
 def _require_x64():
     if not jax.config.jax_enable_x64:
         raise RuntimeError(
@@ -633,10 +748,10 @@ def hatted(distribution, s, theta, *, resolution=None, **parameters):
     distribution = get_distribution(distribution)
     columns = [s, theta, *(parameters[n] for n in distribution.parameters)]
     resolution = resolution or _resolution(distribution)
-    return _evaluate(distribution, np.stack([np.asarray(c, float) for c in columns], -1), resolution)
+    return _judge(distribution, np.stack([np.asarray(c, float) for c in columns], -1), resolution, False)[0]
 
 
-def coefficients(distribution, params, *, resolution=None):
+def coefficients(distribution, params, *, resolution=None, error=False):
     """All eight coefficients from the integrals: the truth that everything else is held to.
 
     ``distribution``: a name (``"thermal"``, ``"powerlaw"``, ``"kappa"``, ``"powerlaw_pitch"``, ``"kappa_pitch"``), a
@@ -652,6 +767,13 @@ def coefficients(distribution, params, *, resolution=None):
     Unphysical nu, B, n_e and NaN give NaN, B = 0 or n_e = 0 gives zeros. ValueError for wrong names or shapes, for
     concrete parameters that break a condition of the distribution and for a user's f that is negative, not finite or
     not normalisable (a warning where it does not integrate to 1); RuntimeError where float64 is switched off.
+
+    ``error=True``: returns (coefficients, estimates of their relative errors), both ``Coefficients``: how far the values
+    move when every panel of the integrals is cut in two at another place, the larger of two such moves. Takes three
+    times as long and, for packaged distributions, compiles another program. It sees what f does to the integrals,
+    not what it does between the nodes of the scan that looks for the range that matters.
+    A user's f (``distributions.Function``, ``Distribution``) is judged so on up to four points of every call with
+    concrete input; if an estimate exceeds 1e-5, one warning per f names ``breaks`` and, if it finds them, their places.
     """
     _require_x64()
     distribution = get_distribution(distribution)
@@ -668,17 +790,28 @@ def coefficients(distribution, params, *, resolution=None):
     s = jnp.where(empty, 1e3, nu / (GYRO * jnp.where(empty, 1.0, b)))
     inputs = [s, jnp.where(empty, 1.0, theta), *(jnp.where(bad, 1.0, v) for v in own)]
     x = jnp.stack([v.ravel() for v in inputs], -1)
-    if is_traced([x]):
-        flat = _evaluate_traced(distribution, x, resolution)
+    errors = np.zeros((len(x), 8))
+    if is_traced([x, *distribution.breaks(**parameters)]):
+        if error:
+            every = np.arange(len(x))
+            rows = _evaluate_traced(_Ruled(distribution), _with_rules(x, every), resolution)
+            flat, errors = rows[: len(x)], _errors(rows, len(x), every)
+        else:
+            flat = _evaluate_traced(distribution, x, resolution)
     else:
         flat = np.zeros((len(x), 8))
         live = np.flatnonzero(~np.asarray(empty).ravel())
         if len(live):
             rows = np.asarray(x)[live]
             distribution.check(**dict(zip(distribution.parameters, rows.T[2:], strict=True)))
-            flat[live] = _evaluate(distribution, rows, resolution)
+            flat[live], found = _judge(distribution, rows, resolution, error)
+            errors[live] = found if error else 0.0
     hats = jnp.moveaxis(jnp.asarray(flat).reshape(*nu.shape, 8), -1, 0)
     safe_nu = jnp.where(empty, 1.0, nu)
     scale = [n_e * safe_nu] * 3 + [n_e / safe_nu] * 5
-    values = (jnp.where(empty, jnp.where(bad, jnp.nan, 0.0), h * f) for h, f in zip(hats, scale, strict=True))
-    return Coefficients(*values)
+    nothing = jnp.where(bad, jnp.nan, 0.0)
+    values = Coefficients(*(jnp.where(empty, nothing, h * f) for h, f in zip(hats, scale, strict=True)))
+    if not error:
+        return values
+    errors = jnp.moveaxis(jnp.asarray(errors).reshape(*nu.shape, 8), -1, 0)
+    return values, Coefficients(*(jnp.where(empty, nothing, e) for e in errors))
