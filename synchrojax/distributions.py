@@ -369,16 +369,17 @@ def _known_breaks(breaks, parameters):
     """``breaks`` as a function or a tuple of numbers, names of ``parameters`` and functions; ValueError otherwise."""
     if callable(breaks):
         return breaks
-    if isinstance(breaks, str) or not hasattr(breaks, "__iter__"):
+    if isinstance(breaks, str) or not hasattr(breaks, "__iter__") or getattr(breaks, "ndim", 1) == 0:
         breaks = (breaks,)
     kept = []
-    for b in breaks:
+    for given in breaks:
+        b = given
         if isinstance(b, str):
             if b not in parameters:
                 raise ValueError(f"breaks: f has no parameter {b!r}; it takes {', '.join(parameters) or 'none'}")
         elif not callable(b) and not isinstance(b, jax.core.Tracer):
             try:
-                given, b = b, float(b)
+                b = float(given)
             except (TypeError, ValueError):
                 b = np.nan
             if not np.isfinite(b):
