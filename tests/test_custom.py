@@ -93,8 +93,8 @@ def test_refusals(tmp_path):
 
 def test_breaks_travel():
     """To other processes and into copies; a Distribution has its own."""
-    for family in (pickle.loads(pickle.dumps(FAMILY)), FAMILY.replaced(maps=())):
-        assert family.distribution.breaks(steep=3.0) == (BREAK,)
+    for distribution in (pickle.loads(pickle.dumps(FAMILY.distribution)), FAMILY.replaced(maps=()).distribution):
+        assert distribution.breaks(steep=3.0) == (BREAK,)
     with pytest.raises(ValueError, match="a Distribution has its own"):
         synchrojax.Family("broken", OMIT, {"p": (2.0, 3.0)}, breaks=(9.0,))
 
