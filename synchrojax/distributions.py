@@ -250,11 +250,12 @@ class Function(Distribution):
     (the "omit" convention of the literature). Derivatives are taken by JAX.
 
     ``breaks``: Lorentz factors at which f has a kink or jumps, whatever mu is. Each is a number (it may be traced), the
-    name of a parameter or a function of the parameters (as keywords); or one such function returns all of them. Without
-    them the integrals run across and lose digits: up to 2e-2 for a broken power law. A jump that ``breaks`` names is part of
-    f, unlike those at the edges: absorption and rotativities contain f(gamma+) - f(gamma-) times a delta function, the
-    limit of a steep slope. Where harmonics are summed one by one, that term is their average. Breaks outside the edges
-    do nothing. To keep a jump at an edge, let f be zero beyond it, move the edge outward and name the jump.
+    name of a parameter or a function of the parameters (as keywords); or one such function returns all of them.
+    Without them the integrals run across and lose digits: up to 2e-2 for a broken power law. A jump that ``breaks``
+    names is part of f, unlike those at the edges: absorption and rotativities contain f(gamma+) - f(gamma-) times a
+    delta function, the limit of a steep slope. Where harmonics are summed one by one, that term is their average.
+    Breaks outside the edges do nothing. To keep a jump at an edge, let f be zero beyond it, move the edge outward and
+    name the jump.
     """
 
     extended = True  # for all we know
