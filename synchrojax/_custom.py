@@ -32,17 +32,32 @@ class Family(_scale_free.Family):
     ``name``: what models call it. ``f``: a function f(gamma, mu, **parameters) in JAX, even in mu and normalised to one
     electron, or a ``Distribution``. ``box``: parameter -> (low, high), for all parameters of f; a range that starts
     above zero is learned and sampled in the logarithm. ``s``: range of s = nu / nu_c; s sin(theta) is from 5 up.
-    ``gamma_min``, ``gamma_max``: where f ends. s / sin(theta) is up to ``highest_x``, by default 3 gamma_max^2:
-    emission falls exponentially beyond. Give it to ``generate``, ``train`` and ``validate`` in place of a name.
-    Raises ValueError for a box that does not fit f and for an f that is not even.
+    ``gamma_min``, ``gamma_max``: where f ends; ``breaks``: where it has kinks or jumps in between, as for
+    ``distributions.Function`` (numbers and names of parameters travel to other processes, a lambda does not).
+    s / sin(theta) is up to ``highest_x``, by default 3 gamma_max^2: emission falls exponentially beyond.
+    Give it to ``generate``, ``train`` and ``validate`` in place of a name.
+    Raises ValueError for a box that does not fit f, for an f that is not even and for breaks beside a ``Distribution``.
     """
 
     WIDTHS = (32, 32)
     BLOCK = 16384
 
-    def __init__(self, name, f, box, *, s=_scale_free.S_RANGE, gamma_min=1.0, gamma_max=HIGHEST_GAMMA, highest_x=None):
+    def __init__(
+        self,
+        name,
+        f,
+        box,
+        *,
+        s=_scale_free.S_RANGE,
+        gamma_min=1.0,
+        gamma_max=HIGHEST_GAMMA,
+        breaks=(),
+        highest_x=None,
+    ):
         known = isinstance(f, Distribution)
-        self.distribution = f if known else Function(f, gamma_min=gamma_min, gamma_max=gamma_max)
+        if known and not (isinstance(breaks, tuple) and not breaks):
+            raise ValueError("breaks belong to a function f(gamma, mu): a Distribution has its own")
+        self.distribution = f if known else Function(f, gamma_min=gamma_min, gamma_max=gamma_max, breaks=breaks)
         self._set(name, box, s, highest_x or 3.0 * gamma_max**2)
         if set(box) != set(self.distribution.parameters):
             raise ValueError(

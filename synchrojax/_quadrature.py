@@ -17,6 +17,13 @@ def legendre(n):
     return 0.5 * (x + 1.0), 0.5 * w
 
 
+@functools.cache
+def composite(n, split):
+    """The same with n nodes, half of them on each side of ``split``: another rule of nearly the same accuracy."""
+    (x, w), (y, v) = legendre(n // 2), legendre(n - n // 2)
+    return np.concatenate([split * x, split + (1.0 - split) * y]), np.concatenate([split * w, (1.0 - split) * v])
+
+
 def panel(lo, hi, n):
     """Gauss-Legendre nodes and weights between two scalars."""
     x, w = legendre(n)
@@ -101,3 +108,35 @@ def scan(function, lo, hi, drop, *, points=48, refinements=2, refined_points=16,
         if level < refinements:
             grid = jnp.linspace(left, right, refined_points)
     return left, right, best
+
+
+def kinks(function, lo, hi, *, points=2000, most=4):
+    """Where a function of one variable, array to array [..., points], has kinks or jumps: up to ``most``, in order.
+
+    Second differences that stay when the step shrinks; for functions that change over more than 1e-3 elsewhere.
+    """
+
+    def bends(x):
+        return np.max(np.abs(np.diff(function(x), 2)).reshape(-1, len(x) - 2), 0)
+
+    x = np.linspace(lo, hi, points)
+    bend = np.pad(bends(x), 1)
+    usual = np.median(np.lib.stride_tricks.sliding_window_view(np.pad(bend, 10, mode="reflect"), 21), -1)
+    peaks = np.flatnonzero((bend[1:-1] >= bend[:-2]) & (bend[1:-1] >= bend[2:]) & (bend[1:-1] > 3.0 * usual[1:-1])) + 1
+    found: list[float] = []
+    for i in sorted(peaks, key=lambda i: -bend[i] / (usual[i] + 1e-12))[: 4 * most]:
+        a, b = x[i - 1], x[i + 1]
+        for _ in range(4):
+            fine = np.linspace(a, b, 33)
+            j = int(np.argmax(bends(fine)))
+            a, b = fine[j], fine[j + 2]
+        step = 1e-4
+        y = function(np.array([a - step, a, b, b + step]))
+        left, across, right = (np.asarray(d) for d in np.moveaxis(np.diff(y), -1, 0))
+        steepest = np.maximum(np.abs(left), np.abs(right))
+        bent = np.any(np.abs(right - left) > 0.02 * (step + steepest))
+        jumps = np.any(np.abs(across) > 1e-3 + 10.0 * steepest * (b - a) / step)
+        middle = 0.5 * (a + b)
+        if (bent or jumps) and all(abs(middle - other) > 2.0 * (x[1] - x[0]) for other in found):
+            found.append(float(middle))
+    return np.sort(np.array(found[:most]))

@@ -1,5 +1,7 @@
 """A distribution of the user's own, from f(gamma, mu) to a loaded network, as the README describes it."""
 
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +25,10 @@ def broken_power_law(gamma, mu, steep):
     return n / (4.0 * jnp.pi * gamma * jnp.sqrt((gamma - 1.0) * (gamma + 1.0)))
 
 
-FAMILY = synchrojax.Family("broken", broken_power_law, {"steep": (2.5, 4.0)}, s=(1e2, 1e6), gamma_max=TOP)
+FAMILY = synchrojax.Family(
+    "broken", broken_power_law, {"steep": (2.5, 4.0)}, s=(1e2, 1e6), gamma_max=TOP, breaks=(BREAK,)
+)
+OMIT = synchrojax.distributions.PowerLaw(edges="omit")
 BASE = {"nu": 230e9, "B": 30.0, "n_e": 1e3, "theta": 1.0}
 
 
@@ -47,6 +52,16 @@ def test_from_f_to_a_network(trained, x64):
     c = jax.jit(model.coefficients)({**BASE, "steep": 3.0})
     truth = synchrojax.exact.coefficients(FAMILY.distribution, {**BASE, "steep": 3.0})
     assert np.max(np.abs(np.array(c) / np.array(truth) - 1)) < 0.1
+    parts = BREAK - 1.0, (1.0 - (TOP / BREAK) ** -2.0) / 2.0  # electrons below and above, over BREAK^-1
+    truth_of_parts = sum(
+        n / sum(parts) * np.array(synchrojax.exact.coefficients(OMIT, {**BASE, **own}))
+        for n, own in zip(
+            parts, ({"p": 2.0, "gamma_max": BREAK}, {"p": 3.0, "gamma_min": BREAK, "gamma_max": TOP}), strict=True
+        )
+    )
+    error = np.abs(np.array(truth) / truth_of_parts - 1)
+    assert np.max(error[:6]) < 1e-7
+    assert np.max(error[6:]) < 1e-6
     slope = jax.grad(lambda v: jnp.log(model.coefficients({**BASE, "steep": v}).j_I))(3.0)
     assert np.isfinite(slope)
 
@@ -74,6 +89,14 @@ def test_refusals(tmp_path):
     rows |= {"alpha_I": np.array([1.0, -1.0, 1.0]), "rho_Q": np.ones(3), "rho_V": np.ones(3)}
     with pytest.raises(ValueError, match="alpha_I is not positive in 1 of 3 rows"):
         FAMILY.locked(rows)
+
+
+def test_breaks_travel():
+    """To other processes and into copies; a Distribution has its own."""
+    for distribution in (pickle.loads(pickle.dumps(FAMILY.distribution)), FAMILY.replaced(maps=()).distribution):
+        assert distribution.breaks(steep=3.0) == (BREAK,)
+    with pytest.raises(ValueError, match="a Distribution has its own"):
+        synchrojax.Family("broken", OMIT, {"p": (2.0, 3.0)}, breaks=(9.0,))
 
 
 def test_a_damaged_description(trained, tmp_path):

@@ -3,6 +3,7 @@
 import itertools
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from reference_general import PATH, points, reference
 from scipy import integrate
 
 from synchrojax import distributions, exact
+from synchrojax._quadrature import kinks
 
 pytestmark = pytest.mark.usefixtures("x64")
 OMIT = distributions.PowerLaw(edges="omit")  # one object: compiled once
@@ -165,12 +167,60 @@ def broken_power_law(gamma, mu):
 
 
 def test_norm_of_a_function_is_checked_and_reported():
-    f = distributions.Function(broken_power_law, gamma_max=1e4)
-    assert abs(f.norm() - 1) < 1e-3
+    f = distributions.Function(broken_power_law, gamma_max=1e4, breaks=(100.0,))
+    assert abs(f.norm() - 1) < 1e-9
     twice = distributions.Function(lambda gamma, mu: 2 * broken_power_law(gamma, mu), gamma_max=1e4)
     f.check()  # silent
     with pytest.warns(UserWarning, match=r"f integrates to 2 over d\^3u, not to 1"):
         twice.check()
+
+
+def test_forms_of_breaks():
+    def f(gamma, mu, g_b, height):
+        return jnp.where(gamma < g_b, 1.0, height) * jnp.exp(-gamma)
+
+    own = {"g_b": 7.0, "height": 2.0}
+    mixed = distributions.Function(f, breaks=("g_b", lambda *, g_b, **_: 2 * g_b, 3, np.float32(0.5)))
+    assert mixed.breaks(**own) == (7.0, 14.0, 3.0, 0.5)
+    assert distributions.Function(f, breaks=lambda g_b: [g_b, 9.0]).breaks(**own) == (7.0, 9.0)
+    assert distributions.Function(f, breaks="g_b").breaks(**own) == (7.0,)
+    assert distributions.Function(f, breaks=np.array([2.0, 5.0])).breaks(**own) == (2.0, 5.0)
+    assert distributions.PitchAngle(mixed).breaks(**own, k=1.0) == mixed.breaks(**own)
+    assert distributions.Function(f).breaks(**own) == distributions.Thermal().breaks(theta_e=1.0) == ()
+    traced = jax.jit(lambda g: distributions.Function(f, breaks=(g,)).breaks(**own)[0])
+    assert traced(4.0) == 4.0
+    for wrong, message in (
+        ("g_c", "f has no parameter 'g_c'; it takes g_b, height"),
+        (np.nan, "got nan"),
+        (None, "got"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            distributions.Function(f, breaks=(wrong,))
+
+
+def test_a_break_splits_what_checks_f():
+    """The norm of a jump, and evenness in a piece that no other sample meets."""
+    own = {"low": 3.0, "high": 3.01}
+
+    def box(gamma, mu, low, high):
+        inside = (gamma > low) & (gamma < high)
+        return jnp.where(inside, 1.0 + mu, 1e-3) / (4 * jnp.pi * gamma * jnp.sqrt((gamma - 1) * (gamma + 1)))
+
+    f = distributions.Function(box, gamma_max=50.0, breaks=("high", "low", "low"))
+    assert abs(f.norm(**own) / (0.01 + 1e-3 * 48.99) - 1) < 1e-9
+    with pytest.raises(ValueError, match=r"f is not even in mu: .* at gamma = 3.00"):
+        f.require_even(**own)
+    distributions.Function(box, gamma_max=50.0).require_even(**own)  # unseen
+
+
+def test_kinks_are_found():
+    def f(x):
+        return np.stack(
+            [np.abs(np.sin(x - 1.0)) ** 3 - 4 * x, np.where(x < 2.5, 0.0, x - 2.5 + (x > 6.0)) + np.cosh(x)]
+        )
+
+    assert np.allclose(kinks(f, 0.1, 9.0), [2.5, 6.0], atol=1e-6)
+    assert len(kinks(lambda x: np.sinh(x)[None], 0.02, 20.0)) == 0
 
 
 @pytest.mark.parametrize(

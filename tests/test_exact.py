@@ -149,9 +149,12 @@ def test_user_function_is_the_thermal_one():
         return jnp.exp(thermal.log_shape(gamma, mu, 1.0 - mu**2, theta_e=theta_e) - thermal.log_norm(theta_e=theta_e))
 
     params = {"nu": [3e9, 1e11], "B": 10.0, "n_e": 2.0, "theta": 0.7, "theta_e": 3.0}
-    ours = np.array(exact.coefficients(distributions.Function(maxwell, gamma_max=3000.0), params))
+    ours, estimate = map(
+        np.array, exact.coefficients(distributions.Function(maxwell, gamma_max=3000.0), params, error=True)
+    )
     truth = np.array(exact.coefficients("thermal", params))
     assert np.max(np.abs(ours / truth - 1)) < 1e-8
+    assert np.max(estimate) < 1e-6
 
 
 ANISOTROPIC_NORM = integrate.quad(
@@ -170,6 +173,163 @@ def test_anisotropic_function_obeys_symmetry():
     back = np.array(exact.coefficients(pitch, {**base, "theta": np.pi - 0.9}))
     signs = np.array([1, 1, -1, 1, 1, -1, 1, -1])
     assert np.max(np.abs(there / back * signs - 1)) < 1e-9
+
+
+def bent(gamma, mu, g_b, ratio, tilt):
+    """N ~ gamma^-2 below g_b, ratio times its continuation by gamma^-3.5 above, times 1 + tilt mu^2; normalised."""
+    n = jnp.where(gamma < g_b, gamma**-2.0, ratio * g_b**1.5 * gamma**-3.5) / electrons(g_b, ratio, tilt)
+    return n * (1 + tilt * mu**2) / (4 * jnp.pi * gamma * jnp.sqrt((gamma - 1) * (gamma + 1)))
+
+
+def electrons(g_b, ratio, tilt):
+    return (1 - 1 / g_b + ratio / (2.5 * g_b)) * (1 + tilt / 3)
+
+
+BENT = distributions.Function(bent, breaks=("g_b",))  # one object each: compiled once
+PLAIN = distributions.Function(bent)
+FAR = 230e9 / (GYRO * 30.0)  # s of the published point
+
+
+def pieces(s, theta, g_b, ratio, tilt):
+    """The same from packaged power laws, whose sharp edges are kept: mu^2 = 1 - (1 - mu^2)."""
+    total = np.zeros((len(s), 8))
+    for share, p, low, high in ((1 - 1 / g_b, 2.0, 1.0, g_b), (ratio / (2.5 * g_b), 3.5, g_b, 1e12)):
+        values = np.broadcast_arrays(s, theta, p, low, high)
+        own = dict(zip(("s", "theta", "p", "gamma_min", "gamma_max"), values, strict=True))
+        level = exact.hatted("powerlaw", **own)
+        bowl = exact.hatted("powerlaw_pitch", **own, k=np.full(len(s), 2.0)) / 1.5
+        total += share[:, None] * (level + tilt[:, None] * (level - bowl))
+    return total / electrons(g_b, ratio, tilt)[:, None]
+
+
+def test_breaks_make_the_sum_of_the_pieces():
+    """A kink, jumps up and down, and a kink of an anisotropic f: emission and absorption 1e-7, rotativities 1e-6."""
+    own = {
+        "s": np.full(4, FAR),
+        "theta": np.array([1.0, 1.0, 0.7, 1.4]),
+        "g_b": np.array([100.0, 100.0, 60.0, 30.0]),
+        "ratio": np.array([1.0, 0.2, 3.0, 1.0]),
+        "tilt": np.array([0.0, 0.0, 0.0, 0.7]),
+    }
+    error = np.abs(exact.hatted(BENT, **own) / pieces(**own) - 1)
+    assert np.max(error[:, :6]) < 1e-7
+    assert np.max(error[:, 6:]) < 1e-6
+
+
+def test_a_break_where_harmonics_are_summed():
+    """Emission, one harmonic after another by SciPy: f ends with a jump inside the slices."""
+    s, theta, top = 8.0, 1.0, 3.0
+    sine, cosine = np.sin(theta), np.cos(theta)
+
+    def kernel(u, n):
+        g = n / (s * sine)
+        gamma = (g + cosine * u) / sine
+        across = np.sqrt(g * g - 1 - u * u)
+        z = s * sine * across
+        f = gamma**-3.0 / np.sqrt(gamma**2 - 1) / (4 * np.pi) / float(electrons(top, 0.0, 0.0))
+        first, second = (u * special.jv(n, z)) ** 2, (across * special.jvp(n, z)) ** 2
+        return f * np.array([first + second, first - second])
+
+    total = np.zeros(2)
+    for n in range(int(s * sine) + 1, int(s * (top + cosine * np.sqrt(top**2 - 1))) + 1):
+        g = n / (s * sine)
+        widest = np.sqrt(g * g - 1)
+        right = min(widest, (top * sine - g) / cosine)
+        if right > -widest:
+            total += integrate.quad_vec(lambda u, n=n: kernel(u, n), -widest, right, epsrel=1e-10)[0]
+    truth = 4 * np.pi**2 * E**2 / C * s / (s * sine) * total
+    ours = exact.hatted(BENT, s=[s], theta=[theta], g_b=[top], ratio=[0.0], tilt=[0.0])[0]
+    assert np.max(np.abs(ours[:2] / truth - 1)) < 1e-8
+
+
+@pytest.mark.slow  # compiles for minutes
+def test_pieces_where_harmonics_are_summed():
+    """All eight at a kink, s = 8, against two functions that end there; close to right angles by many harmonics."""
+    own = {"s": [8.0], "theta": [1.0], "g_b": [3.0], "ratio": [1.0], "tilt": [0.7]}
+    below = distributions.Function(lambda gamma, mu, g_b, ratio, tilt: bent(gamma, mu, g_b, ratio, tilt), gamma_max=3.0)
+    above = distributions.Function(lambda gamma, mu, g_b, ratio, tilt: bent(gamma, mu, g_b, ratio, tilt), gamma_min=3.0)
+    error = np.abs(exact.hatted(BENT, **own) / (exact.hatted(below, **own) + exact.hatted(above, **own)) - 1)
+    assert np.max(error[0, :6]) < 1e-7
+    assert np.max(error[0, 6:]) < 1e-6
+    own = {"s": [40.0, 60.0], "theta": [1.5707, 1.56], "g_b": [6.0, 10.0], "ratio": [1.0, 1.0], "tilt": [0.0, 0.5]}
+    many = exact._resolution(BENT)._replace(harmonics=3000)
+    assert np.max(np.abs(exact.hatted(BENT, **own) / exact.hatted(BENT, resolution=many, **own) - 1)[:, :6]) < 1e-6
+
+
+def test_derivative_with_a_break_that_moves():
+    """Forward mode against differences: emission, absorption."""
+
+    def sums(g_b):
+        parameters = {"g_b": g_b, "ratio": 1.0, "tilt": 0.3}
+        here = exact._integrand(BENT, parameters, FAR, 1.0, None)
+        frozen = exact._integrand(BENT, jax.lax.stop_gradient(parameters), FAR, 1.0, None)
+        total, top = exact._continuous(here, frozen, exact._resolution(BENT), False)
+        return (total + exact._absorption_jumps(here, frozen, top, 48, False)) * jnp.exp(top)
+
+    def both(g_b):
+        return jax.jvp(sums, (g_b,), (1.0,))
+
+    both = jax.jit(both)
+    g, h = 100.0, 0.1
+    (far_left, left, right, far_right) = (np.asarray(both(g + k * h)[0]) for k in (-2, -1, 1, 2))
+    differences = (8 * (right - left) - (far_right - far_left)) / (12 * h)
+    assert np.max(np.abs(np.asarray(both(g)[1]) / differences - 1)) < 1e-6
+
+
+@pytest.mark.slow  # compiles for minutes
+def test_traced_breaks():
+    """All eight: a break that is traced, with values and derivatives of the one that is a parameter."""
+    own = {"nu": 230e9, "B": 30.0, "n_e": 1.0, "theta": 1.0}
+
+    def traced(g_b):
+        f = distributions.Function(lambda gamma, mu: bent(gamma, mu, g_b, 1.0, 0.3), breaks=(g_b, 3.0, 0.5, g_b, 1e15))
+        return jnp.stack(exact.coefficients(f, own))
+
+    def named(g_b):
+        return np.array(exact.coefficients(BENT, {**own, "g_b": g_b, "ratio": 1.0, "tilt": 0.3}))
+
+    value, slope = jax.jit(lambda g: jax.jvp(traced, (g,), (1.0,)))(100.0)
+    assert np.max(np.abs(value / named(100.0) - 1)) < 1e-9
+    differences = named(np.array([99.8, 99.9, 100.1, 100.2])) @ np.array([1.0, -8.0, 8.0, -1.0]) / 1.2
+    assert np.max(np.abs(slope / differences - 1)) < 1e-5
+
+
+@pytest.mark.slow  # compiles for a minute
+def test_a_steep_slope_tends_to_the_jump():
+    """The delta function of a jump that ``breaks`` names is the limit of a slope that steepens; second order in it."""
+
+    def steep(gamma, mu, width):
+        up = 0.5 * (1 + jnp.tanh((gamma / 100.0 - 1) / width))
+        n = (gamma**-2.0 * (1 - up) + up * 0.2e3 * gamma**-3.5) / electrons(100.0, 0.2, 0.0)
+        return n / (4 * jnp.pi * gamma * jnp.sqrt((gamma - 1) * (gamma + 1)))
+
+    def around(width):
+        return [100.0 * (1 + k * width) for k in (-10, -3, 0, 3, 10)]
+
+    smooth = distributions.Function(steep, breaks=around)
+    sharp = exact.hatted(BENT, s=[FAR], theta=[1.0], g_b=[100.0], ratio=[0.2], tilt=[0.0])
+    near = exact.hatted(smooth, s=[FAR] * 2, theta=[1.0] * 2, width=[1e-2, 1e-3]) / sharp - 1
+    assert np.max(np.abs(near[1])) < 1e-5
+    assert np.all(np.abs(near[1]) < 0.05 * np.abs(near[0]) + 1e-8)
+
+
+def test_estimated_errors_and_the_warning():
+    """Without its break f is judged by up to four points, once; the estimate is about the true error."""
+    params = {"nu": 230e9, "B": 30.0, "n_e": 1.0, "theta": [0.6, 1.0, 1.4], "g_b": 100.0, "ratio": 1.0, "tilt": 0.0}
+    truth, small = exact.coefficients(BENT, params, error=True)
+    assert np.max(np.array(small)) < 1e-6
+    with pytest.warns(UserWarning, match=r"a kink or a jump near gamma = 100; pass breaks=\('g_b',\) to") as seen:
+        value, estimate = exact.coefficients(PLAIN, params, error=True)
+    assert len(seen) == 1
+    assert seen[0].filename == __file__
+    exact.coefficients(PLAIN, params)  # warned of already
+    error = np.abs(np.array(value) / np.array(truth) - 1)
+    assert np.max(error[3]) > 1e-3
+    assert np.mean(np.array(estimate) > 0.5 * error) > 0.8
+    assert np.mean(np.array(estimate) < 5.0 * error) > 0.8
+    nothing = exact.coefficients(BENT, {**params, "n_e": [0.0, -1.0, 1.0]}, error=True)[1]
+    assert np.array_equal(np.array(nothing)[:, 0], np.zeros(8))
+    assert np.all(np.isnan(np.array(nothing)[:, 1]))
 
 
 def test_sum_and_integral_agree_where_the_rule_switches():
