@@ -23,7 +23,6 @@ from synchrojax._weights import MODEL_FILE, packaged, read_model
 
 POLICIES = ("clip", "extrapolate", "nan")
 _LANES = 64  # a block is a multiple of this: vector units idle at odd lengths
-_SHIFT = 40.0  # keeps exp(ln j_hat) inside float32 until n_e is multiplied in
 
 
 @functools.partial(
@@ -211,7 +210,7 @@ def _safe_point(model, nu, b, n_e, theta, own):
     own = list(parameters.values())
     bad = unphysical(nu, b, n_e, theta, own, distribution.violated(**parameters))
     empty = bad | (b == 0.0) | (n_e == 0.0)
-    s = jnp.where(empty, 1e3, nu / (GYRO * jnp.where(empty, 1.0, b)))
+    s = ratio(jnp.where(empty, 1e3, nu / GYRO), jnp.where(empty, 1.0, b))
     ends = [family.DOMAIN[n] for n in family.PARAMETERS]
     middle = [float(np.sqrt(low * high) if low > 0.0 else 0.5 * (low + high)) for low, high in ends]
     point = family.point(
@@ -238,20 +237,65 @@ def _coefficients(model, nu, b, n_e, theta, *own):
     log_j, j_q, j_v, log_alpha, alpha_q, alpha_v, rho_q, rho_v = family.evaluate(
         model.networks, point, clip=model.out_of_domain != "extrapolate"
     )
-
-    def stop_empty(value):
-        return jnp.where(empty, jnp.where(bad, jnp.nan, 0.0), value)
-
-    log_nu = jnp.log(jnp.where(empty, 1.0, nu))
-    n = n_e * float(np.exp(-_SHIFT))
-    j, alpha = n * jnp.exp(log_j + log_nu + _SHIFT), n * jnp.exp(log_alpha - log_nu + _SHIFT)
-    per_nu = n_e / jnp.where(empty, 1.0, nu)
-    values = [j, j * j_q, j * j_v, alpha, alpha * alpha_q, alpha * alpha_v, per_nu * rho_q, per_nu * rho_v]
-    values = [stop_empty(x) for x in values]
+    safe_nu, safe_n = (jnp.where(empty, 1.0, v) for v in (nu, n_e))
+    log_nu, log_n = jnp.log(safe_nu), jnp.log(safe_n)
+    j, alpha = (_bounded_exp(v) for v in ((log_j + log_nu) + log_n, (log_alpha - log_nu) + log_n))
+    per_nu = ratio(safe_n, safe_nu)
+    rho_q, rho_v = (_bounded_product(per_nu, v) for v in (rho_q, rho_v))
+    values = [j, j * j_q, j * j_v, alpha, alpha * alpha_q, alpha * alpha_v, rho_q, rho_v]
+    smallest = functools.reduce(jnp.minimum, (jnp.abs(v) for v in (safe_nu, jnp.where(empty, 1.0, b), safe_n, *own)))
+    sizes = [j] * 3 + [alpha] * 3 + [per_nu] * 2
+    values = [_with_slopes_that_fit(x, size, smallest) for x, size in zip(values, sizes, strict=True)]
+    values = [jnp.where(empty, jnp.where(bad, jnp.nan, 0.0), x) for x in values]
     if model.out_of_domain == "nan":
         emission, rotation = family.invalid(_status(model, nu, b, n_e, theta, *own)[1], point)
         values = [jnp.where(emission if k < 6 else rotation, jnp.nan, x) for k, x in enumerate(values)]
     return tuple(values)
+
+
+# Numbers at the limits of their dtype ----------------------------------------------------------
+
+
+
+def _largest(x, share=0.99):
+    """The largest number of the dtype to the power ``share``."""
+    return float(jnp.finfo(x.dtype).max) ** share
+
+
+def _bounded_exp(x):
+    """exp(x), at most the largest number; as a square, so that a slope of it overflows only if exp(x / 2) does."""
+    root = jnp.exp(jnp.minimum(0.5 * x, 0.5 * float(np.log(_largest(x)))))
+    return root * root
+
+
+def _bounded_product(x, y):
+    """x y for x > 0, at most the largest number in magnitude."""
+    most = jax.lax.stop_gradient(_largest(x) / jnp.maximum(x, 1.0))
+    return x * jnp.clip(y, -most, most)
+
+
+def _with_slopes_that_fit(value, size, smallest):
+    """``value`` without its slope where that, of order size / input, or a step to it, would leave the dtype's range."""
+    limit = _largest(value, 0.5) * jnp.minimum(smallest, 1.0)
+    return jnp.where((size > 0.0) & (size < limit), value, jax.lax.stop_gradient(value))
+
+
+@jax.custom_jvp
+def ratio(x, y):
+    """x / y of positive numbers, at most the largest one; its derivatives never square y."""
+    return jnp.minimum(x / y, _largest(x))
+
+
+@ratio.defjvp
+def _ratio_slope(primals, tangents):
+    (x, y), value = primals, ratio(*primals)
+    most = _largest(x, 0.8)
+
+    def slope(by):
+        found = value / by
+        return jnp.where(found < most, found, 0.0)
+
+    return value, slope(x) * tangents[0] - slope(y) * tangents[1]
 
 
 def blockwise(function, values, block):

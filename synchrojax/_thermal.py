@@ -160,10 +160,14 @@ def saddle(p):
     live = fade > 0.0
     near, yr = jnp.where(live, s_perp, 200.0), jnp.where(live, y, 1.0)
     csquare = (near * near * (1.0 + yr)) * jax.lax.complex(*ripple_square(yr))
-    difference = (csquare - jnp.where(live, square, 0.0)) / (jnp.sqrt(csquare + cold * cold) + total)
+    near_square, near_total = jnp.where(live, square, 0.0), jnp.where(live, total, cold)
+    difference = (csquare - near_square) / (jnp.sqrt(csquare + cold * cold) + near_total)
     ripple = fade * jnp.exp(-jax.lax.complex(jnp.clip(difference.real, 0.0, 80.0), difference.imag))
+    exponent = square / (total + cold)
+    # where nothing is left of the emission its slope would leave the range of float32
+    exponent = jnp.where(exponent < 1e6, exponent, jax.lax.stop_gradient(exponent))
     # a product of matrices is kept; anything cheaper would be evaluated again in each of the coefficients
-    parts = jnp.stack([alpha, square / (total + cold), ripple.real, ripple.imag])
+    parts = jnp.stack([alpha, exponent, ripple.real, ripple.imag])
     return Saddle(*product(jnp.eye(4, dtype=parts.dtype), parts))
 
 

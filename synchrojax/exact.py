@@ -25,8 +25,8 @@ import numpy as np
 
 from synchrojax._bessel import bessel, debye_angle, debye_products, scaled_bessel
 from synchrojax._coefficients import Coefficients
-from synchrojax._constants import ABSORPTION, EMISSION, GYRO
 from synchrojax._compiled import pointwise
+from synchrojax._constants import ABSORPTION, EMISSION, GYRO
 from synchrojax._inputs import is_traced, own_settings
 from synchrojax._params import COMMON, broadcast, describe, unphysical
 from synchrojax._quadrature import composite, gregory_weights, kinks, legendre, maximise, panel, scan, trim
@@ -40,6 +40,7 @@ _GROWTH = 7.0 / 3.0  # kernels, measure and width of a slice grow with this powe
 _DEBYE_FROM = 25.0  # xi from which the Debye products are used
 _SMALL_S = 5.0  # Bessel orders below this need the series
 FEW = 64  # points up to which compilation costs more than what it saves; also the size of a block
+_MANY = 4096  # points whose modes are found at once
 _SIDE = 1e-12  # relative distance from a break at which f is taken for its limit
 _GREGORY_TERMS = 12  # harmonics before a break that are summed one by one
 _RULE = "quadrature rule"  # no name that a parameter could have
@@ -574,6 +575,12 @@ def _modes(distribution):
     return jax.jit(modes)
 
 
+def _mode_of(distribution, x):
+    """The mode of each of up to ``_MANY`` points: two sizes to compile."""
+    size = FEW if len(x) <= FEW else _MANY
+    return np.asarray(_modes(distribution)(x[np.resize(np.arange(len(x)), size)]))[: len(x)]
+
+
 @functools.lru_cache(maxsize=64)
 def _block(distribution, mode, resolution, batch):
     """Compiled evaluation of a block of points, (block [point, input], how many of them count) -> [point, 8].
@@ -600,8 +607,7 @@ def _block(distribution, mode, resolution, batch):
 
 def _evaluate(distribution, x, resolution):
     """Concrete points: sorted by mode, in blocks, on all cores."""
-    padded = x[np.resize(np.arange(len(x)), 1 << (len(x) - 1).bit_length())]  # few sizes to compile
-    mode = np.asarray(_modes(distribution)(padded))[: len(x)]
+    mode = np.concatenate([_mode_of(distribution, x[k : k + _MANY]) for k in range(0, len(x), _MANY)])
     out = np.zeros((len(x), 8))
     size, batch, cores = FEW, 4, os.cpu_count() or 1
     few = len(x) <= size
@@ -820,8 +826,11 @@ def coefficients(distribution, params, *, resolution=None, error=False):
 
 
 def _prepared(distribution, nu, b, n_e, theta, *own):
-    """s, theta and own parameters, harmless where there is nothing to compute; n_e nu and n_e / nu; 1 where the input is
-    unphysical, where nothing is there; 1 where each condition of the distribution is broken."""
+    """What ``_coefficients`` needs of its input, as numbers of one dtype.
+
+    s, theta and own parameters, harmless where there is nothing to compute; n_e nu and n_e / nu; 1 where the input is
+    unphysical, where there is nothing, and where each condition of the distribution is broken.
+    """
     parameters = distribution.canonical(**dict(zip(distribution.parameters, own, strict=True)))
     violated = distribution.violated(**parameters)
     bad = unphysical(nu, b, n_e, theta, parameters.values(), violated)
