@@ -202,7 +202,7 @@ class Family(_scale_free.Family):
 
     def evaluate(self, networks, p, *, clip):
         """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3."""
-        p = self.clamp(p) if clip else p
+        p = self.clamp(p) if clip else self.within_reach(p)
         features = self._features(p)
         outputs = jnp.concatenate([networks[head](features) for head in _HEADS])
         y = [o * deviation + mean for o, (_, _, mean, deviation) in zip(outputs, self.maps, strict=True)]

@@ -8,6 +8,7 @@ distribution, whose df/dgamma has one sign. With k it is not bound to be, and is
 Anisotropy is learned as what it changes (``_pitch``): the isotropic networks are the packaged ones.
 """
 
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
@@ -127,6 +128,7 @@ class Family(_scale_free.Family):
     """Kappa electrons; see ``_families``."""
 
     WIDTHS = (32, 32)
+    REACH = MappingProxyType({"kappa": (2.01, 16.0), "w": (1e-2, 2e3), "k": (-0.5, 8.0)})
 
     def __init__(self, name, *, pitch):
         own = {"kappa": (2.5, 8.0), "w": (0.1, 200.0), **(_pitch.BOX if pitch else {})}
@@ -244,7 +246,7 @@ class Family(_scale_free.Family):
 
     def evaluate(self, networks, p, *, clip):
         """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3."""
-        true, p = p, self.clamp(p) if clip else p
+        true, p = p, self.clamp(p) if clip else self.within_reach(p)
         frame = _frame(p)
         log_j, log_alpha, scale_v = _baselines(p, frame)
         rotation_q, step_q, size_q, rotation_v = _rotation_scales(p, frame)

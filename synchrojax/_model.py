@@ -256,7 +256,6 @@ def _coefficients(model, nu, b, n_e, theta, *own):
 # Numbers at the limits of their dtype ----------------------------------------------------------
 
 
-
 def _largest(x, share=0.99):
     """The largest number of the dtype to the power ``share``."""
     return float(jnp.finfo(x.dtype).max) ** share
@@ -276,8 +275,9 @@ def _bounded_product(x, y):
 
 def _with_slopes_that_fit(value, size, smallest):
     """``value`` without its slope where that, of order size / input, or a step to it, would leave the dtype's range."""
-    limit = _largest(value, 0.5) * jnp.minimum(smallest, 1.0)
-    return jnp.where((size > 0.0) & (size < limit), value, jax.lax.stop_gradient(value))
+    limit, least = _largest(value, 0.5) * jnp.minimum(smallest, 1.0), 10.0 * float(jnp.finfo(value.dtype).tiny)
+    fits = (size > least) & (size < limit) & (smallest > 1.0 / _largest(value, 0.85))
+    return jnp.where(fits, value, jax.lax.stop_gradient(value))
 
 
 @jax.custom_jvp

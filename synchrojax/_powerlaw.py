@@ -311,6 +311,9 @@ class Family(_scale_free.Family):
     """Power-law electrons; see ``_families``."""
 
     WIDTHS = (24, 24)
+    REACH = MappingProxyType(
+        {"p": (1.01, 12.0), "gamma_min": (1.0, 1e5), "gamma_max": (1.001, HIGHEST_GAMMA), "k": (-0.5, 8.0)}
+    )
     HEAD_WIDTHS = MappingProxyType({"rho_Q_edge": (32, 32)})
 
     def __init__(self, name, *, pitch):
@@ -524,7 +527,7 @@ class Family(_scale_free.Family):
 
     def evaluate(self, networks, p, *, clip):
         """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3."""
-        true, p = p, self.clamp(p) if clip else p
+        true, p = p, self.clamp(p) if clip else self.within_reach(p)
 
         def at(gamma):
             edge = edge_at(p, gamma)

@@ -24,12 +24,6 @@ def composite(n, split):
     return np.concatenate([split * x, split + (1.0 - split) * y]), np.concatenate([split * w, (1.0 - split) * v])
 
 
-def panel(lo, hi, n):
-    """Gauss-Legendre nodes and weights between two scalars."""
-    x, w = legendre(n)
-    return lo + (hi - lo) * x, (hi - lo) * w
-
-
 @functools.cache
 def gregory_weights(terms, order):
     """Weights w with sum_(k<terms) w_k F(k) + Int_(terms-1)^inf F dx = sum_(k>=0) F(k).

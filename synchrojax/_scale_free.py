@@ -1,6 +1,8 @@
 """What distributions with a scale-free tail share: box of the directions, its features, its sampling."""
 
 import functools
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -68,11 +70,18 @@ def oblique(theta):
     return np.abs(np.cos(theta)) > 1e-12
 
 
+def _wider(low, high):
+    """A range three times as wide, in the logarithm where it starts above zero."""
+    return (low * low / high, high * high / low) if low > 0.0 else (2.0 * low - high, 2.0 * high - low)
+
+
 class Family:
     """A distribution as training and evaluation need it (see ``_families``): its names and its box.
 
-    ``own``: parameter -> (low, high).
+    ``own``: parameter -> (low, high). ``REACH``: the same where corrections run on beyond it.
     """
+
+    REACH: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
     def __init__(self, name, own, *, s=S_RANGE):
         self.NAME, self.PARAMETERS = name, tuple(own)
@@ -93,6 +102,13 @@ class Family:
         s = jnp.clip(p.s, *self.DOMAIN["s"])
         own = {n: jnp.clip(getattr(p, n), *self.DOMAIN[n]) for n in self.PARAMETERS}
         return p._replace(s=s, sine=jnp.clip(p.sine, S_PERP / s, 1.0), **own)
+
+    def within_reach(self, p):
+        """The same of a box so wide that corrections run on, but no number leaves its range."""
+        low, high = self.DOMAIN["s"]
+        s = jnp.clip(p.s, low / 10.0, high * 1e3)
+        own = {n: jnp.clip(getattr(p, n), *self.REACH.get(n, _wider(*self.DOMAIN[n]))) for n in self.PARAMETERS}
+        return p._replace(s=s, sine=jnp.clip(p.sine, jnp.minimum(0.1 * S_PERP / s, 1.0), 1.0), **own)
 
     def invalid(self, outside, p):
         """Where the policy "nan" applies: (emission and absorption, rotativities)."""

@@ -29,7 +29,7 @@ from synchrojax._compiled import pointwise
 from synchrojax._constants import ABSORPTION, EMISSION, GYRO
 from synchrojax._inputs import is_traced, own_settings
 from synchrojax._params import COMMON, broadcast, describe, unphysical
-from synchrojax._quadrature import composite, gregory_weights, kinks, legendre, maximise, panel, scan, trim
+from synchrojax._quadrature import composite, gregory_weights, kinks, legendre, maximise, scan, trim
 from synchrojax._quick import quick_jit
 from synchrojax.distributions import HIGHEST_GAMMA, Function, get_distribution
 
@@ -102,12 +102,20 @@ def _integrand(distribution, parameters, s, theta, rule):
     return _Integrand(s * sine, sine, jnp.cos(theta), log_f, bounds, jumps, distribution.edges, breaks, rule)
 
 
-def _panel(here, lo, hi, n):
-    """Gauss-Legendre nodes and weights between two scalars; other rules with as many nodes tell the error."""
+def _chosen(here, n, of):
+    """``of`` nodes and weights on [0, 1]: Gauss-Legendre, or another rule of as many nodes, which tells the error.
+
+    ``of`` is computed before the choice: what the standard rule gives does not depend on there being others.
+    """
     if here.rule is None:
-        return panel(lo, hi, n)
-    rules = [legendre(n), *(composite(n, split) for split in _SPLITS)]
-    x, w = (jnp.asarray(np.stack(rows))[here.rule.astype(int)] for rows in zip(*rules, strict=True))
+        return of(*legendre(n))
+    rules = [of(*legendre(n)), *(of(*composite(n, split)) for split in _SPLITS)]
+    return tuple(jnp.asarray(np.stack(rows))[here.rule.astype(int)] for rows in zip(*rules, strict=True))
+
+
+def _panel(here, lo, hi, n):
+    """Nodes and weights between two scalars."""
+    x, w = _chosen(here, n, lambda x, w: (x, w))
     return lo + (hi - lo) * x, (hi - lo) * w
 
 
@@ -479,10 +487,10 @@ def _rotativities(here, frozen, resolution, small_orders):
 
         def integrate(outer, inner, nodes, debye):
             # along B, f may vanish like a fractional power of the distance from the end of the slice
-            x, dx = _panel(here, 0.0, 1.0, nodes)
             cluster = resolution.rotation_cluster if debye else 1
-            v = outer + (inner - outer) * x**cluster
-            dv = jnp.abs(inner - outer) * cluster * x ** (cluster - 1) * dx
+            x, slant, dx = _chosen(here, nodes, lambda x, dx: (x**cluster, x ** (cluster - 1), dx))
+            v = outer + (inner - outer) * x
+            dv = jnp.abs(inner - outer) * cluster * slant * dx
             node = _LabSlices.node(here, chi, v)
             f = weight * dv * node.w * jnp.exp(here.log_f(node.gamma, node.mu, node.across) - top)
             return jnp.sum(kernels(node, debye) * (f * slope(here, node)), -1)
