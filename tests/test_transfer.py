@@ -14,6 +14,7 @@ from jax.test_util import check_grads
 
 import synchrojax
 from synchrojax import Coefficients, SkyCoefficients, transfer
+from synchrojax._quick import quick_jit
 
 ZERO = dict.fromkeys(SkyCoefficients._fields, 0.0)
 
@@ -518,27 +519,31 @@ def every_cell(dtype, n, seed):
     return [*c, np.asarray(ds, dtype), np.asarray(g, dtype), *cast(behind, light, 1.0)]
 
 
-@functools.partial(jax.jit, static_argnames="method")
-def light_and_slopes(cells, relative, weights, method):
-    """Stokes [4], its change along ``relative`` changes of all arguments, and the gradient of its weighted sum."""
+@functools.cache
+def light_and_slopes(method, compiled):
+    """A program: Stokes [4], its change along relative changes of all arguments, the gradient of its weighted sum."""
 
     def light(cells):
         c = SkyCoefficients(*(v[:, None] for v in cells[:11]))
         found = transfer.solve(c, cells[11][:, None], g=cells[12][:, None], background=tuple(cells[13:]), method=method)
         return tuple(found)
 
-    change = jax.jvp(light, (cells,), ([v * r for v, r in zip(cells, relative, strict=True)],))[1]
-    value, pull = jax.vjp(light, cells)
-    return value, change, pull(weights)[0]
+    def both_ways(cells, relative, weights):
+        change = jax.jvp(light, (cells,), ([v * r for v, r in zip(cells, relative, strict=True)],))[1]
+        value, pull = jax.vjp(light, cells)
+        return value, change, pull(weights)[0]
+
+    return compiled(both_ways)
 
 
-def check_every_cell(dtype, cells, seed, method):
+def check_every_cell(dtype, cells, seed, method, compiled):
     """Every bar of such cells."""
+    program = light_and_slopes(method, compiled)
     rng, n = np.random.default_rng(seed), len(cells[0])
     relative = [np.asarray(rng.normal(size=n), dtype) for _ in cells]
     weights = tuple(np.asarray(rng.normal(size=n), dtype) for _ in range(4))
     with jax.enable_x64(dtype == np.float64):
-        found = light_and_slopes(cells, relative, weights, method)
+        found = program(cells, relative, weights)
     assert all(v.dtype == dtype for v in jax.tree.leaves(found))
     value, change, slopes = ([np.asarray(v, np.float64) for v in part] for part in found)
     for what, part in (("value", value), ("forward", change), ("reverse", slopes)):
@@ -553,10 +558,10 @@ def check_every_cell(dtype, cells, seed, method):
     if dtype == np.float32:
         with jax.enable_x64(True):
             wide = [v.astype(np.float64) for v in cells]
-            right = light_and_slopes(wide, [0.0 * v for v in wide], tuple(map(np.float64, weights)), method)[0]
+            right = program(wide, [0.0 * v for v in wide], tuple(map(np.float64, weights)))[0]
         rotation = np.sqrt(sum(v**2 for v in wide[8:11])) * wide[11] / wide[12]
         # subnormal numbers count as zero
-        lost = sum((v != 0.0) & (np.abs(v) < np.finfo(np.float32).tiny) for v in (cells[0], cells[4], cells[13])) > 0
+        lost = sum((v != 0.0) & (np.abs(v) < np.finfo(np.float32).tiny) for v in cells) > 0
         use = (rotation <= 1e3) & (np.abs(right[0]) > 1e-30) & (np.abs(right[0]) < 1e37) & ~lost
         assert use.mean() > 0.5
         error = np.max(np.abs(np.array(value) - np.array(right)), 0)
@@ -564,10 +569,11 @@ def check_every_cell(dtype, cells, seed, method):
         worst = np.argmax(error)
         assert error[worst] <= 1e-4, (error[worst], [v[worst] for v in cells])
     else:
+        # of less, digits are lost on the way in subnormal numbers
         terms = [g * (v * r) for g, v, r in zip(slopes, cells, relative, strict=True)]
         size = sum(map(np.abs, terms))
         difference = np.abs(sum(t * w for t, w in zip(change, weights, strict=True)) - sum(terms))
-        difference = np.where(size > 1e-280, difference / np.where(size > 1e-280, size, 1.0), 0.0)
+        difference = np.where(size > 1e-260, difference / np.where(size > 1e-260, size, 1.0), 0.0)
         worst = np.argmax(difference)
         assert difference[worst] <= 1e-6, (difference[worst], [v[worst] for v in cells])
 
@@ -576,10 +582,10 @@ DTYPES = [np.float32, np.float64]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("method", ["scan", pytest.param("associative", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", transfer.METHODS)
 def test_cells_of_every_size(dtype, method):
     """Values, bounds and both gradients."""
-    check_every_cell(dtype, every_cell(dtype, 20_000, seed=17), 18, method)
+    check_every_cell(dtype, every_cell(dtype, 20_000, seed=17), 18, method, quick_jit)
 
 
 @pytest.mark.slow
@@ -587,7 +593,7 @@ def test_cells_of_every_size(dtype, method):
 @pytest.mark.parametrize("method", transfer.METHODS)
 def test_a_million_cells_of_every_size(dtype, method):
     for part in range(50):
-        check_every_cell(dtype, every_cell(dtype, 20_000, seed=100 + part), 200 + part, method)
+        check_every_cell(dtype, every_cell(dtype, 20_000, seed=100 + part), 200 + part, method, jax.jit)
 
 
 # A cell as plain numbers; those of the reports that these tests come from -----------------------
@@ -600,7 +606,7 @@ def test_thin_cells_have_gradients():
         return transfer.solve(Coefficients(jnp.ones(1), *jnp.zeros((2, 1)), jnp.ones(1), *[v] * 4), 1.0, psi=0.0).I
 
     mean = 1.0 - np.exp(-1.0)
-    slope = jax.jit(jax.value_and_grad(intensity))
+    slope = quick_jit(jax.value_and_grad(intensity))
     for v in (0.0, 1e-18, 1e-12, 1e-10):
         value, change = slope(jnp.array([v], jnp.float32))
         assert float(value) == pytest.approx(mean, rel=1e-6)
@@ -616,7 +622,7 @@ def test_a_faint_thermal_cell(model):
         c = model.coefficients({**rest, "n_e": n_e[None]})
         return transfer.solve(c, 1e8, psi=0.0).I
 
-    single = jax.grad(intensity)(jnp.float32(1.0))
+    single = quick_jit(jax.grad(intensity))(jnp.float32(1.0))
     j = model.coefficients({**rest, "n_e": 1.0}).j_I
     assert np.isfinite(single)
     assert float(single) == pytest.approx(1e8 * float(j), rel=1e-5)
@@ -626,7 +632,7 @@ def test_thick_cells_end_at_the_source_function(precision):
     """I = j / (alpha_I - alpha_Q^2 / alpha_I), Q = - alpha_Q / alpha_I I."""
     c = sky(j_I=1.0, alpha_I=1.0, alpha_Q=0.05)
     c = SkyCoefficients(*(jnp.asarray(v, precision) for v in c))
-    found = transfer.solve(c, jnp.asarray([4e4], precision))
+    found = quick_jit(transfer.solve)(c, jnp.asarray([4e4], precision))
     right = 1.0 / (1.0 - 0.05**2)
     assert right == pytest.approx(1.0025, rel=1e-5)
     np.testing.assert_allclose(np.array(found), [right, -0.05 * right, 0.0, 0.0], rtol=1e-6, atol=1e-7)
@@ -636,10 +642,10 @@ def test_a_thick_cell_of_kappa_electrons(precision):
     model = synchrojax.load("kappa_pitch")
     params = {"nu": 1e10, "B": 30.0, "n_e": 1e6, "theta": 1.0, "kappa": 4.0, "w": 10.0, "k": 0.5}
     params = {n: jnp.full(1, v, precision) for n, v in params.items()}
-    assert model.flags(params)[0] == 0
-    c = model.coefficients(params)
+    assert quick_jit(model.flags)(params)[0] == 0
+    c = quick_jit(model.coefficients)(params)
     ds = jnp.asarray(5.7e4, precision) / c.alpha_I
-    found = np.array(transfer.solve(c, ds, psi=0.0))
+    found = np.array(quick_jit(transfer.solve)(synchrojax.rotate(c, 0.0), ds))
     here = SkyCoefficients(*(np.float64(v[0]) for v in synchrojax.rotate(c, 0.0)))
     right = np.linalg.solve(matrix(here), here[:4])
     np.testing.assert_allclose(found, right, rtol=0, atol=right[0] * (1e-4 if precision == "float32" else 1e-10))
