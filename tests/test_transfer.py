@@ -1,5 +1,6 @@
 """Transfer along rays against numbers, closed laws and an adaptive integration."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from jax.test_util import check_grads
 
 import synchrojax
 from synchrojax import Coefficients, SkyCoefficients, transfer
+from synchrojax._quick import quick_jit
 
 ZERO = dict.fromkeys(SkyCoefficients._fields, 0.0)
 
@@ -437,6 +439,7 @@ def test_shapes_broadcast_and_vmap(x64, rng):
 def test_reverse_mode_over_ten_million_cells_fits_in_8_gib():
     """1,000 cells x 10,000 rays in float64: one vector is kept per cell, the steps are computed again."""
     code = """
+import functools
 import json
 import jax, jax.numpy as jnp
 jax.config.update("jax_enable_x64", True)
@@ -455,3 +458,211 @@ print(json.dumps({"gib": peak, "finite": finite}))
     print(found)
     assert found["finite"]
     assert found["gib"] < 8.0
+
+
+# Cells of every size ---------------------------------------------------------------------------
+
+
+def every_cell(dtype, n, seed):
+    """Physical cells [n] as arrays of ``dtype``: eleven coefficients, ds, g and the four of the background.
+
+    alpha ds and rho ds are log-uniform over 1e-40..1e8 (float64: 1e-300..1e12), half of them over 1e-6 and more; shares
+    of polarization are 0, 1, uniform, close to 1 and close to 0; rho is anything, at right angles to alpha and as long
+    (null eigenvalues) or nearly so, parallel, or zero; some lights, absorptions and backgrounds are zero.
+    """
+    rng = np.random.default_rng(seed)
+    low, high = (-40, 8) if dtype == np.float32 else (-300, 12)
+
+    def unit():
+        v = rng.normal(size=(3, n))
+        return v / np.linalg.norm(v, axis=0)
+
+    def share():
+        choices = [np.zeros(n), np.ones(n), rng.random(n), 1.0 - 10.0 ** rng.uniform(-8, 0, n)]
+        return np.choose(rng.integers(0, 5, n), [*choices, 10.0 ** rng.uniform(-12, 0, n)])
+
+    def depth():
+        return np.where(rng.random(n) < 0.5, 10.0 ** rng.uniform(-6, high, n), 10.0 ** rng.uniform(low, high, n))
+
+    def sometimes(chance):
+        return rng.random(n) < chance
+
+    tau, turning, along, polarized = depth(), depth(), unit(), share()
+    tau[sometimes(0.05)] = 0.0
+    a = along * polarized * tau
+    free = unit()
+    across = np.cross(along.T, free.T).T
+    across *= np.linalg.norm(a, axis=0) / np.linalg.norm(across, axis=0)
+    near = 1.0 + 10.0 ** rng.uniform(-9, 0, n) * rng.choice([-1.0, 1.0], n)
+    kind = rng.integers(0, 6, n)
+    rho = np.select([kind == 1, kind == 2, kind == 3, kind == 4], [across, across * near, along * turning, 0.0 * free])
+    rho = np.where((kind == 0) | (kind == 5), free * turning, rho)
+    emitted = 10.0 ** rng.uniform(-3, 3, n) * np.where(sometimes(0.5), tau, 1.0)
+    emitted[sometimes(0.05)] = 0.0
+    kirchhoff = sometimes(0.2)
+    j = np.where(kirchhoff, along * polarized, unit() * share()) * emitted
+    behind = np.where(sometimes(0.5), 10.0 ** rng.uniform(-6, 3, n), 0.0)
+    light = unit() * share() * behind
+    g = np.where(sometimes(0.5), 1.0, 10.0 ** rng.uniform(-1, 1, n))
+    ds = g * 10.0 ** (rng.uniform(-6, 6, n) if dtype == np.float32 else rng.uniform(-20, 20, n))
+
+    def cast(total, vector, length):
+        """[total, *vector] / length in the dtype, where rounding has not left the total below the vector."""
+        columns = [np.asarray(v / length, dtype) for v in (total, *vector)]
+        size = np.sqrt(sum(v.astype(np.longdouble) ** 2 for v in columns[1:]))
+        broken = columns[0].astype(np.longdouble) < size
+        columns[0] = np.where(broken, np.nextafter(size.astype(dtype), np.asarray(np.inf, dtype)), columns[0])
+        return columns
+
+    length = ds / g
+    c = [*cast(emitted, j, length), *cast(tau, a, length), *(np.asarray(v / length, dtype) for v in rho)]
+    return [*c, np.asarray(ds, dtype), np.asarray(g, dtype), *cast(behind, light, 1.0)]
+
+
+@functools.cache
+def light_and_slopes(method, compiled):
+    """A program: Stokes [4], its change along relative changes of all arguments, the gradient of its weighted sum."""
+
+    def light(cells):
+        c = SkyCoefficients(*(v[:, None] for v in cells[:11]))
+        found = transfer.solve(c, cells[11][:, None], g=cells[12][:, None], background=tuple(cells[13:]), method=method)
+        return tuple(found)
+
+    def both_ways(cells, relative, weights):
+        change = jax.jvp(light, (cells,), ([v * r for v, r in zip(cells, relative, strict=True)],))[1]
+        value, pull = jax.vjp(light, cells)
+        return value, change, pull(weights)[0]
+
+    return compiled(both_ways)
+
+
+def check_every_cell(dtype, cells, seed, method, compiled):
+    """Every bar of such cells."""
+    program = light_and_slopes(method, compiled)
+    rng, n = np.random.default_rng(seed), len(cells[0])
+    relative = [np.asarray(rng.normal(size=n), dtype) for _ in cells]
+    weights = tuple(np.asarray(rng.normal(size=n), dtype) for _ in range(4))
+    with jax.enable_x64(dtype == np.float64):
+        found = program(cells, relative, weights)
+    assert all(v.dtype == dtype for v in jax.tree.leaves(found))
+    value, change, slopes = ([np.asarray(v, np.float64) for v in part] for part in found)
+    for what, part in (("value", value), ("forward", change), ("reverse", slopes)):
+        broken = np.flatnonzero(~np.all(np.isfinite(part), axis=0))
+        assert not len(broken), (what, len(broken), [v[broken[0]] for v in cells])
+    intensity = value[0]
+    # below, squares of subnormal numbers are zero
+    polarized = np.sqrt(sum((v / np.maximum(intensity, 1e-300)) ** 2 for v in value[1:]))
+    worst = np.argmax(np.where(intensity > 0.0, polarized, 0.0))
+    assert np.all(intensity >= 0.0), [v[np.argmin(intensity)] for v in cells]
+    assert polarized[worst] <= 1.0 + 1e-5, (polarized[worst], intensity[worst], [v[worst] for v in cells])
+    if dtype == np.float32:
+        with jax.enable_x64(True):
+            wide = [v.astype(np.float64) for v in cells]
+            right = program(wide, [0.0 * v for v in wide], tuple(map(np.float64, weights)))[0]
+        rotation = np.sqrt(sum(v**2 for v in wide[8:11])) * wide[11] / wide[12]
+        # subnormal numbers count as zero
+        lost = sum((v != 0.0) & (np.abs(v) < np.finfo(np.float32).tiny) for v in cells) > 0
+        use = (rotation <= 1e3) & (np.abs(right[0]) > 1e-30) & (np.abs(right[0]) < 1e37) & ~lost
+        assert use.mean() > 0.5
+        error = np.max(np.abs(np.array(value) - np.array(right)), 0)
+        error = np.where(use, error / np.where(use, np.abs(right[0]), 1.0), 0.0)
+        worst = np.argmax(error)
+        assert error[worst] <= 1e-4, (error[worst], [v[worst] for v in cells])
+    else:
+        # of less, digits are lost on the way in subnormal numbers
+        terms = [g * (v * r) for g, v, r in zip(slopes, cells, relative, strict=True)]
+        size = sum(map(np.abs, terms))
+        difference = np.abs(sum(t * w for t, w in zip(change, weights, strict=True)) - sum(terms))
+        difference = np.where(size > 1e-260, difference / np.where(size > 1e-260, size, 1.0), 0.0)
+        worst = np.argmax(difference)
+        assert difference[worst] <= 1e-6, (difference[worst], [v[worst] for v in cells])
+
+
+DTYPES = [np.float32, np.float64]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("method", transfer.METHODS)
+def test_cells_of_every_size(dtype, method):
+    """Values, bounds and both gradients."""
+    check_every_cell(dtype, every_cell(dtype, 20_000, seed=17), 18, method, quick_jit)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("method", transfer.METHODS)
+def test_a_million_cells_of_every_size(dtype, method):
+    for part in range(50):
+        check_every_cell(dtype, every_cell(dtype, 20_000, seed=100 + part), 200 + part, method, jax.jit)
+
+
+# A cell as plain numbers; those of the reports that these tests come from -----------------------
+
+
+def test_thin_cells_have_gradients():
+    """alpha ds and rho ds whose squares are below the smallest number."""
+
+    def intensity(v):
+        return transfer.solve(Coefficients(jnp.ones(1), *jnp.zeros((2, 1)), jnp.ones(1), *[v] * 4), 1.0, psi=0.0).I
+
+    mean = 1.0 - np.exp(-1.0)
+    slope = quick_jit(jax.value_and_grad(intensity))
+    for v in (0.0, 1e-18, 1e-12, 1e-10):
+        value, change = slope(jnp.array([v], jnp.float32))
+        assert float(value) == pytest.approx(mean, rel=1e-6)
+        # without polarized emission I is even in alpha_QV and rho
+        assert np.abs(float(change[0])) < 1e-6
+
+
+def test_a_faint_thermal_cell(model):
+    """dI/dn_e of light that is thin in everything, against float64 and the closed law."""
+    rest = {"nu": 230e9, "B": 30.0, "theta": 1.0, "theta_e": 10.0}
+
+    def intensity(n_e):
+        c = model.coefficients({**rest, "n_e": n_e[None]})
+        return transfer.solve(c, 1e8, psi=0.0).I
+
+    single = quick_jit(jax.grad(intensity))(jnp.float32(1.0))
+    j = model.coefficients({**rest, "n_e": 1.0}).j_I
+    assert np.isfinite(single)
+    assert float(single) == pytest.approx(1e8 * float(j), rel=1e-5)
+
+
+def test_thick_cells_end_at_the_source_function(precision):
+    """I = j / (alpha_I - alpha_Q^2 / alpha_I), Q = - alpha_Q / alpha_I I."""
+    c = sky(j_I=1.0, alpha_I=1.0, alpha_Q=0.05)
+    c = SkyCoefficients(*(jnp.asarray(v, precision) for v in c))
+    found = quick_jit(transfer.solve)(c, jnp.asarray([4e4], precision))
+    right = 1.0 / (1.0 - 0.05**2)
+    assert right == pytest.approx(1.0025, rel=1e-5)
+    np.testing.assert_allclose(np.array(found), [right, -0.05 * right, 0.0, 0.0], rtol=1e-6, atol=1e-7)
+
+
+def test_a_thick_cell_of_kappa_electrons(precision):
+    model = synchrojax.load("kappa_pitch")
+    params = {"nu": 1e10, "B": 30.0, "n_e": 1e6, "theta": 1.0, "kappa": 4.0, "w": 10.0, "k": 0.5}
+    params = {n: jnp.full(1, v, precision) for n, v in params.items()}
+    assert quick_jit(model.flags)(params)[0] == 0
+    c = quick_jit(model.coefficients)(params)
+    ds = jnp.asarray(5.7e4, precision) / c.alpha_I
+    found = np.array(quick_jit(transfer.solve)(synchrojax.rotate(c, 0.0), ds))
+    here = SkyCoefficients(*(np.float64(v[0]) for v in synchrojax.rotate(c, 0.0)))
+    right = np.linalg.solve(matrix(here), here[:4])
+    np.testing.assert_allclose(found, right, rtol=0, atol=right[0] * (1e-4 if precision == "float32" else 1e-10))
+
+
+def test_one_length_for_many_cells_is_refused(model, point):
+    """A spectrum is no ray: its frequencies are rays of one cell each."""
+    nu = np.geomspace(1e11, 1e12, 20)
+    c = model.coefficients({**point, "nu": nu})
+    with pytest.raises(ValueError, match=r"ds is one length.*20 long.*\[\.\.\., None\]"):
+        transfer.solve(c, 1e12, psi=0.0)
+    with pytest.raises(ValueError, match=r"\[\.\.\., None\]"):
+        jax.eval_shape(lambda ds: transfer.solve(c, ds, psi=0.0), 1e12)
+    spectrum = transfer.solve(jax.tree.map(lambda x: x[..., None], c), 1e12, psi=0.0)
+    before = transfer.solve(model.coefficients({**point, "nu": nu[..., None]}), 1e12, psi=0.0)
+    single = [transfer.solve(model.coefficients({**point, "nu": nu[i : i + 1]}), 1e12, psi=0.0) for i in range(20)]
+    assert spectrum.I.shape == (20,)
+    right = np.array(single).T
+    np.testing.assert_allclose(np.array(spectrum), right, rtol=1e-5, atol=1e-6 * right[0].min())
+    np.testing.assert_allclose(np.array(before), right, rtol=1e-5, atol=1e-6 * right[0].min())
