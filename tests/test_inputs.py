@@ -476,7 +476,11 @@ def test_export_of_coefficients_for_any_size(model):
         assert np.array_equal(flags.call(params), model.flags(params))
 
     def slopes(function):
-        return quick_jit(jax.jacrev(lambda p: jnp.sum(jnp.stack(function(p)), 1)))(params)
+        # each coefficient in units of its own: an exported call has no vmap, so no jacrev
+        units = [1.0 / np.max(np.abs(v)) for v in model.coefficients(params)]
+        return quick_jit(jax.grad(lambda p: sum(jnp.sum(v * u) for v, u in zip(function(p), units, strict=True))))(
+            params
+        )
 
     mine, again_mine = slopes(model.coefficients), slopes(again.call)
     for k in POINT:
@@ -719,7 +723,7 @@ def test_a_family_named_thermal_is_another(tmp_path, model):
 def test_validate_of_a_family_named_thermal_knows_no_published_fit():
     mine = family_model("thermal")
     result = validate(mine, n=8, slopes=False, family=mine.family, quiet=True)
-    assert not result.fits
+    assert all(np.all(np.isnan(v)) for v in result.fits.values())
 
 
 @pytest.mark.slow  # starts processes
