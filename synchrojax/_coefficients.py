@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import export
 
 from synchrojax._inputs import is_traced, own_settings, real
 
@@ -122,3 +123,7 @@ class SkyCoefficients(NamedTuple):
     __add__, __radd__, __sub__ = _add, _total, _subtract
     __mul__, __rmul__, __truediv__ = _multiply, _multiply, _divide
     __array_ufunc__ = None
+
+
+for _kind in (Coefficients, SkyCoefficients):
+    export.register_namedtuple_serialization(_kind, serialized_name=f"synchrojax.{_kind.__name__}")

@@ -312,7 +312,7 @@ class Family(_scale_free.Family):
 
     WIDTHS = (24, 24)
     REACH = MappingProxyType(
-        {"p": (1.01, 12.0), "gamma_min": (1.0, 1e5), "gamma_max": (1.001, HIGHEST_GAMMA), "k": (-0.5, 8.0)}
+        {"p": (1.01, 9.0), "gamma_min": (1.0, 1e4), "gamma_max": (1.001, HIGHEST_GAMMA), "k": (-0.5, 8.0)}
     )
     HEAD_WIDTHS = MappingProxyType({"rho_Q_edge": (32, 32)})
 

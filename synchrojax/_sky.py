@@ -71,7 +71,7 @@ def as_array(c, *, convention):
         )
     order = [n for n in _ORDER if n in fields] if convention == "neurosynchro" else fields
     values, dtype = reals(c._asdict(), lambda n: f"c.{n}", unit_of_coefficient)
-    known = not is_traced(values.values())
-    values = {n: np.asarray(v) if known else v for n, v in values.items()}
-    stack = np.stack if known else jnp.stack  # concrete ones in one step
-    return jnp.asarray(stack([-values[n] if n in negated else values[n] for n in order], -1), dtype)
+    xp = jnp if is_traced(values.values()) else np  # concrete ones in one step
+    shape = broadcast_shapes([v.shape for v in values.values()])
+    values = {n: xp.broadcast_to(xp.asarray(v), shape) for n, v in values.items()}
+    return jnp.asarray(xp.stack([-values[n] if n in negated else values[n] for n in order], -1), dtype)

@@ -87,6 +87,12 @@ class Absent(Distribution):
 
     log_shape = log_norm = gamma_bounds = harmonics_matter = _missing
 
+    def __eq__(self, other):
+        return isinstance(other, Absent) and (self.name, self.parameters) == (other.name, other.parameters)
+
+    def __hash__(self):
+        return hash((self.name, self.parameters))
+
 
 class Thermal(Distribution):
     """Maxwell-Juttner: f = exp(-gamma / theta_e) / (4 pi theta_e K_2(1 / theta_e)).
@@ -273,6 +279,19 @@ class Function(Distribution):
             if p.default is p.empty and p.kind != p.VAR_KEYWORD
         )
         self._breaks = _known_breaks(breaks, self.parameters)
+
+    @property
+    def _identity(self):
+        return self._f, self._bounds, self._breaks
+
+    def __eq__(self, other):
+        if self is other or type(other) is not Function:
+            return self is other
+        breaks = self._breaks if isinstance(self._breaks, tuple) else ()
+        return not any(isinstance(b, jax.Array) for b in breaks) and self._identity == other._identity
+
+    def __hash__(self):
+        return hash((self._f, self._bounds))
 
     def log_norm(self, **parameters):
         return 0.0

@@ -47,6 +47,8 @@ _RULE = "quadrature rule"  # no name that a parameter could have
 _SPLITS = 0.39, 0.54  # where the rules that tell the error cut each panel in two
 _PROBES = 4  # points of a call on which a user's f is judged
 _SUSPICIOUS = 1e-5  # estimated relative error from which a user's f is taken for not smooth
+_SMALL_BLOCK = 8  # few points are computed as many at a time
+_SEEN: weakref.WeakSet = weakref.WeakSet()  # functions f that were judged before
 _WARNED: weakref.WeakSet = weakref.WeakSet()  # what users were warned of
 _PHASES = 8, 16  # samples of the harmonic phase in the principal value: s' >= 5, below
 
@@ -668,7 +670,7 @@ def _ruled(distribution):
 
 def _module_of(x):
     """NumPy for concrete arrays, whose sizes are many: JAX would compile for each of them."""
-    return jnp if isinstance(x, jax.Array) else np
+    return jnp if is_traced([x]) else np
 
 
 def _with_rules(x, which):
@@ -690,22 +692,31 @@ def _errors(flat, n, which):
 def _judge(distribution, x, resolution, error):
     """Values of concrete points and, with ``error``, estimates of their relative errors.
 
-    A user's f is looked at on the way, on up to four of the points: they mostly fill blocks that are computed anyway.
+    A user's f is looked at on the way, on up to four of the points.
     """
     own = _is_own(distribution) and not _warned(distribution)
     if not (error or _is_own(distribution)):
         return _evaluate(distribution, x, resolution), None
     n = len(x)
-    probes = np.unique(np.linspace(0, n - 1, _PROBES).astype(int)) if own else np.zeros(0, int)
+    probes = _probes(distribution, n) if own else np.zeros(0, int)
     which = np.arange(n) if error else probes
     rows = _with_rules(x, which)
     # few points have a program of their own: no second one for the sake of an estimate
     parts = [rows[k : k + FEW] for k in range(0, len(rows), FEW)] if n <= FEW else [rows]
     flat = np.concatenate([_evaluate(_ruled(distribution), part, resolution) for part in parts])
     errors = _errors(flat, n, which)
-    if own:
+    if len(probes):
         _look_at(distribution, x[probes], flat[probes], errors[probes] if error else errors)
     return flat[:n], errors if error else None
+
+
+def _probes(distribution, n):
+    """Up to four of n points: all four in the first call with an f and among many, later as fill incomplete blocks."""
+    count, identity = _PROBES, _identity(distribution)
+    if n <= _FEW and identity in _SEEN:
+        count = min(count, -n % _SMALL_BLOCK // len(_SPLITS))
+    _SEEN.add(identity)
+    return np.unique(np.linspace(0, n - 1, count).astype(int))
 
 
 def _is_own(distribution):
@@ -822,8 +833,9 @@ def coefficients(distribution, params, *, resolution=None, error=False):
     three times as long and, for packaged distributions, compiles another program. For kinks and jumps that ``breaks``
     leaves out it is about the true error (nine in ten are above half of it); a peak of f between the points that are
     scanned for the range that matters stays unseen.
-    A user's f (``distributions.Function``, ``Distribution``) is judged so on up to four points of every call with
-    concrete input; if an estimate exceeds 1e-5, one warning per f names ``breaks`` and, if it finds them, their places.
+    A user's f (``distributions.Function``, ``Distribution``) is judged so on up to four points of each call with
+    concrete input (after the first, a call with few points only where that costs no time); if an estimate exceeds
+    1e-5, one warning per f names ``breaks`` and, if it finds them, their places.
     """
     distribution = get_distribution(distribution)
     names = (*COMMON, *distribution.parameters)

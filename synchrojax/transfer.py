@@ -20,6 +20,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import export
 
 from synchrojax._coefficients import Coefficients, SkyCoefficients, unit_of_coefficient
 from synchrojax._compiled import STEPS, step
@@ -47,6 +48,10 @@ class Depths(NamedTuple):
     absorption: jax.Array
     rotation: jax.Array
     conversion: jax.Array
+
+
+for _kind in (Stokes, Depths):
+    export.register_namedtuple_serialization(_kind, serialized_name=f"synchrojax.transfer.{_kind.__name__}")
 
 
 def _dot(a, b):
@@ -375,6 +380,9 @@ def _scanned(start, cells, along):
     Reverse mode keeps the light between such stretches and goes through each again.
     """
     count, size = cells[1].shape[0], math.prod(start[0].shape)
+    if not (isinstance(count, int) and isinstance(size, int)):  # symbols in an export
+        last, every = jax.lax.scan(lambda stokes, cell: _step(stokes, _operators(cell)), start, cells)
+        return every if along else last
     stretch = min(count, max(1, _LANES // max(1, size)))
     stretches = -(-count // stretch)
 
