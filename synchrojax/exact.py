@@ -713,7 +713,7 @@ def _judge(distribution, x, resolution, error):
 def _probes(distribution, n):
     """Up to four of n points: all four in the first call with an f and among many, later as fill incomplete blocks."""
     count, identity = _PROBES, _identity(distribution)
-    if n <= _FEW and identity in _SEEN:
+    if n <= FEW and identity in _SEEN:
         count = min(count, -n % _SMALL_BLOCK // len(_SPLITS))
     _SEEN.add(identity)
     return np.unique(np.linspace(0, n - 1, count).astype(int))
