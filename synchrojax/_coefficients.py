@@ -100,9 +100,9 @@ class Coefficients(NamedTuple):
     rho_Q: jax.Array
     rho_V: jax.Array
 
-    __add__, __radd__, __sub__ = _add, _total, _subtract
-    __mul__, __rmul__, __truediv__ = _multiply, _multiply, _divide
-    __array_ufunc__ = None  # NumPy leaves x * c to us
+    __add__, __radd__, __sub__ = _add, _total, _subtract  # type: ignore[misc]
+    __mul__, __rmul__, __truediv__ = _multiply, _multiply, _divide  # type: ignore[misc]
+    __array_ufunc__ = None  # type: ignore[misc]  # NumPy leaves x * c to us
 
 
 class SkyCoefficients(NamedTuple):
@@ -120,9 +120,9 @@ class SkyCoefficients(NamedTuple):
     rho_U: jax.Array
     rho_V: jax.Array
 
-    __add__, __radd__, __sub__ = _add, _total, _subtract
-    __mul__, __rmul__, __truediv__ = _multiply, _multiply, _divide
-    __array_ufunc__ = None
+    __add__, __radd__, __sub__ = _add, _total, _subtract  # type: ignore[misc]
+    __mul__, __rmul__, __truediv__ = _multiply, _multiply, _divide  # type: ignore[misc]
+    __array_ufunc__ = None  # type: ignore[misc]
 
 
 for _kind in (Coefficients, SkyCoefficients):
