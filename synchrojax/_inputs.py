@@ -4,7 +4,10 @@ import contextlib
 import decimal
 import functools
 import numbers
+import pathlib
+import sys
 import types
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -192,6 +195,14 @@ def broadcast_shapes(shapes):
     if all(isinstance(n, int) for shape in shapes for n in shape):
         return np.broadcast_shapes(*shapes)
     return jnp.broadcast_shapes(*shapes)
+
+
+def warn_user(message):
+    """Warn at the line outside this package that led here, however many functions lie between."""
+    level, frame, here = 2, sys._getframe(1), str(pathlib.Path(__file__).parent)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(here):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
 
 
 # Settings of the caller ------------------------------------------------------------------------

@@ -7,7 +7,6 @@ pitch angle. Isotropic: f = N(gamma) / (4 pi gamma sqrt(gamma^2 - 1)).
 import abc
 import functools
 import inspect
-import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -16,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
+from synchrojax._inputs import warn_user
 from synchrojax._modified_bessel import scaled_k012
 from synchrojax._quadrature import legendre
 
@@ -375,10 +375,9 @@ class Function(Distribution):
             total = self.norm(**own)
             if abs(total - 1.0) > 1e-3:
                 given = ", ".join(f"{k} = {float(v):.6g}" for k, v in own.items())
-                warnings.warn(
+                warn_user(
                     f"f integrates to {total:.6g} over d^3u{f' for {given}' if given else ''}, not to 1: "
-                    f"the coefficients are those of {total:.6g} n_e electrons",
-                    stacklevel=3,
+                    f"the coefficients are those of {total:.6g} n_e electrons"
                 )
 
     def harmonics_matter(self, s, sine, **parameters):

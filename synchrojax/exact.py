@@ -14,7 +14,6 @@ gain the principal value of cot(pi a) times the absorption kernels (Newberger's 
 import concurrent.futures
 import functools
 import os
-import warnings
 import weakref
 from collections.abc import Callable
 from typing import NamedTuple
@@ -27,7 +26,7 @@ from synchrojax._bessel import bessel, debye_angle, debye_products, scaled_besse
 from synchrojax._coefficients import Coefficients
 from synchrojax._compiled import pointwise
 from synchrojax._constants import ABSORPTION, EMISSION, GYRO
-from synchrojax._inputs import is_traced, own_settings
+from synchrojax._inputs import is_traced, own_settings, warn_user
 from synchrojax._params import COMMON, broadcast, describe, unphysical
 from synchrojax._quadrature import composite, gregory_weights, kinks, legendre, maximise, scan, trim
 from synchrojax._quick import quick_jit
@@ -753,10 +752,9 @@ def _look_at(distribution, x, values, errors):
     _WARNED.add(_identity(distribution))
     own = dict(zip(distribution.parameters, x[point, 2:], strict=True))
     s, theta = x[point, :2]
-    warnings.warn(
+    warn_user(
         f"the integrals over f have relative errors of about {worst:.1g} (nu / nu_c = {s:.4g}, theta = {theta:.4g}"
-        f"{''.join(f', {k} = {v:.6g}' for k, v in own.items())}): {_advice(distribution, own)}",
-        stacklevel=4,
+        f"{''.join(f', {k} = {v:.6g}' for k, v in own.items())}): {_advice(distribution, own)}"
     )
 
 

@@ -42,6 +42,7 @@ def trained(tmp_path_factory):
         return train(work / "table", work / "broken.safetensors", distribution=FAMILY, options=options, quiet=True)
 
 
+@pytest.mark.slow  # the table that it needs takes minutes
 def test_from_f_to_a_network(trained, x64):
     model = synchrojax.load(trained)
     assert model.inputs == ("nu", "B", "n_e", "theta", "steep")
@@ -66,6 +67,7 @@ def test_from_f_to_a_network(trained, x64):
     assert np.isfinite(slope)
 
 
+@pytest.mark.slow  # the table that it needs takes minutes
 def test_what_the_file_holds(trained, x64):
     model = synchrojax.load(trained, out_of_domain="nan")
     params = {**BASE, "steep": jnp.asarray([3.0, 5.0])}
@@ -99,6 +101,7 @@ def test_breaks_travel():
         synchrojax.Family("broken", OMIT, {"p": (2.0, 3.0)}, breaks=(9.0,))
 
 
+@pytest.mark.slow  # the table that it needs takes minutes
 def test_a_damaged_description(trained, tmp_path):
     import safetensors.numpy
 

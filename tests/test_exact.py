@@ -256,6 +256,7 @@ def test_pieces_where_harmonics_are_summed():
     assert np.max(np.abs(exact.hatted(BENT, **own) / exact.hatted(BENT, resolution=many, **own) - 1)[:, :6]) < 1e-6
 
 
+@pytest.mark.slow  # compiles for a minute
 def test_derivative_with_a_break_that_moves():
     """Forward mode against differences: emission, absorption."""
 
@@ -346,7 +347,7 @@ def test_sum_and_integral_agree_where_the_rule_switches():
     both = [
         np.concatenate(
             [
-                np.asarray(exact._block(thermal, mode, exact.Resolution(), 1)(np.array([row])))
+                np.asarray(exact._block(thermal, mode, exact.Resolution(), 1)(np.array([row]), 1))
                 for row in zip(s, theta[use], theta_e[use], strict=True)
             ]
         )
