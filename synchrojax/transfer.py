@@ -97,19 +97,28 @@ def _summed(values):
     return total, lost
 
 
-def _excess(total, *parts):
-    """total^2 - sum of parts^2, right to the last digits however nearly they cancel.
+def _exactly(*products):
+    """Sum of sign x y over ``products`` (sign, x, y), right to the last digits however nearly they cancel.
 
     Every product in it is exact, so that a fused multiplication and addition changes nothing.
     """
-    plain = total * total - sum(p * p for p in parts)
-    halves = [_split(jax.lax.stop_gradient(x)) for x in (total, *parts)]
-    signs = (1.0, *(-1.0 for _ in parts))
-    high, lost = _summed([sign * h * h for sign, (h, _) in zip(signs, halves, strict=True)])
-    middle, more = _summed([sign * 2.0 * h * low for sign, (h, low) in zip(signs, halves, strict=True)])
+    plain = sum(sign * (x * y) for sign, x, y in products)
+    highs, middles, lows = [], [], []
+    for sign, x, y in jax.lax.stop_gradient(products):
+        (h, l), (k, m) = _split(x), _split(y)
+        highs.append(sign * (h * k))
+        middles.extend([sign * (h * m), sign * (l * k)])
+        lows.append(sign * (l * m))
+    high, lost = _summed(highs)
+    middle, more = _summed(middles)
     value, rest = _summed([high, middle])
-    value += rest + lost + more + sum(sign * low * low for sign, (_, low) in zip(signs, halves, strict=True))
+    value += rest + lost + more + sum(lows)
     return plain + jax.lax.stop_gradient(value - plain)
+
+
+def _excess(total, *parts):
+    """total^2 - sum of parts^2 without rounding."""
+    return _exactly((1.0, total, total), *((-1.0, p, p) for p in parts))
 
 
 def _unpolarized(v):
@@ -133,12 +142,15 @@ def _wave_slope(primals, tangents):
 
 
 # Means of exponentials over a cell -------------------------------------------------------------
+#
+# Masks of what is computed inside are wider than those of what is used: in two parts of a compiled program the same
+# number may be rounded differently, and so lie on both sides of one limit.
 
 
 def _mean_exp(x):
     """int_0^1 exp(-x h) dh = (1 - exp(-x)) / x."""
     small = jnp.abs(x) < 0.1  # there the closed form loses digits, in its slope first
-    near, far = jnp.where(small, x, 0.0), jnp.where(small, 1.0, x)
+    near, far = jnp.where(jnp.abs(x) < 0.2, x, 0.0), jnp.where(jnp.abs(x) < 0.05, 1.0, x)
     series = jnp.ones_like(near)
     for n in range(9 if jnp.finfo(x.dtype).bits > 32 else 5, 0, -1):
         series = 1.0 - near * series / (n + 1)
@@ -149,13 +161,14 @@ def _mean_wave(x, y, cos, sin):
     """Real and imaginary part of int_0^1 exp(-(x + i y) h) dh, given cos and sin of y."""
     size = jax.lax.stop_gradient(jnp.maximum(jnp.abs(x), jnp.abs(y)))
     small = size < 0.01  # not met unless absorption is polarized above its total
-    xs, ys = jnp.where(small, x, 0.0), jnp.where(small, y, 0.0)
+    xs, ys = (jnp.where(size < 0.02, v, 0.0) for v in (x, y))
     re, im = jnp.ones_like(xs), jnp.zeros_like(ys)
     for n in range(4, 0, -1):
         re, im = 1.0 - (re * xs - im * ys) / (n + 1), -(re * ys + im * xs) / (n + 1)
-    size = jnp.where(small, 1.0, size)
-    xl, yl = jnp.where(small, 1.0, x / size), jnp.where(small, 0.0, y / size)
-    e = jnp.exp(-jnp.where(small, 1.0, x))
+    smaller = size < 0.005
+    size = jnp.where(smaller, 1.0, size)
+    xl, yl = jnp.where(smaller, 1.0, x / size), jnp.where(smaller, 0.0, y / size)
+    e = jnp.exp(-jnp.where(smaller, 1.0, x))
     p, q = 1.0 - e * cos, e * sin  # 1 - exp(-x - i y) = p + i q
     over = 1.0 / (size * (xl * xl + yl * yl))
     return jnp.where(small, re, (p * xl + q * yl) * over), jnp.where(small, im, (q * xl - p * yl) * over)
@@ -194,7 +207,7 @@ def _taylor(tau, count):
 
 
 class _Series(NamedTuple):
-    """w_0 - w_1 M + w_2 M^2 - w_3 M^3, M of a and rho."""
+    """w_0 - w_1 M + w_2 M^2 - w_3 N, M of a and rho, N its dual, of rho and - a."""
 
     weights: tuple
     a: tuple
@@ -203,10 +216,10 @@ class _Series(NamedTuple):
     def __call__(self, v):
         once = _generator(self.a, self.rho, v)
         twice = _generator(self.a, self.rho, once)
-        thrice = _generator(self.a, self.rho, twice)
+        dual = _generator(self.rho, tuple(-x for x in self.a), v)
         w = self.weights
         return tuple(
-            w[0] * v0 - w[1] * v1 + w[2] * v2 - w[3] * v3 for v0, v1, v2, v3 in zip(v, once, twice, thrice, strict=True)
+            w[0] * v0 - w[1] * v1 + w[2] * v2 - w[3] * v3 for v0, v1, v2, v3 in zip(v, once, twice, dual, strict=True)
         )
 
 
@@ -226,7 +239,7 @@ class _Modes(NamedTuple):
         # left eigenvectors have - m: u of I - u . P is that of the fast mode
         along, across = _dot(self.swift, p), _cross(self.swift, p)
         close = (i > 0.0) & (along > 0.5 * i) & (along < 2.0 * i)
-        rest = (excess + _dot(across, across)) / jnp.where(close, i + along, 1.0)
+        rest = (excess + _dot(across, across)) / jnp.where((i > 0.0) & (along > 0.25 * i), i + along, 1.0)
         slow = 0.5 * self.size * jnp.where(close, rest, i - along)
         fast = 0.5 * self.size * (i - _dot(self.sluggish, p))
         once = _generator(self.opposite, self.real, v)  # R v; - R^2 leaves what is in neither mode
@@ -251,32 +264,38 @@ class _Action(NamedTuple):
         return tuple(jnp.where(self.short, x, y) for x, y in pairs)
 
 
-def _near(tau, a, rho):
-    """exp(-K) and its mean over the cell by powers of M, from M^4 = d M^2 + c^2."""
+def _near(tau, a, rho, d, c, t):
+    """exp(-K) and its mean over the cell by powers of M, from M^3 = d M + c N and M^4 = d M^2 + c^2.
+
+    ``a``, ``rho``: times the length of the cell; ``d`` = |a|^2 - |rho|^2 and ``c`` = a . rho without rounding, of
+    coefficients in a unit in which that length is ``t``.
+    """
     terms = _terms(tau.dtype)
     exp, mean, unit = _taylor(tau, 2 * terms)
     a, rho = (tuple(x / unit for x in vector) for vector in (a, rho))
-    d, c2 = _dot(a, a) - _dot(rho, rho), _dot(a, rho) ** 2
+    scale = t / unit
+    d, c = d * scale * scale, c * scale * scale
+    c2 = c * c
     symmetric = [jnp.ones_like(d), d]  # h_n(l_1^2, -l_2^2)
     for _ in range(terms - 3):
         symmetric.append(d * symmetric[-1] + c2 * symmetric[-2])
 
     def series(taylor):
         even, odd = taylor[0::2], taylor[1::2]
-        lowest = (w[0] + c2 * _dot(w[2:], symmetric[:-1]) for w in (even, odd))
-        highest = (_dot(w[1:], symmetric) for w in (even, odd))
-        return _Series((*lowest, *highest), a, rho)
+        w0, w1 = (w[0] + c2 * _dot(w[2:], symmetric[:-1]) for w in (even, odd))
+        w2, w3 = (_dot(w[1:], symmetric) for w in (even, odd))  # of M^2 and M^3
+        return _Series((w0, w1 + w3 * d, w2, w3 * c), a, rho)
 
     return series(exp), series(mean)
 
 
-def _far(excess, turning, alpha, a, rho, t):
+def _far(excess, turning, alpha, a, rho, d, c, t):
     """The same by eigenvalues, for coefficients of order one times ``t``.
 
-    ``excess``: alpha_I^2 - |alpha|^2; ``turning``: the components of rho before any rotation of the basis.
+    ``excess``: alpha_I^2 - |alpha|^2; ``turning``: the components of rho before any rotation of the basis;
+    w^2 = d + 2 i c.
     """
-    aa, rr, c, normal = _dot(a, a), _dot(rho, rho), _dot(a, rho), _cross(a, rho)
-    d = aa - rr  # w^2 = d + 2 i c
+    aa, rr, normal = _dot(a, a), _dot(rho, rho), _cross(a, rho)
     theta = jnp.sqrt(jnp.maximum(d * d + 4.0 * c * c, jnp.finfo(d.dtype).tiny))  # l_1^2 + l_2^2
     large = jnp.sqrt(0.5 * (theta + jnp.abs(d)))
     boosts, sign = d > 0.0, jnp.where(c < 0.0, -1.0, 1.0)
@@ -285,7 +304,7 @@ def _far(excess, turning, alpha, a, rho, t):
 
     # alpha_I - l_1, from the difference of their squares where they are close
     close = (alpha > 1e-9) & (l1 > 0.5 * alpha)
-    gap = jnp.where(close, (excess + lost) / jnp.where(close, alpha + l1, 1.0), alpha - l1)
+    gap = jnp.where(close, (excess + lost) / jnp.where(alpha > 0.5e-9, alpha + l1, 1.0), alpha - l1)
     fast, slow, tau, angle = (alpha + l1) * t, gap * t, alpha * t, l2 * t
     cos, sin = _wave(angle, *_phase(angle, t, turning, large, lost, sign, boosts))
 
@@ -319,28 +338,36 @@ def _cell(c, sky, depth):
     absorbing, turning = ([getattr(c, n) / unit for n in c._fields if n.startswith(k)] for k in ("alpha", "rho"))
 
     tau = alpha * t
-    d, mixed = _dot(a_unit, a_unit) - _dot(rho_unit, rho_unit), 2.0 * _dot(a_unit, rho_unit)
-    width = jnp.sqrt(jnp.sqrt(jax.lax.stop_gradient(d * d + mixed * mixed))) * t  # |w|
-    series = width <= jnp.maximum(_SERIES**0.5, _NEAR**0.5 * tau)
+    d = _exactly(*((1.0, x, x) for x in absorbing[1:]), *((-1.0, x, x) for x in turning))
+    mixed = _exactly(*((1.0, x, y) for x, y in zip(absorbing[1:], turning, strict=True)))
+    width = jnp.sqrt(jnp.sqrt(jax.lax.stop_gradient(d * d + 4.0 * mixed * mixed))) * t  # |w|
     # exp(-K) needs |w| itself to be small, unless nothing is left of it
     opaque = tau > -1.25 * float(np.log(jnp.finfo(tau.dtype).tiny))
-    short = series & ((width <= _SERIES**0.5) | opaque)
+
+    def masks(margin):
+        """Where powers of M serve the mean, and exp(-K)."""
+        small = width <= margin * _SERIES**0.5
+        series = small | (width <= margin * _NEAR**0.5 * tau)
+        return series, series & (small | opaque)
+
+    (series, short), (wide, _), (_, narrow) = masks(1.0), masks(1.05), masks(0.95)
 
     def where(mask, x, y):
         return jax.tree.map(lambda p, q: jnp.where(mask, p, q), x, y)
 
     zeros, one = (0.0, 0.0, 0.0), (1.0, 0.0, 0.0)
     near = _near(
-        jnp.where(series, sky.alpha_I * depth, 1.0),
-        *(where(series, tuple(x * depth for x in vector), zeros) for vector in (a, rho)),
+        jnp.where(wide, sky.alpha_I * depth, 1.0),
+        *(where(wide, tuple(x * depth for x in vector), zeros) for vector in (a, rho)),
+        *(where(wide, x, 0.0) for x in (d, mixed, t)),
     )
     far = _far(
-        jnp.where(short, 0.0, _excess(*absorbing)),
-        where(short, [0.0] * len(turning), turning),
-        jnp.where(short, 1.0, alpha),
-        where(short, one, a_unit),
-        where(short, zeros, rho_unit),
-        jnp.where(short, 1.0, t),
+        jnp.where(narrow, 0.0, _excess(*absorbing)),
+        where(narrow, [0.0] * len(turning), turning),
+        jnp.where(narrow, 1.0, alpha),
+        where(narrow, one, a_unit),
+        where(narrow, zeros, rho_unit),
+        *(jnp.where(narrow, x, y) for x, y in ((1.0, d), (0.0, mixed), (1.0, t))),
     )
     return _Action(short, near[0], far[0]), _Action(series, near[1], far[1])
 
@@ -356,7 +383,7 @@ def _operators(cell):
     sky = c if psi is None else turned(c, psi)
     through, mean = _cell(c, sky, ds / g)
     own = c[: 4 if psi is None else 3]
-    unit = _power_of_two(own, 0.5)  # dividing by less, derivatives would leave the range of the numbers
+    unit = _power_of_two(own, 0.75)  # dividing by less, derivatives would leave the range of the numbers
     added = mean(tuple(j / unit for j in sky[:4]), _unpolarized([j / unit for j in own]))
     size = unit * ds * g * g
     return through, tuple(size * x for x in added)
@@ -364,7 +391,7 @@ def _operators(cell):
 
 def _step(stokes, cell):
     through, added = cell
-    unit = _power_of_two(stokes, 0.5)
+    unit = _power_of_two(stokes, 0.75)
     light = tuple(x / unit for x in stokes)
     passed = through(light, _unpolarized(light))
     stokes = tuple(unit * x + y for x, y in zip(passed, added, strict=True))
@@ -411,6 +438,21 @@ def _composed(first, second):
     return both, sum(later[:, :, k] * light[:, k, None] for k in range(4)) + later_light
 
 
+def _physical(v):
+    """Whether I >= |P|, up to rounding."""
+    unit = _power_of_two(v, 0.75)
+    return (v[0] >= 0.0) & (_unpolarized([x / unit for x in v]) >= 0.0)
+
+
+def _bounded(stokes, physical):
+    """``stokes`` without what rounding of matrices adds to |P| beyond I, where the light is ``physical``."""
+    i, q, u, v = (jax.lax.stop_gradient(x) for x in stokes)
+    i, negative = jnp.maximum(i, 0.0), jnp.minimum(i, 0.0)
+    size = jnp.maximum(jnp.hypot(jnp.hypot(q, u), v), i)
+    share = jnp.where(physical & (size > 0.0), i / jnp.where(size > 0.0, size, 1.0), 1.0)
+    return (stokes[0] - jnp.where(physical, negative, 0.0), *(share * x for x in stokes[1:]))
+
+
 def _associative(start, cells, along):
     """Every cell as a matrix, composed in a tree."""
     through, light = _operators(cells)
@@ -427,7 +469,11 @@ def _associative(start, cells, along):
         ray = jax.tree.map(lambda x: x[0], ray)
     matrix, light = ray
     passed = sum(matrix[..., :, k, *[slice(None)] * start[k].ndim] * start[k] for k in range(4))
-    return tuple(jnp.moveaxis(passed + light, -1 - start[0].ndim, 0))
+    c = cells[0]
+    kinds = ([getattr(c, n) for n in c._fields if n.startswith(k)] for k in ("j", "alpha"))
+    physical = functools.reduce(jnp.logical_and, map(_physical, kinds))
+    physical = jax.lax.cummin(physical.astype(np.int8)) > 0 if along else jnp.all(physical, 0)
+    return _bounded(tuple(jnp.moveaxis(passed + light, -1 - start[0].ndim, 0)), physical & _physical(start))
 
 
 # What users call --------------------------------------------------------------------------------
