@@ -27,8 +27,8 @@ def to_plane(q, v):
 
 def limit_polarization(q, v):
     """The nearest point of the unit disk, along the radius."""
-    degree = jnp.sqrt(q * q + v * v)
+    square = q * q + v * v
     most = 1.0 - 4.0 * jnp.finfo(q.dtype).eps
-    inside = degree <= most
-    scale = jnp.where(inside, 1.0, most / jnp.where(inside, 1.0, degree))
+    inside = square <= most * most
+    scale = jnp.where(inside, 1.0, most * jax.lax.rsqrt(jnp.where(inside, 1.0, square)))
     return q * scale, v * scale

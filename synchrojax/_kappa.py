@@ -128,7 +128,7 @@ class Family(_scale_free.Family):
     """Kappa electrons; see ``_families``."""
 
     WIDTHS = (32, 32)
-    REACH = MappingProxyType({"kappa": (2.01, 16.0), "w": (1e-2, 2e3), "k": (-0.5, 8.0)})
+    REACH = MappingProxyType({"kappa": (2.01, 16.0), "w": (1e-2, 2e3), "k": (-0.2, 4.2)})
 
     def __init__(self, name, *, pitch):
         own = {"kappa": (2.5, 8.0), "w": (0.1, 200.0), **(_pitch.BOX if pitch else {})}

@@ -201,8 +201,8 @@ def _bits(masks):
     return sum(jnp.where(mask, 1 << i, 0) for i, mask in enumerate(masks)).astype(jnp.int32)
 
 
-def _safe_point(model, nu, b, n_e, theta, own):
-    """The dimensionless point, with a harmless one where there is nothing to compute."""
+def _safe_point(model, nu, b, n_e, theta, own, scale=1.0):
+    """The dimensionless point, with a harmless one where there is nothing to compute; ``b``: B / ``scale``."""
     family = model.family
     parameters = dict(zip(family.PARAMETERS, own, strict=True))
     distribution = distribution_of(family)
@@ -210,7 +210,7 @@ def _safe_point(model, nu, b, n_e, theta, own):
     own = list(parameters.values())
     bad = unphysical(nu, b, n_e, theta, own, distribution.violated(**parameters))
     empty = bad | (b == 0.0) | (n_e == 0.0)
-    s = ratio(jnp.where(empty, 1e3, nu / GYRO), jnp.where(empty, 1.0, b))
+    s = ratio(jnp.where(empty, 1e3, nu / (GYRO * scale)), jnp.where(empty, 1.0, b))
     ends = [family.DOMAIN[n] for n in family.PARAMETERS]
     middle = [float(np.sqrt(low * high) if low > 0.0 else 0.5 * (low + high)) for low, high in ends]
     point = family.point(
@@ -232,7 +232,9 @@ def _status(model, nu, b, n_e, theta, *own):
 
 
 def _coefficients(model, nu, b, n_e, theta, *own):
-    bad, empty, point = _safe_point(model, nu, b, n_e, theta, own)
+    scale = _tangent_scale(b)
+    nu, n_e, theta, *own = (_scaled(v, scale) for v in (nu, n_e, theta, *own))
+    bad, empty, point = _safe_point(model, nu, _over(b, scale), n_e, theta, own, scale)
     family = model.family
     log_j, j_q, j_v, log_alpha, alpha_q, alpha_v, rho_q, rho_v = family.evaluate(
         model.networks, point, clip=model.out_of_domain != "extrapolate"
@@ -242,7 +244,8 @@ def _coefficients(model, nu, b, n_e, theta, *own):
     j, alpha = (_bounded_exp(v) for v in ((log_j + log_nu) + log_n, (log_alpha - log_nu) + log_n))
     per_nu = ratio(safe_n, safe_nu)
     rho_q, rho_v = (_bounded_product(per_nu, v) for v in (rho_q, rho_v))
-    values = [j, j * j_q, j * j_v, alpha, alpha * alpha_q, alpha * alpha_v, rho_q, rho_v]
+    polarized = [_bounded_product(x, share) for x, share in ((j, j_q), (j, j_v), (alpha, alpha_q), (alpha, alpha_v))]
+    values = [j, *polarized[:2], alpha, *polarized[2:], rho_q, rho_v]
     smallest = functools.reduce(jnp.minimum, (jnp.abs(v) for v in (safe_nu, jnp.where(empty, 1.0, b), safe_n, *own)))
     sizes = [j] * 3 + [alpha] * 3 + [per_nu] * 2
     values = [_with_slopes_that_fit(x, size, smallest) for x, size in zip(values, sizes, strict=True)]
@@ -250,10 +253,39 @@ def _coefficients(model, nu, b, n_e, theta, *own):
     if model.out_of_domain == "nan":
         emission, rotation = family.invalid(_status(model, nu, b, n_e, theta, *own)[1], point)
         values = [jnp.where(emission if k < 6 else rotation, jnp.nan, x) for k, x in enumerate(values)]
-    return tuple(values)
+    return tuple(_scaled(x, 1.0 / scale) for x in values)
 
 
 # Numbers at the limits of their dtype ----------------------------------------------------------
+
+
+@jax.custom_jvp
+def _scaled(x, scale):
+    """x, whose tangents, and so its cotangents, are ``scale`` times as large on the other side."""
+    return x
+
+
+@_scaled.defjvp
+def _scaled_slope(primals, tangents):
+    return primals[0], primals[1] * tangents[0]
+
+
+@jax.custom_jvp
+def _over(x, scale):
+    """x / scale, with tangents as ``_scaled`` has them: those of x."""
+    return x / scale
+
+
+@_over.defjvp
+def _over_slope(primals, tangents):
+    return _over(*primals), tangents[0]
+
+
+def _tangent_scale(b):
+    """A power of two near a small B, since d/dB of what depends on nu / B may leave the range of the numbers."""
+    limits = jnp.finfo(b.dtype)
+    least = jnp.clip(jax.lax.stop_gradient(b), float(limits.tiny) ** 0.5, 1.0)
+    return jax.lax.reduce_precision(jnp.where(b > 0.0, least, 1.0), limits.nexp, 0)
 
 
 def _largest(x, share=0.99):

@@ -75,16 +75,17 @@ def log_smeared(p, gamma):
     rho_Q of a shell of electrons over that of an isotropic shell: sin^k(theta) for large gamma sin(theta),
     (t / gamma)^k along B, a polynomial of sin^2(theta) for k = 2 and 4.
     """
-    log_gamma = jnp.log(gamma)
+    # the bounds here and below hold off poles that are met far outside the box alone
+    log_gamma = jnp.maximum(jnp.log(gamma), -0.5)
     v, q = 1.0 / (1.0 + log_gamma), 0.5 * jnp.clip(p.k, -0.2, 4.2) - 1.0
     spread = 0.05 * p.k**2 * power_until(p.k - 4.0, log_gamma)  # of electrons far from the line of sight, for k -> 4
-    x = p.k * spread
+    x = jnp.maximum(p.k * spread, -0.9)
     small = jnp.abs(x) < 1e-3
     growth = jnp.where(small, 1.0 - 0.5 * x, jnp.log1p(jnp.where(small, 1.0, x)) / jnp.where(small, 1.0, x))
     along = jnp.exp(_polynomial(_ALONG, v, q) + 2.0 * spread * growth) * (p.cosine / (gamma * p.sine)) ** 2
     lost = _polynomial(_ACROSS, v, q) / (gamma * gamma)
     gain = along * (_polynomial(_BETWEEN, v, q) * (1.0 - lost) + along) - lost * (2.0 - lost)
-    return 0.25 * p.k * jnp.log1p(gain)
+    return 0.25 * p.k * jnp.log1p(jnp.maximum(gain, -0.9))
 
 
 def off_cone(p, gamma, log_x):

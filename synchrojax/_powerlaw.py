@@ -43,7 +43,7 @@ class Point(NamedTuple):
 
 
 class Cumulative(NamedTuple):
-    """Of the electrons above an edge: L [6], C of rho_Q over ``rotation_unit`` and its scale, C of rho_V."""
+    """Of electrons above an edge g: L [6], C of rho_Q over ``rotation_unit`` and its scale, g^(p + 1) C of rho_V."""
 
     odds: jax.Array
     rho_q: jax.Array
@@ -176,30 +176,31 @@ def _slow_share(p, edge):
 
 
 def _log_rotation_v(p, edge):
-    """ln of C(g) of rho_V, from the high-frequency kernel arccosh(gamma) / (gamma u), up to a factor of order one."""
-    return -(p.p + 1.0) * edge.log_gamma + jnp.log(jnp.log1p(edge.gamma) / (p.p + 1.0))
+    """ln of g^(p + 1) C(g) of rho_V, from the high-frequency kernel arccosh(gamma) / (gamma u), up to order one."""
+    return jnp.log(jnp.log1p(edge.gamma) / (p.p + 1.0))
 
 
-def _rotation_v_per_log(p, edge):
-    """What each logarithmic interval of angles from the line of sight adds to C(g) of rho_V."""
-    return jnp.exp(-(p.p + 1.0) * edge.log_gamma) / (p.p + 1.0)
+def _log_rotation_v_of(c, p, edge):
+    """The same of exact ``c``."""
+    return np.log(c / (2.0 * CLASSICAL * p.cosine / p.s)) + (p.p + 1.0) * edge.log_gamma
 
 
-def _rotation_v(p, edge, isotropic, cone):
-    """C(g) of rho_V with the logarithm over angles that anisotropy adds."""
+def _rotation_v(p, isotropic, cone):
+    """g^(p + 1) C(g) of rho_V with the logarithm over angles that anisotropy adds."""
     fixed, spread = _pitch.rotation_v(p, cone)
-    return fixed * isotropic + _rotation_v_per_log(p, edge) * spread
+    return fixed * isotropic + spread / (p.p + 1.0)
 
 
 def _rotation_v_limit(p):
-    """C(gamma_min) of rho_V with anisotropy far above resonance, by quadrature."""
+    """g^(p + 1) C(g) of rho_V at g = gamma_min with anisotropy far above resonance, by quadrature."""
     nodes, weights = (0.5 * v for v in np.polynomial.legendre.leggauss(24))
 
     def one(p):
         reach = 22.0 / (p.p + 1.0)
-        gamma = p.gamma_min * jnp.exp(reach * (nodes + 0.5))
+        t = reach * (nodes + 0.5)
+        gamma = p.gamma_min * jnp.exp(t)
         wide = jnp.sqrt((gamma - 1.0) * (gamma + 1.0))
-        each = gamma**-p.p * 2.0 * jnp.arcsinh(jnp.sqrt(0.5 * (gamma - 1.0))) / wide
+        each = p.gamma_min * jnp.exp(-p.p * t) * 2.0 * jnp.arcsinh(jnp.sqrt(0.5 * (gamma - 1.0))) / wide
         return reach * jnp.sum(weights * each * _pitch.rotation_v_ratio(p, gamma))
 
     return jax.lax.map(one, jax.tree.map(jnp.asarray, p), batch_size=256)
@@ -259,7 +260,7 @@ _ROOTS, _WEIGHTS = 0.5 * (1.0 + _ROOTS), 0.5 * _WEIGHTS
 
 def _off_cone(p, edge):
     """What sin^k over the cone of each electron, instead of sin^k(theta), adds to C(g) / g^(2 - p) of rho_Q."""
-    reach = 5.0 + jnp.log1p(p.cosine**2 / (p.sine * edge.gamma) ** 2) / 2.0
+    reach = 5.0 + 0.5 * jnp.log1p((p.cosine / (p.sine * edge.gamma)) ** 2)
     root, weight = rows_of(_ROOTS, p.p), rows_of(_WEIGHTS, p.p)
     t = reach * root**3
     gamma = edge.gamma * jnp.exp(t)
@@ -301,10 +302,24 @@ NEARLY_ONE = 1.0 + 2e-6  # harmonics averaged, as for every gamma_min above 1
 
 def log_norm(p):
     """ln of (p - 1) / (gamma_min^(1 - p) - gamma_max^(1 - p)), and over the mean of sin^k."""
-    decades = jnp.log(p.gamma_max) - jnp.log(p.gamma_min)
+    decades = jnp.log1p((p.gamma_max - p.gamma_min) / p.gamma_min)  # right for ends close to each other
     steep = p.p - 1.0
     norm = jnp.log(steep) + steep * jnp.log(p.gamma_min) - jnp.log(-jnp.expm1(-steep * decades))
     return norm if p.k is None else norm - _pitch.log_mean(p.k)
+
+
+def apart(p):
+    """``p`` with ends that differ by more than rounding does: others give way to both sides, to second order the same.
+
+    What lies between two ends is a difference of what lies above each.
+    """
+    least = 3e-3 if jnp.finfo(p.p.dtype).bits <= 32 else 1e-4
+    middle = p.gamma_min * jnp.sqrt(1.0 + (p.gamma_max - p.gamma_min) / p.gamma_min)
+    low = jnp.maximum(middle / np.sqrt(1.0 + least), 1.0)
+    close = p.gamma_max < (1.0 + least) * p.gamma_min
+    return p._replace(
+        gamma_min=jnp.where(close, low, p.gamma_min), gamma_max=jnp.where(close, (1.0 + least) * low, p.gamma_max)
+    )
 
 
 class Family(_scale_free.Family):
@@ -312,7 +327,7 @@ class Family(_scale_free.Family):
 
     WIDTHS = (24, 24)
     REACH = MappingProxyType(
-        {"p": (1.01, 9.0), "gamma_min": (1.0, 1e4), "gamma_max": (1.001, HIGHEST_GAMMA), "k": (-0.5, 8.0)}
+        {"p": (1.01, 8.5), "gamma_min": (1.0, 3e3), "gamma_max": (1.001, HIGHEST_GAMMA), "k": (-0.2, 4.2)}
     )
     HEAD_WIDTHS = MappingProxyType({"rho_Q_edge": (32, 32)})
 
@@ -405,13 +420,13 @@ class Family(_scale_free.Family):
             target = (odds - log_odds(p, edge) - _limit_odds(p, edge)) / decline
             weight = weight * decline
         elif head == "rho_V_far":
-            target = np.log(c[7] / (2.0 * CLASSICAL * p.cosine / p.s)) - _log_rotation_v(p, edge)
+            target = _log_rotation_v_of(c[7], p, edge) - _log_rotation_v(p, edge)
             weight = lower
             use &= edge.log_x > np.log(1e5)
         elif head == "rho_V":
             far = np.asarray(_log_rotation_v(p, edge) + networks["rho_V_far"](jnp.stack(_far_features(p, edge)))[0])
             steady = np.asarray(_steady(edge.log_x))
-            target = (np.log(c[7] / (2.0 * CLASSICAL * p.cosine / p.s)) - far) / steady
+            target = (_log_rotation_v_of(c[7], p, edge) - far) / steady
             weight = lower * steady * _scale_free.angle_weight(p.sine)
             use &= edge.log_x < np.log(1e3)
         else:
@@ -462,11 +477,11 @@ class Family(_scale_free.Family):
             weight = lower * _pitch.angle_weight(p.sine)
             if head == "pitch_rho_V_far":
                 isotropic = _log_rotation_v(p, edge) + networks["rho_V_far"](jnp.stack(_far_features(p, edge)))[0]
-                base = _rotation_v(p, edge, jnp.exp(isotropic), 1.0 / edge.gamma**2)
+                base = _rotation_v(p, jnp.exp(isotropic), 1.0 / edge.gamma**2)
                 target = jnp.log(_rotation_v_limit(p) / base)
             else:
                 use = use & (edge.log_x < np.log(1e4))
-                target = np.log(c[7] / (2.0 * CLASSICAL * p.cosine / p.s) / known.rho_v)
+                target = _log_rotation_v_of(c[7], p, edge) - np.log(known.rho_v)
         use = np.asarray(use)
         columns = features, extra, np.atleast_2d(target), np.atleast_2d(weight)
         return rows[use], *(np.asarray(v)[:, use].T for v in columns)
@@ -520,29 +535,34 @@ class Family(_scale_free.Family):
             odds = odds + change.get("pitch_edge", 0.0)
             rho_q = power * rho_q + slow
             rho_q = rho_q + sum(change.get(head, (0.0,))[0] for head in ("pitch_rho_Q_far", "pitch_rho_Q_edge"))
-            rho_v = _rotation_v(p, edge, rho_v, jnp.exp(-2.0 * edge.log_gamma) + p.sine / p.s)
+            rho_v = _rotation_v(p, rho_v, jnp.exp(-2.0 * edge.log_gamma) + p.sine / p.s)
             rho_v = rho_v * jnp.exp(sum(change.get(head, (0.0,))[0] for head in ("pitch_rho_V_far", "pitch_rho_V")))
             size = power * size + jnp.abs(slow)
         return Cumulative(odds, rho_q, size, rho_v)
 
     def evaluate(self, networks, p, *, clip):
         """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3."""
-        true, p = p, self.clamp(p) if clip else self.within_reach(p)
+        true, p = p, apart(self.clamp(p) if clip else self.within_reach(p))
+
+        norm = log_norm(p)
 
         def at(gamma):
             edge = edge_at(p, gamma)
-            return self._cumulative(networks, p, edge), log_odds(p, edge), jnp.exp((2.0 - p.p) * edge.log_gamma)
+            # with the norm in the same exponential, since each alone may leave the range of the numbers
+            units = tuple(jnp.exp(norm + power * edge.log_gamma) for power in (2.0 - p.p, -1.0 - p.p))
+            return self._cumulative(networks, p, edge), log_odds(p, edge), units
 
         ends = jnp.stack([p.gamma_min, p.gamma_max])
         if isinstance(ends, jax.core.Tracer):
             # one after the other: on CPU the end of a loop is where XLA keeps results instead of evaluating them again
-            both, asymptote, unit = jax.lax.map(at, ends)
+            both, asymptote, units = jax.lax.map(at, ends)
         else:  # outside jit a loop would be compiled at every call
-            both, asymptote, unit = jax.tree.map(lambda *v: jnp.stack(v), *(at(gamma) for gamma in ends))
-        norm, total_features = log_norm(p), jnp.stack(_total_features(p))
+            both, asymptote, units = jax.tree.map(lambda *v: jnp.stack(v), *(at(gamma) for gamma in ends))
+        total_features = jnp.stack(_total_features(p))
         # L falls with gamma; the networks may err on that where the two ends meet
         a, b = both.odds
         gap = jnp.maximum(a - b, 0.2 * (asymptote[0] - asymptote[1]))
+        gap = jnp.maximum(gap, 0.01 * jnp.log(p.gamma_max / p.gamma_min))
         # ln of sigma(a) sigma(-b) (1 - exp(-gap)), without overflow
         joined = -jnp.expm1(-gap) / ((1.0 + jnp.exp(-jnp.abs(a))) * (1.0 + jnp.exp(-jnp.abs(b))))
         parts = _log_totals(p) + networks["total"](total_features) + jnp.minimum(a, 0.0) - jnp.maximum(b, 0.0)
@@ -554,7 +574,7 @@ class Family(_scale_free.Family):
         log_j, j_q, j_v, log_alpha, alpha_q, alpha_v = product(jnp.asarray(_RATIOS, parts.dtype), parts)
         j = limit_polarization(-jnp.exp(j_q), p.cosine * jnp.exp(j_v))
         alpha = -jnp.exp(alpha_q), p.cosine * jnp.exp(alpha_v)
-        rho_q, rho_v = (jnp.exp(norm) * (v[0] - v[1]) for v in (both.rho_q * unit, both.rho_v))
+        rho_q, rho_v = (v[0] - v[1] for v in (both.rho_q * units[0], both.rho_v * units[1]))
         thin = true.sine / p.s
         return (
             log_j + norm,

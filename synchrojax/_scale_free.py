@@ -108,7 +108,8 @@ class Family:
         low, high = self.DOMAIN["s"]
         s = jnp.clip(p.s, low / 10.0, high * 1e3)
         own = {n: jnp.clip(getattr(p, n), *self.REACH.get(n, _wider(*self.DOMAIN[n]))) for n in self.PARAMETERS}
-        return p._replace(s=s, sine=jnp.clip(p.sine, jnp.minimum(0.1 * S_PERP / s, 1.0), 1.0), **own)
+        lowest = 0.1 * S_PERP / jnp.minimum(s, high)
+        return p._replace(s=s, sine=jnp.clip(p.sine, jnp.minimum(lowest, 1.0), 1.0), **own)
 
     def invalid(self, outside, p):
         """Where the policy "nan" applies: (emission and absorption, rotativities)."""

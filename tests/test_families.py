@@ -9,6 +9,7 @@ import synchrojax
 from synchrojax import exact
 from synchrojax._constants import GYRO
 from synchrojax._families import FAMILIES
+from synchrojax._quick import quick_jit
 from synchrojax.generate import draw
 from synchrojax.validate import report_lines, summary, validate
 
@@ -91,22 +92,84 @@ def test_float32_agrees(name, shipped, rng):
     assert np.median(error[use]) < 1e-5
 
 
-@pytest.mark.parametrize("precision", ["float32", pytest.param("float64", marks=pytest.mark.slow)], indirect=True)
-def test_gradients_are_finite_at_the_corners(name, shipped, precision):
-    family = FAMILIES[name]
-    own = {k: jnp.asarray(family.DOMAIN[k]) for k in family.PARAMETERS}
-    if "gamma_max" in own:
-        own["gamma_max"] = jnp.asarray([2e3, 1e12])
-    corners = jnp.meshgrid(jnp.asarray([0.0, 1e-3, np.pi / 2, np.pi]), jnp.asarray([0.0, 1.0, 1e4]), *own.values())
+def every_number(model, n, seed, dtype):
+    """Inputs [n] over the whole range of the numbers and their ends; power laws with ends that nearly meet."""
+    rng, limits = np.random.default_rng(seed), jnp.finfo(dtype)
+    tiny, huge, eps = (float(v) for v in (limits.tiny, limits.max, limits.eps))
 
-    def total(theta, b, *values):
-        c = shipped.coefficients(
-            {"nu": 1e11, "B": b, "n_e": 1e3, "theta": theta, **dict(zip(own, values, strict=True))}
-        )
-        return sum(jnp.sum(jnp.arcsinh(v * 1e20)) for v in c)
+    def number():
+        ends = rng.choice([tiny, 3.0 * tiny, 0.3 * huge, huge, 1.0, eps], n)
+        ranges = (np.log10(tiny), 0.999 * np.log10(huge)), (-30.0, 30.0), (-6.0, 12.0)
+        return np.choose(rng.integers(0, 4, n), [*(10.0 ** rng.uniform(*r, n) for r in ranges), ends])
 
-    for slope in jax.jit(jax.grad(total, argnums=tuple(range(len(corners)))))(*corners):
-        assert np.all(np.isfinite(slope))
+    def mostly(usual, chance=0.7):
+        return np.where(rng.random(n) < chance, usual, number())
+
+    angles = [0.0, np.pi, np.pi / 2, 1e-6, 1e-20, np.pi - 1e-6, np.pi / 2 + 1e-7]
+    special = {
+        "theta": np.where(rng.random(n) < 0.5, rng.uniform(0.0, np.pi, n), rng.choice(angles, n)),
+        "n_e": mostly(0.0, 0.1),
+        "B": mostly(0.0, 0.02),
+        "p": mostly(rng.uniform(1.01, 8.0, n)),
+        "kappa": mostly(2.0 + 10.0 ** rng.uniform(-5.0, 1.0, n)),
+        "k": mostly(rng.uniform(-1.0, 5.0, n)),
+    }
+    params = {name: np.asarray(special.get(name, number()), dtype) for name in model.inputs}
+    if "gamma_min" in params:
+        low = np.asarray(1.0 + 10.0 ** rng.uniform(-6.0, 6.0, n), dtype)
+        ratio = np.choose(rng.integers(0, 2, n), [1.0 + 10.0 ** rng.uniform(-16, 0, n), 10.0 ** rng.uniform(0, 12, n)])
+        params |= {"gamma_min": low, "gamma_max": np.maximum(low * ratio, np.nextafter(low, dtype(huge))).astype(dtype)}
+    return params
+
+
+def check_every_number(model, n, seed, dtype, compiled):
+    """Values, forward and reverse derivatives are finite wherever the input is physical."""
+    params = every_number(model, n, seed, dtype)
+
+    def found(params):
+        def stacked(params):
+            return jnp.stack(model.coefficients(params))
+
+        def along(chosen):
+            tangents = {k: jnp.full(n, c, dtype) for k, c in zip(params, chosen, strict=True)}
+            return jax.jvp(stacked, (params,), (tangents,))[1]
+
+        value, pull = jax.vjp(stacked, params)
+        unit = jnp.eye(8, dtype=dtype)[:, :, None] * jnp.ones(n, dtype)
+        return value, jax.lax.map(along, jnp.eye(len(params), dtype=dtype)), jax.lax.map(lambda ct: pull(ct)[0], unit)
+
+    value, forward, reverse = jax.tree.map(np.asarray, compiled(found)(params))
+    flags, unphysical = np.asarray(model.flags(params)), 1 << len(model.domain)
+    use = flags == 0 if model.out_of_domain == "nan" else flags < unphysical
+    assert use.sum() > 0.4 * n or model.out_of_domain == "nan"
+    found = {"value": value, "forward": forward.reshape(-1, n)} | {f"d/d{k}": v for k, v in reverse.items()}
+    for what, numbers in found.items():
+        broken = np.flatnonzero(use & ~np.all(np.isfinite(numbers), axis=0))
+        assert not len(broken), (what, len(broken), {k: v[broken[0]] for k, v in params.items()})
+    assert np.all(value[[0, 3]][:, use] >= 0.0)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_finite_for_every_number(name):
+    check_every_number(synchrojax.load(name), 2000, 1, np.float32, quick_jit)
+
+
+def test_ends_of_a_power_law_that_nearly_meet():
+    """Electrons of one energy: the width of the interval does not matter."""
+    width = np.array([1e-6, 1e-4, 1e-3, 3.1e-3, 1e-2], np.float32)
+    params = {**BASE, "p": 3.0, "gamma_min": np.float32(200.0), "gamma_max": np.float32(200.0) * (1 + width)}
+    c = np.array(synchrojax.load("powerlaw").coefficients(params))
+    assert np.max(np.abs(c / c[:, -1:] - 1)) < 2e-2
+    assert np.max(np.abs(c[:, 1:3] / c[:, :1] - 1)) < 2e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("policy", ["clip", "extrapolate", "nan"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_finite_for_very_many_numbers(name, policy, dtype):
+    with jax.enable_x64(dtype == np.float64):
+        check_every_number(synchrojax.load(name, out_of_domain=policy), 50_000, 2, dtype, jax.jit)
 
 
 def test_bad_input(name, shipped):
