@@ -13,6 +13,7 @@ import numpy as np
 
 from synchrojax import _scale_free
 from synchrojax._geometry import from_plane, sine_cosine, to_plane
+from synchrojax._inputs import number
 from synchrojax._space import cold
 from synchrojax.distributions import HIGHEST_GAMMA, Absent, Distribution, Function
 
@@ -23,6 +24,14 @@ _HEADS = {
     "rho_V": (7, 8),
 }  # of the eight coefficients, from .. before
 _FAINT = 0.1  # quantile of the magnitudes below which a coefficient of either sign counts as near zero
+
+
+def _ends(name, given):
+    """(low, high) of a range in a box. Raises ValueError."""
+    ends = tuple(number(v, f"box of {name}") for v in (given if np.iterable(given) else [given]))
+    if len(ends) != 2 or not np.all(np.isfinite(ends)) or not ends[0] < ends[1]:
+        raise ValueError(f"box of {name}: expected (low, high) with low < high, got {ends}")
+    return ends
 
 
 class Family(_scale_free.Family):
@@ -68,11 +77,8 @@ class Family(_scale_free.Family):
         self.maps: tuple = ()
 
     def _set(self, name, box, s, highest_x):
-        box = {k: tuple(float(v) for v in ends) for k, ends in box.items()}
-        for k, ends in {**box, "s": tuple(s)}.items():
-            if len(ends) != 2 or not np.all(np.isfinite(ends)) or not ends[0] < ends[1]:
-                raise ValueError(f"box of {k}: expected (low, high) with low < high, got {ends}")
-        super().__init__(str(name), box, s=tuple(float(v) for v in s))
+        box, s = {k: _ends(k, ends) for k, ends in box.items()}, _ends("s", s)
+        super().__init__(str(name), box, s=s)
         self.DOMAIN["s_over_sin_theta"] = (self.DOMAIN["s"][0], min(float(highest_x), s[1] ** 2 / _scale_free.S_PERP))
         self.LINEAR = tuple(k for k, (low, _) in box.items() if low <= 0.0)
         inputs = 4 + len(box)

@@ -177,6 +177,14 @@ def real(value, what, unit=""):
     return _numbers(value, what, unit)[0]
 
 
+def number(value, what, unit=""):
+    """One real number as a float, read as by ``real``."""
+    value = real(value, what, unit)
+    if np.shape(value):
+        raise ValueError(f"{what}: expected one number, got an array of shape {np.shape(value)}")
+    return float(value)
+
+
 def reals(given, what, unit):
     """({name: array} of ``given``, the float dtype that they promote to).
 

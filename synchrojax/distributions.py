@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from synchrojax._inputs import warn_user
+from synchrojax._inputs import UnitError, number, warn_user
 from synchrojax._modified_bessel import scaled_k012
 from synchrojax._quadrature import legendre
 
@@ -145,7 +145,7 @@ class PowerLaw(Distribution):
 
     def log_norm(self, *, p, gamma_min, gamma_max):
         # integral of gamma^-p, times 4 pi
-        decades = jnp.log(gamma_max) - jnp.log(gamma_min)
+        decades = jnp.log1p((gamma_max - gamma_min) / gamma_min)  # right for ends close to each other
         total = -jnp.expm1((1.0 - p) * decades) / (p - 1.0)
         return jnp.log(4.0 * jnp.pi * total) + (1.0 - p) * jnp.log(gamma_min)
 
@@ -269,10 +269,11 @@ class Function(Distribution):
     def __init__(self, f, *, gamma_min=1.0, gamma_max=1e12, breaks=()):
         if not callable(f):
             raise ValueError(f"a distribution is a function f(gamma, mu), not {type(f).__name__}")
+        gamma_min, gamma_max = number(gamma_min, "gamma_min"), number(gamma_max, "gamma_max")
         if not 1.0 <= gamma_min < gamma_max:
             raise ValueError(f"need 1 <= gamma_min < gamma_max, got {gamma_min} and {gamma_max}")
         self._f = f
-        self._bounds = float(gamma_min), float(gamma_max)
+        self._bounds = gamma_min, gamma_max
         self.parameters = tuple(
             n
             for n, p in list(inspect.signature(f).parameters.items())[2:]
@@ -398,7 +399,9 @@ def _known_breaks(breaks, parameters):
                 raise ValueError(f"breaks: f has no parameter {b!r}; it takes {', '.join(parameters) or 'none'}")
         elif not callable(b) and not isinstance(b, jax.core.Tracer):
             try:
-                b = float(given)
+                b = number(given, "breaks")
+            except UnitError:
+                raise
             except (TypeError, ValueError):
                 b = np.nan
             if not np.isfinite(b):

@@ -278,13 +278,14 @@ def _best(frozen, slices, outer):
 
 def _slice_nodes(here, frozen, slices, outer, nodes):
     """v and its weights, where a slice matters; between breaks a panel each."""
-    still = outer if here.breaks is None else jax.lax.stop_gradient(outer)
+    still = jax.lax.stop_gradient(outer)
 
     def along(v):
         return _log_weight(frozen, slices.node(frozen, still, v))
 
     if here.breaks is None:
-        return _panel(here, *trim(along, *slices.limits(frozen, outer), _DROP), nodes)
+        fixed, live = slices.limits(frozen, still), slices.limits(here, outer)
+        return _panel(here, *map(_follow, trim(along, *fixed, _DROP), fixed, live), nodes)
     fixed, live = slices.edges(frozen, still), slices.edges(here, outer)
     lo, hi = jax.vmap(lambda lo, hi: trim(along, lo, hi, _DROP))(fixed[:-1], fixed[1:])
     return _panels(here, _follow(lo, fixed[:-1], live[:-1]), _follow(hi, fixed[1:], live[1:]), nodes)
@@ -341,8 +342,9 @@ def _continuous(here, frozen, resolution, small_orders):
         return _best(frozen, _LabSlices, chi) + _GROWTH * chi
 
     if here.breaks is None:
-        lo, hi, top = scan(height, *map(_arccosh, frozen.bounds), _DROP)
-        chi, weight = _panel(here, lo, hi, resolution.outer)
+        fixed, live = ([_arccosh(b) for b in i.bounds] for i in (frozen, here))
+        *ends, top = scan(height, *fixed, _DROP)
+        chi, weight = _panel(here, *map(_follow, ends, fixed, live), resolution.outer)
     else:
         fixed, live = _chi_edges(frozen), _chi_edges(here)
         lo, hi, tops = _scan_pieces(height, fixed, _DROP)
@@ -444,9 +446,9 @@ def _rotativities(here, frozen, resolution, small_orders):
         return jnp.max(frozen.log_f(jnp.cosh(chi) + 0.0 * mu, mu, 1.0 - mu**2)) + 3.0 * jnp.log(jnp.sinh(chi) + 1e-300)
 
     if here.breaks is None:
-        lo, hi = map(_arccosh, frozen.bounds)
-        _, hi, top = scan(height, lo, hi, _DROP + 6.0)
-        chis, weights = _panel(here, lo, hi, resolution.rotation_outer)
+        (lo, hi), live = ([_arccosh(b) for b in i.bounds] for i in (frozen, here))
+        _, end, top = scan(height, lo, hi, _DROP + 6.0)
+        chis, weights = _panel(here, live[0], _follow(end, hi, live[1]), resolution.rotation_outer)
     else:
         fixed, live = _chi_edges(frozen), _chi_edges(here)
         _, hi, tops = _scan_pieces(height, fixed, _DROP + 6.0)
@@ -469,7 +471,7 @@ def _rotativities(here, frozen, resolution, small_orders):
         return jnp.stack([k_q, node.u * slope / (jnp.pi * here.s_perp)])
 
     def row(chi, weight, slope):
-        still = chi if here.breaks is None else jax.lax.stop_gradient(chi)
+        still = jax.lax.stop_gradient(chi)
 
         def exponent(v):
             return _exponent(frozen, _LabSlices.node(frozen, still, v))
@@ -547,7 +549,7 @@ def _hatted_point(distribution, parameters, s, theta, mode, resolution):
         rule = parameters[_RULE]
         distribution, parameters = distribution.distribution, distribution.without_rule(parameters)
     here = _integrand(distribution, parameters, s, theta, rule)
-    # places the nodes, so that derivatives act on the integrand alone
+    # places the nodes, so that derivatives act on the integrand and its limits alone
     frozen = _integrand(distribution, *jax.lax.stop_gradient((parameters, s, theta)), rule)
     frozen = frozen._replace(breaks=jax.lax.stop_gradient(frozen.breaks))  # they may be the user's tracers
     rotation, rotation_top = _rotativities(here, frozen, resolution, mode == 2)

@@ -20,6 +20,7 @@ from scipy.stats import qmc
 from synchrojax import _table, exact
 from synchrojax._families import distribution_of, get_family
 from synchrojax._files import from_json, read_text, write_text
+from synchrojax._inputs import number
 from synchrojax._progress import progress
 
 PART_ROWS = 4096
@@ -294,17 +295,20 @@ def generate_command(
         raise GenerateError(
             f"--command {command!r} takes {', '.join(sorted(used)) or 'nothing'}; the inputs are {', '.join(inputs)}"
         )
-    for k, (spacing, low, high) in inputs.items():
+    ranges = {}
+    for k, (spacing, *ends) in inputs.items():
+        low, high = (
+            number(v, f"--input {k}", "rad" if k == "theta" else "") for v in (ends if len(ends) == 2 else (0, 0))
+        )
         if spacing not in ("log", "lin") or not low < high or (spacing == "log" and low <= 0.0):
-            raise GenerateError(
-                f"--input {k}={spacing}:{low:g}:{high:g}: expected log|lin, low < high, and 0 < low for log"
-            )
+            shown = ":".join(map(str, (spacing, *ends)))
+            raise GenerateError(f"--input {k}={shown}: expected log|lin, low < high, and 0 < low for log")
+        ranges[k] = [spacing, low, high]
     cube = qmc.Sobol(len(inputs), scramble=True, rng=seed).random(1 << (n - 1).bit_length())[:n]
     points = {}
-    for column, (k, (spacing, low, high)) in zip(cube.T, inputs.items(), strict=True):
+    for column, (k, (spacing, low, high)) in zip(cube.T, ranges.items(), strict=True):
         value = low * (high / low) ** column if spacing == "log" else low + (high - low) * column
         points[k] = np.array([float(f"{x:.8g}") for x in value])
-    ranges = {k: list(v) for k, v in inputs.items()}
     out = _prepare(out, {"command": command, "inputs": ranges, "n": n, "seed": seed, "suffix": suffix})
     linear = [k for k, (spacing, _, _) in inputs.items() if spacing == "lin"]
     threads = concurrent.futures.ThreadPoolExecutor, os.cpu_count() or 1  # the program is a process already

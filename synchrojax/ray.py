@@ -11,6 +11,7 @@ import numpy as np
 from synchrojax import _table, transfer
 from synchrojax._coefficients import Coefficients, SkyCoefficients
 from synchrojax._constants import GYRO
+from synchrojax._inputs import number
 from synchrojax._sky import rotate
 from synchrojax._space import RHO_Q_SIGN
 
@@ -127,6 +128,7 @@ def compare(model, ray, *, nu=None):
     nu = ray.nu if nu is None else nu
     if nu is None:
         raise ValueError("the ray names no frequency: give one, or a column nu(meta)")
+    nu = number(nu, "nu", "Hz")
     if not (np.isfinite(nu) and nu > 0.0):
         raise ValueError(f"the frequency must be positive [Hz], got {nu}")
     own, given = set(model.inputs) - {"nu", "B", "n_e", "theta"}, set(ray.inputs) - {"s", "theta"}
@@ -153,7 +155,7 @@ def compare(model, ray, *, nu=None):
     entries = [*model.domain, "unphysical"]
     outside = {n: int(np.count_nonzero(flags >> i & 1)) for i, n in enumerate(entries)}
     return Comparison(
-        float(nu),
+        nu,
         exact,
         approximate,
         depths,

@@ -39,6 +39,14 @@ def pytest_unconfigure():
         shutil.rmtree(_OWN, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def _restore_x64():
+    """The commands switch float64 on for their process; here that process goes on."""
+    before = jax.config.jax_enable_x64
+    yield
+    jax.config.update("jax_enable_x64", before)
+
+
 @pytest.fixture
 def x64():
     """float64 for this test only; the package never switches it on by itself."""

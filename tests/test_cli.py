@@ -22,14 +22,6 @@ from synchrojax._progress import progress
 POINT = ["--nu", "230e9", "--B", "30", "--n-e", "1e6", "--theta", "1.0", "--theta-e", "10"]
 
 
-@pytest.fixture(autouse=True)
-def _restore_x64():
-    """The commands switch float64 on for their process; here that process goes on."""
-    before = jax.config.jax_enable_x64
-    yield
-    jax.config.update("jax_enable_x64", before)
-
-
 def run(capsys, *arguments):
     try:
         status = cli.main(list(arguments))

@@ -392,6 +392,22 @@ def test_traced_differentiates(point):
     assert abs((float(log_j(10 + step)) - float(log_j(10 - step))) / (2 * step) / float(slope) - 1) < 1e-6
 
 
+@pytest.mark.slow  # compiles for minutes
+def test_derivatives_with_the_ends_of_a_power_law():
+    """All eight, forward mode against differences: the limits of the integrals move."""
+    base = {"nu": 230e9, "B": 30.0, "n_e": 1.0, "theta": 1.0, "p": 2.5}
+    ends, names = np.array([30.0, 100.0]), ("gamma_min", "gamma_max")
+
+    def stacked(*ends):
+        return jnp.stack(exact.coefficients("powerlaw", {**base, **dict(zip(names, ends, strict=True))}))
+
+    slope = jax.jit(lambda ends, change: jax.jvp(lambda e: stacked(*e), (ends,), (change,))[1])
+    for along in np.diag(1e-4 * ends):
+        far_left, left, right, far_right = np.asarray(stacked(*(ends[:, None] + along[:, None] * [-2, -1, 1, 2]))).T
+        differences = (8 * (right - left) - (far_right - far_left)) / 12
+        assert np.max(np.abs(np.asarray(slope(ends, along)) / differences - 1)) < 1e-6
+
+
 def test_messages(point):
     with pytest.raises(ValueError, match=r"missing theta_e.*takes nu \[Hz"):
         exact.coefficients("thermal", {k: v for k, v in point.items() if k != "theta_e"})

@@ -4,10 +4,13 @@ import copy
 import decimal
 import fractions
 import functools
+import json
+import pathlib
 import pickle
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import types
 from dataclasses import replace
@@ -20,7 +23,7 @@ import numpy as np
 import pytest
 
 import synchrojax
-from synchrojax import Coefficients, SkyCoefficients, _config, exact, transfer
+from synchrojax import Coefficients, SkyCoefficients, _config, distributions, exact, generate, transfer
 from synchrojax._model import Model
 from synchrojax._network import initial_weights
 from synchrojax._quick import quick_jit
@@ -117,6 +120,53 @@ def test_fields_of_several_shapes_in_one_array():
     """They broadcast, as in rotate."""
     found = synchrojax.as_array(SLAB._replace(j_I=2.0), convention="synchrojax")
     same([found], synchrojax.as_array(SLAB._replace(j_I=np.full(1, 2.0)), convention="synchrojax"))
+
+
+ONE_NUMBER = {
+    "box": (
+        lambda v: synchrojax.Family("steep", lambda g, mu, steep: g**-steep, {"steep": (v, 50.0)}).DOMAIN["steep"][0],
+        "",
+    ),
+    "s of a box": (
+        lambda v: synchrojax.Family("steep", lambda g, mu, steep: g**-steep, {"steep": (5.0, 6.0)}, s=(v, 50.0)).DOMAIN[
+            "s"
+        ][0],
+        "",
+    ),
+    "gamma_min": (lambda v: distributions.Function(lambda g, mu: g**-5.0, gamma_min=v)._bounds[0], ""),
+    "break": (lambda v: distributions.Function(lambda g, mu: g**-5.0, breaks=(v, 3.0)).breaks()[0], ""),
+    "range of a command": (lambda v: ranges_of_command(s=("log", v, 50.0)), ""),
+    "range of theta": (lambda v: ranges_of_command(theta=("lin", 0.1, v)), "rad"),
+}
+
+
+def ranges_of_command(**own):
+    """Where the program of a table of one point would be called: theta or s, whichever range is given."""
+    ranges = {"s": ("log", 10.0, 50.0), "theta": ("lin", 0.1, 1.0), **own}
+    with tempfile.TemporaryDirectory() as here:
+        generate.generate_command("true {s} {theta}", ranges, 1, pathlib.Path(here) / "table", quiet=True)
+        known = json.loads((pathlib.Path(here) / "table" / "table.json").read_text())["inputs"]
+    (name,) = own
+    return known[name][1 if name == "s" else 2]
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("place", ONE_NUMBER)
+def test_where_one_number_is_wanted(place):
+    """Units are converted or refused, masked elements and arrays are refused."""
+    u = pytest.importorskip("astropy.units")
+    call, unit = ONE_NUMBER[place]
+    wanted = call(1.25)
+    assert float(wanted) == 1.25
+    scaled = u.Quantity(125.0, u.percent) if unit == "" else u.Quantity(np.degrees(1.25), u.deg)
+    assert abs(float(call(scaled)) / 1.25 - 1) < 1e-12
+    for wrong, message in (
+        (1.25 * u.cm, "is in cm and takes"),
+        (np.ma.masked, "masked"),
+        (np.ones(2), "one number|Lorentz factors"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call(wrong)
 
 
 def test_positions():
@@ -412,7 +462,7 @@ def test_strict_promotion(model, plain):
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         same(model.coefficients(params), plain)
         assert np.all(np.asarray(model.flags(params)) == 0)
-        same(jax.jit(model.coefficients)(params), plain)
+        same(jax.jit(model.coefficients)(params), plain, rtol=3e-5)
         column = {**POINT, "B": jnp.full((2, 1), 30.0), "theta": jnp.ones(3)}
         assert model.coefficients(column).j_I.shape == (2, 3)
         c = model.coefficients(params)
@@ -424,7 +474,7 @@ def test_strict_promotion(model, plain):
         slope = jax.grad(lambda b: model.coefficients({**POINT, "B": b}).j_I)(30.0)
         each = jax.vmap(lambda b: model.coefficients({**POINT, "B": b}).j_I)(jnp.full(2, 30.0))
         assert np.isfinite(slope)
-        same([each], [np.repeat(np.asarray(plain.j_I), 2)])
+        same([each], [np.repeat(np.asarray(plain.j_I), 2)], rtol=3e-5)
         assert synchrojax.as_array(c, convention="ipole").shape == (1, 8)
     difference = [model.coefficients({**POINT, "B": b}).j_I for b in (29.9, 30.1)]
     assert float(slope) == pytest.approx(float(difference[1] - difference[0]) / 0.2, rel=1e-2)

@@ -110,6 +110,22 @@ def test_bad_rays_are_named(change, message, tmp_path, capsys):
     assert error.count("\n") == 1
 
 
+@pytest.mark.usefixtures("x64")
+def test_frequency_with_a_unit():
+    u = pytest.importorskip("astropy.units")
+    known, model = ray.read_ray(ray.packaged()["thermal"]), synchrojax.load("thermal")
+    found, plain = (ray.compare(model, known, nu=nu) for nu in (230.0 * u.GHz, 230e9))
+    assert abs(found.nu / 230e9 - 1) < 1e-14
+    assert np.allclose(found.model, plain.model, rtol=1e-12, atol=0.0)
+    for wrong, message in (
+        (1.0 * u.cm, "nu is in cm and takes Hz"),
+        (np.ones(2), "one number"),
+        ("230GHz", "real numbers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ray.compare(model, known, nu=wrong)
+
+
 def test_bad_calls_are_named(tmp_path, capsys):
     path = ray.packaged()["kappa"]
     for arguments, message in (
