@@ -12,9 +12,9 @@ from synchrojax._inputs import broadcast_shapes, is_traced
 STEPS = (128, 1024, 4096)  # sizes up to the last are filled up to one of these, so that there are few to compile
 
 
-def step(size):
+def step(size, steps=STEPS):
     """The size to which ``size`` points are filled up: 1 and more than the last step stay what they are."""
-    return next((n for n in STEPS if n >= size), size) if size > 1 else size
+    return next((n for n in steps if n >= size), size) if size > 1 else size
 
 
 def _broadcast(values, dtype):
@@ -47,21 +47,21 @@ def _elsewhere(values):
     return False
 
 
-def pack(values, dtype, shape):
+def pack(values, dtype, shape, steps=STEPS):
     """NumPy [value, point] of values broadcast to ``shape``, filled up with their last point."""
     size = math.prod(shape)
-    columns = np.empty((len(values), step(size)), dtype)
+    columns = np.empty((len(values), step(size, steps)), dtype)
     for row, value in zip(columns, values, strict=True):
         row[:size].reshape(shape)[...] = value
         row[size:] = row[size - 1]
     return columns
 
 
-def pointwise(function, subject, values, dtype, shape, *, host=False):
+def pointwise(function, subject, values, dtype, shape, *, host=False, steps=STEPS):
     """``function(subject, *columns)``, a tuple of arrays, for ``values`` broadcast to ``shape`` and cast to ``dtype``.
 
     ``function``: of arrays of one shape, each point by itself, whose results have one dtype; it and ``subject``
-    (hashable) name the compiled program. Concrete values of few points are filled up to a few sizes (``STEPS``). Traced
+    (hashable) name the compiled program. Concrete values of few points are filled up to a few sizes (``steps``). Traced
     values, and a ``subject`` that holds some, are part of the caller's program. ``host``: NumPy arrays of concrete
     values.
     """
@@ -72,7 +72,7 @@ def pointwise(function, subject, values, dtype, shape, *, host=False):
     if not 0 < size <= STEPS[-1] or _elsewhere(values):
         found = whole([v if isinstance(v, jax.Array) else v.astype(dtype) for v in values])
         return tuple(np.asarray(v) for v in found) if host and not is_traced(found) else found
-    columns = pack(values, dtype, shape)
+    columns = pack(values, dtype, shape, steps)
     found = _packed(function, subject, size > 1)(columns if size > 1 else columns.reshape(-1, *shape))
     if is_traced([found] if size > 1 else found):  # known values in someone's jit
         return whole(values)

@@ -11,14 +11,19 @@ _FEWER_PASSES = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization
 @functools.cache
 def _options():
     """What of ``_FEWER_PASSES`` the compiler takes; nothing where the device is not a CPU."""
-    known = {}
-    for name, value in _FEWER_PASSES.items() if jax.default_backend() == "cpu" else ():
-        try:
-            jax.jit(lambda x: x, compiler_options={name: value}).lower(0.0).compile()
-        except (RuntimeError, ValueError, TypeError):
-            continue
-        known[name] = value
-    return known or None
+    if jax.default_backend() != "cpu":
+        return None
+    if _compiles(_FEWER_PASSES):
+        return _FEWER_PASSES
+    return {name: value for name, value in _FEWER_PASSES.items() if _compiles({name: value})} or None
+
+
+def _compiles(options):
+    try:
+        jax.jit(lambda x: x, compiler_options=options).lower(0.0).compile()
+    except (RuntimeError, ValueError, TypeError):
+        return False
+    return True
 
 
 def quick_jit(function):

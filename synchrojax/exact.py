@@ -24,7 +24,7 @@ import numpy as np
 
 from synchrojax._bessel import bessel, debye_angle, debye_products, scaled_bessel
 from synchrojax._coefficients import Coefficients
-from synchrojax._compiled import pointwise
+from synchrojax._compiled import STEPS, pointwise
 from synchrojax._constants import ABSORPTION, EMISSION, GYRO
 from synchrojax._inputs import is_traced, own_settings, warn_user
 from synchrojax._params import COMMON, broadcast, describe, unphysical
@@ -587,9 +587,8 @@ def _modes(distribution):
 
 
 def _mode_of(distribution, x):
-    """The mode of each of up to ``_MANY`` points: two sizes to compile."""
-    size = FEW if len(x) <= FEW else _MANY
-    return np.asarray(_modes(distribution)(x[np.resize(np.arange(len(x)), size)]))[: len(x)]
+    """The mode of each of up to ``_MANY`` points: one size to compile."""
+    return np.asarray(_modes(distribution)(x[np.resize(np.arange(len(x)), _MANY)]))[: len(x)]
 
 
 @functools.lru_cache(maxsize=64)
@@ -616,9 +615,10 @@ def _block(distribution, mode, resolution, batch):
     return jax.jit(many) if batch else quick_jit(few)
 
 
-def _evaluate(distribution, x, resolution):
-    """Concrete points: sorted by mode, in blocks, on all cores."""
-    mode = np.concatenate([_mode_of(distribution, x[k : k + _MANY]) for k in range(0, len(x), _MANY)])
+def _evaluate(distribution, x, resolution, mode=None):
+    """Concrete points: sorted by ``mode`` (if that is not known, it is found), in blocks, on all cores."""
+    if mode is None:
+        mode = np.concatenate([_mode_of(distribution, x[k : k + _MANY]) for k in range(0, len(x), _MANY)])
     out = np.zeros((len(x), 8))
     size, batch, cores = FEW, 4, os.cpu_count() or 1
     few = len(x) <= size
@@ -690,14 +690,14 @@ def _errors(flat, n, which):
     return xp.max(gap, 0)
 
 
-def _judge(distribution, x, resolution, error):
+def _judge(distribution, x, resolution, error, mode=None):
     """Values of concrete points and, with ``error``, estimates of their relative errors.
 
     A user's f is looked at on the way, on up to four of the points.
     """
     own = _is_own(distribution) and not _warned(distribution)
     if not (error or _is_own(distribution)):
-        return _evaluate(distribution, x, resolution), None
+        return _evaluate(distribution, x, resolution, mode), None
     n = len(x)
     probes = _probes(distribution, n) if own else np.zeros(0, int)
     which = np.arange(n) if error else probes
@@ -848,8 +848,8 @@ def coefficients(distribution, params, *, resolution=None, error=False):
 def _prepared(distribution, nu, b, n_e, theta, *own):
     """What ``_coefficients`` needs of its input, as numbers of one dtype.
 
-    s, theta and own parameters, harmless where there is nothing to compute; n_e nu and n_e / nu; 1 where the input is
-    unphysical, where there is nothing, and where each condition of the distribution is broken.
+    s, theta and own parameters, harmless where there is nothing to compute; n_e nu and n_e / nu; the mode; 1 where the
+    input is unphysical, where there is nothing, and where each condition of the distribution is broken.
     """
     parameters = distribution.canonical(**dict(zip(distribution.parameters, own, strict=True)))
     violated = distribution.violated(**parameters)
@@ -858,15 +858,16 @@ def _prepared(distribution, nu, b, n_e, theta, *own):
     s = jnp.where(empty, 1e3, nu / (GYRO * jnp.where(empty, 1.0, b)))
     inputs = [s, jnp.where(empty, 1.0, theta), *(jnp.where(bad, 1.0, v) for v in parameters.values())]
     nu = jnp.where(empty, 1.0, nu)
-    masks = (jnp.broadcast_to(m, nu.shape).astype(float) for m in (bad, empty, *violated.values()))
+    mode = _mode(distribution, dict(zip(parameters, inputs[2:], strict=True)), *inputs[:2])
+    masks = (jnp.broadcast_to(m, nu.shape).astype(float) for m in (mode, bad, empty, *violated.values()))
     return *(jnp.broadcast_to(v, nu.shape) for v in inputs), n_e * nu, n_e / nu, *masks
 
 
 def _coefficients(distribution, values, shape, resolution, error):
     """``coefficients`` for checked arguments."""
-    found = pointwise(_prepared, distribution, values, np.dtype(float), shape, host=True)
+    found = pointwise(_prepared, distribution, values, np.dtype(float), shape, host=True, steps=STEPS[-1:])
     count = 2 + len(distribution.parameters)
-    inputs, (n_nu, n_per_nu, bad, empty, *violated) = found[:count], found[count:]
+    inputs, (n_nu, n_per_nu, mode, bad, empty, *violated) = found[:count], found[count:]
     own = dict(zip(distribution.parameters, inputs[2:], strict=True))
     first = {k: v.ravel()[:1] for k, v in own.items()}
     traced = is_traced([*found, *distribution.breaks(**first)])
@@ -882,7 +883,7 @@ def _coefficients(distribution, values, shape, resolution, error):
     live = np.zeros(0) if traced else np.flatnonzero(~empty.ravel())
     if len(live):
         distribution.check(**dict(zip(distribution.parameters, x[live].T[2:], strict=True)))
-        flat[live], estimates = _judge(distribution, x[live], resolution, error)
+        flat[live], estimates = _judge(distribution, x[live], resolution, error, mode.ravel()[live])
         errors[live] = estimates if error else 0.0
     scale, nothing = [n_nu] * 3 + [n_per_nu] * 5, xp.where(bad, np.nan, 0.0)
 
@@ -890,9 +891,10 @@ def _coefficients(distribution, values, shape, resolution, error):
         return [xp.where(empty, nothing, c.reshape(shape)) for c in columns]
 
     values = shaped(h * f.ravel() for h, f in zip(flat.T, scale, strict=True))
-    if not error:
-        return Coefficients(*map(jnp.asarray, values))
-    return Coefficients(*map(jnp.asarray, values)), Coefficients(*map(jnp.asarray, shaped(errors.T)))
+    found = [Coefficients(*values), *([Coefficients(*shaped(errors.T))] if error else [])]
+    # not jnp.asarray, which is compiled for every shape
+    found = found if traced else jax.device_put(found)
+    return tuple(found) if error else found[0]
 
 
 def _traced(distribution, x, resolution, error):

@@ -701,4 +701,4 @@ def lengths(positions):
     _refuse("positions", positions, ~np.isfinite(positions), "not finite")
     ds = np.diff(np.asarray(positions, dtype), axis=-1)
     _refuse("positions", positions, np.pad(ds < 0.0, [*[(0, 0)] * (ds.ndim - 1), (0, 1)]), "not sorted")
-    return jnp.asarray(ds)
+    return jax.device_put(ds)

@@ -646,6 +646,17 @@ def test_ten_sizes_of_solve_compile_four_times():
     assert compilations(rays, SIZES) == 0
 
 
+@pytest.mark.slow  # compiles for half a minute
+@pytest.mark.usefixtures("x64")
+def test_ten_sizes_of_exact_compile_four_times():
+    def call(size):
+        return exact.coefficients("thermal", {**POINT, "B": np.linspace(10.0, 40.0, size)})
+
+    quick_jit(jnp.negative)  # asks once which options the compiler takes
+    assert compilations(call, (1, 2, 3, 10, 17, 64, 100, 128, 300, 500)) <= 4
+    assert compilations(call, (7, 333)) == 0
+
+
 def test_few_rays_share_a_program():
     def rays(size):
         return transfer.solve(SLAB, 0.5, psi=np.linspace(0.0, 1.0, size)[:, None])

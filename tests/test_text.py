@@ -143,7 +143,7 @@ OWN = {"name": "own", "box": {"a": [1, 2]}, "s": [10, 1e4], "highest_x": 1e6, "m
         ({"maps": [[1, 1, 0, "x"]] * 8}, "maps are not four numbers"),
         ({"maps": 3}, "maps are not four numbers"),
         ({"box": [1]}, "(header field 'family': "),
-        ({"box": {"a": ["x", 2]}}, "(header field 'family': could not convert string to float"),
+        ({"box": {"a": ["x", 2]}}, "(header field 'family': box of a must be real numbers, got 'x'"),
         ({"s": [5]}, "(header field 'family': "),
         ({"highest_x": None}, "highest_x is None, not a number"),
     ],
