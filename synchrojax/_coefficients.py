@@ -81,6 +81,16 @@ _add, _subtract = _joined(operator.add, "+"), _joined(operator.sub, "-")
 _multiply, _divide = _scaled(operator.mul, "*"), _scaled(operator.truediv, "/")
 
 
+def field_by_field(kind):
+    """Give a NamedTuple of arrays sums, differences and products with numbers instead of those of tuples."""
+    kind.__add__, kind.__radd__, kind.__sub__ = _add, _total, _subtract
+    kind.__mul__, kind.__rmul__, kind.__truediv__ = _multiply, _multiply, _divide
+    kind.__array_ufunc__ = None  # NumPy leaves x * c to us
+    kind.__pandas_priority__ = 10_000  # so does pandas
+    return kind
+
+
+@field_by_field
 class Coefficients(NamedTuple):
     """Polarized transfer coefficients in the fluid frame, CGS.
 
@@ -100,11 +110,8 @@ class Coefficients(NamedTuple):
     rho_Q: jax.Array
     rho_V: jax.Array
 
-    __add__, __radd__, __sub__ = _add, _total, _subtract  # type: ignore[misc]
-    __mul__, __rmul__, __truediv__ = _multiply, _multiply, _divide  # type: ignore[misc]
-    __array_ufunc__ = None  # type: ignore[misc]  # NumPy leaves x * c to us
 
-
+@field_by_field
 class SkyCoefficients(NamedTuple):
     """The eleven coefficients in a basis fixed on the sky; units and arithmetic as in ``Coefficients``."""
 
@@ -119,10 +126,6 @@ class SkyCoefficients(NamedTuple):
     rho_Q: jax.Array
     rho_U: jax.Array
     rho_V: jax.Array
-
-    __add__, __radd__, __sub__ = _add, _total, _subtract  # type: ignore[misc]
-    __mul__, __rmul__, __truediv__ = _multiply, _multiply, _divide  # type: ignore[misc]
-    __array_ufunc__ = None  # type: ignore[misc]
 
 
 for _kind in (Coefficients, SkyCoefficients):

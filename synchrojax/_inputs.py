@@ -69,6 +69,9 @@ def _without_unit(value, what, unit):
 def _without_mask(value, what):
     """The data of a masked array that has no masked element. Raises ValueError."""
     mask = getattr(value, "mask", None)
+    if type(getattr(getattr(value, "dtype", None), "na_value", None)).__name__ == "NAType":  # pandas
+        mask = np.asarray(value.isna())
+        value = value if np.any(mask) else value.to_numpy()
     if mask is None or callable(mask) or not isinstance(mask, bool | np.bool_ | np.ndarray):
         return value
     if np.any(mask):
@@ -118,7 +121,8 @@ def check_labels(given, what):
 
 
 def _is_real(value):
-    return isinstance(value, numbers.Real | decimal.Decimal | np.number) and not isinstance(value, bool | complex)
+    number = isinstance(value, numbers.Real | decimal.Decimal | np.number)
+    return number and not isinstance(value, bool | complex | np.timedelta64)
 
 
 def _array(value):
@@ -139,6 +143,8 @@ def _array(value):
             array = array.astype(float)  # fractions, decimals, whole numbers of any size
     if array.dtype.kind in "iuf":
         return array
+    if array.dtype.kind in "mM":  # durations have units of their own
+        return None
     if jnp.issubdtype(array.dtype, jnp.floating) or jnp.issubdtype(array.dtype, jnp.integer):
         return array.astype(np.float32)  # the short formats of ml_dtypes
     return None

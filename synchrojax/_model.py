@@ -18,7 +18,7 @@ from synchrojax._constants import GYRO
 from synchrojax._families import distribution_of
 from synchrojax._inputs import is_traced, own_settings
 from synchrojax._network import forward, members_of
-from synchrojax._params import COMMON, broadcast, unphysical
+from synchrojax._params import COMMON, broadcast, one_mapping, unphysical
 from synchrojax._weights import MODEL_FILE, packaged, read_model
 
 POLICIES = ("clip", "extrapolate", "nan")
@@ -114,9 +114,7 @@ class Model:
         return json.loads(self.report_text)
 
     def _pointwise(self, function, params, named):
-        if named or params is None:
-            given = ", ".join(f'"{n}": ...' for n in named) or '"nu": ..., "B": ...'
-            raise TypeError(f"params is one mapping of names to values: write ({{{given}}}), not (name=value)")
+        one_mapping(params, named)
         values, dtype, shape = broadcast(params, self.inputs, self.defaults)
         return pointwise(function, self, values, dtype, shape)
 

@@ -45,6 +45,13 @@ def _named(params, names):
     return {n: params[n] for n in params.keys()}  # noqa: SIM118 (a row of a table iterates over its values)
 
 
+def one_mapping(params, named):
+    """Raise TypeError where values come by name instead of in ``params``."""
+    if named or params is None:
+        given = ", ".join(f'"{n}": ...' for n in named) or '"nu": ..., "B": ...'
+        raise TypeError(f"params is one mapping of names to values: write ({{{given}}}), not (name=value)")
+
+
 def broadcast(params, names, defaults=MappingProxyType({})):
     """The values of ``params`` in the order of ``names``, their common float dtype and their common shape.
 

@@ -308,20 +308,6 @@ def log_norm(p):
     return norm if p.k is None else norm - _pitch.log_mean(p.k)
 
 
-def apart(p):
-    """``p`` with ends that differ by more than rounding does: others give way to both sides, to second order the same.
-
-    What lies between two ends is a difference of what lies above each.
-    """
-    least = 3e-3 if jnp.finfo(p.p.dtype).bits <= 32 else 1e-4
-    middle = p.gamma_min * jnp.sqrt(1.0 + (p.gamma_max - p.gamma_min) / p.gamma_min)
-    low = jnp.maximum(middle / np.sqrt(1.0 + least), 1.0)
-    close = p.gamma_max < (1.0 + least) * p.gamma_min
-    return p._replace(
-        gamma_min=jnp.where(close, low, p.gamma_min), gamma_max=jnp.where(close, (1.0 + least) * low, p.gamma_max)
-    )
-
-
 class Family(_scale_free.Family):
     """Power-law electrons; see ``_families``."""
 
@@ -542,7 +528,7 @@ class Family(_scale_free.Family):
 
     def evaluate(self, networks, p, *, clip):
         """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3."""
-        true, p = p, apart(self.clamp(p) if clip else self.within_reach(p))
+        true, p = p, self.clamp(p) if clip else self.within_reach(p)
 
         norm = log_norm(p)
 

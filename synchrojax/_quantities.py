@@ -38,6 +38,9 @@ _KIND_OF = {
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*\*?\s*(\S.*?)\s*$", re.ASCII)
 
 
+_MOST = 10_000_000  # of a range: more would not fit into the memory of usual machines
+
+
 class QuantityError(ValueError):
     """Text that is no number with a unit that fits; the message says what is accepted."""
 
@@ -119,7 +122,10 @@ def quantity_or_range(text, name):
     low, high = ends(parts[0], parts[1], name)
     if not re.fullmatch(r"\s*0*[1-9]\d*\s*", parts[2], re.ASCII):
         raise QuantityError(f"{text!r}: the count in low:high:count is a positive whole number, not {parts[2]!r}")
-    return low, high, int(parts[2])
+    count = int(parts[2])
+    if count > _MOST:
+        raise QuantityError(f"{text!r}: at most {_MOST:,} points at a time; give the range in parts")
+    return low, high, count
 
 
 def _such_as(form):

@@ -122,6 +122,18 @@ class Thermal(Distribution):
         return {"theta_e > 0": theta_e <= 0.0}
 
 
+def _apart(gamma_min, gamma_max):
+    """Two ends, apart by more than rounding does: ends that are close give way to both sides, the same to second order.
+
+    What lies between two ends is the difference of what lies above each.
+    """
+    least = 3e-3 if jnp.finfo(jnp.result_type(gamma_min, gamma_max, jnp.float32)).bits <= 32 else 1e-5
+    width = (gamma_max - gamma_min) / gamma_min
+    low = jnp.maximum(gamma_min * jnp.sqrt(1.0 + width) / np.sqrt(1.0 + least), 1.0)
+    close = (width > 0.0) & (width < least)
+    return jnp.where(close, low, gamma_min), jnp.where(close, (1.0 + least) * low, gamma_max)
+
+
 class PowerLaw(Distribution):
     """N(gamma) = (p - 1) gamma^-p / (gamma_min^(1-p) - gamma_max^(1-p)) between the two. Isotropic.
 
@@ -160,7 +172,8 @@ class PowerLaw(Distribution):
         return near & (gamma_max * gamma_max * sine > 20.0 * s)
 
     def canonical(self, *, p, gamma_min, gamma_max):
-        return {"p": p, "gamma_min": gamma_min, "gamma_max": jnp.minimum(gamma_max, HIGHEST_GAMMA)}
+        gamma_min, gamma_max = _apart(gamma_min, jnp.minimum(gamma_max, HIGHEST_GAMMA))
+        return {"p": p, "gamma_min": gamma_min, "gamma_max": gamma_max}
 
     def jumps(self, *, p, gamma_min, gamma_max):
         return (gamma_min, 1.0), (gamma_max, -1.0)
@@ -274,11 +287,10 @@ class Function(Distribution):
             raise ValueError(f"need 1 <= gamma_min < gamma_max, got {gamma_min} and {gamma_max}")
         self._f = f
         self._bounds = gamma_min, gamma_max
-        self.parameters = tuple(
-            n
-            for n, p in list(inspect.signature(f).parameters.items())[2:]
-            if p.default is p.empty and p.kind != p.VAR_KEYWORD
-        )
+        takes = list(inspect.signature(f).parameters.items())
+        if len(takes) < 2 and not any(p.kind == p.VAR_POSITIONAL for _, p in takes):
+            raise ValueError(f"a distribution is a function f(gamma, mu, ...), not f({', '.join(n for n, _ in takes)})")
+        self.parameters = tuple(n for n, p in takes[2:] if p.default is p.empty and p.kind != p.VAR_KEYWORD)
         self._breaks = _known_breaks(breaks, self.parameters)
 
     @property
@@ -426,6 +438,15 @@ def get_distribution(distribution):
         return _NAMES[distribution]
     if isinstance(distribution, Distribution):
         return distribution
+    if isinstance(getattr(distribution, "distribution", None), str):
+        raise ValueError(
+            f"{distribution!r} is a model: give the name of its distribution, {distribution.distribution!r}"
+        )
+    if not callable(distribution):
+        raise ValueError(
+            f"a distribution is a name ({', '.join(sorted(_NAMES))}), one of synchrojax.distributions or a function "
+            f"f(gamma, mu), not {type(distribution).__name__}"
+        )
     return _wrap(distribution)
 
 

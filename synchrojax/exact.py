@@ -27,7 +27,7 @@ from synchrojax._coefficients import Coefficients
 from synchrojax._compiled import STEPS, pointwise
 from synchrojax._constants import ABSORPTION, EMISSION, GYRO
 from synchrojax._inputs import is_traced, own_settings, warn_user
-from synchrojax._params import COMMON, broadcast, describe, unphysical
+from synchrojax._params import COMMON, broadcast, describe, one_mapping, unphysical
 from synchrojax._quadrature import composite, gregory_weights, kinks, legendre, maximise, scan, trim
 from synchrojax._quick import quick_jit
 from synchrojax.distributions import HIGHEST_GAMMA, Function, get_distribution
@@ -632,6 +632,7 @@ def _evaluate(distribution, x, resolution, mode=None):
     jobs.sort(key=lambda job: job[:2])  # the modes are compiled side by side
     programs = {m: _block(distribution, int(m), resolution, batch) for _, m, _ in jobs}
 
+    @own_settings  # in a thread of its own
     def run(job):
         _, m, index = job
         block = x[np.resize(index, size)]  # the last block is filled up by repetition
@@ -811,7 +812,7 @@ def hatted(distribution, s, theta, *, resolution=None, **parameters):
 
 
 @own_settings
-def coefficients(distribution, params, *, resolution=None, error=False):
+def coefficients(distribution, params=None, *, resolution=None, error=False, **named):
     """All eight coefficients from the integrals: the truth that everything else is held to.
 
     ``distribution``: a name (``"thermal"``, ``"powerlaw"``, ``"kappa"``, ``"powerlaw_pitch"``, ``"kappa_pitch"``), a
@@ -837,6 +838,7 @@ def coefficients(distribution, params, *, resolution=None, error=False):
     concrete input (after the first, a call with few points only where that costs no time); if an estimate exceeds
     1e-5, one warning per f names ``breaks`` and, if it finds them, their places.
     """
+    one_mapping(params, named)
     distribution = get_distribution(distribution)
     names = (*COMMON, *distribution.parameters)
     values, _, shape = broadcast(params, names, distribution.defaults)

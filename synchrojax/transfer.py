@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from synchrojax._coefficients import Coefficients, SkyCoefficients, unit_of_coefficient
+from synchrojax._coefficients import Coefficients, SkyCoefficients, field_by_field, unit_of_coefficient
 from synchrojax._compiled import STEPS, step
 from synchrojax._inputs import broadcast_shapes, is_traced, own_settings, reals
 from synchrojax._sky import turned
@@ -33,8 +33,12 @@ METHODS = ("scan", "associative")
 _SERIES, _NEAR = 0.5, 0.04
 
 
+@field_by_field
 class Stokes(NamedTuple):
-    """Specific intensities [erg s^-1 cm^-2 Hz^-1 sr^-1], or whatever j ds has; V is IAU/IEEE."""
+    """Specific intensities [erg s^-1 cm^-2 Hz^-1 sr^-1], or whatever j ds has; V is IAU/IEEE.
+
+    Sums and products with numbers are field by field, as those of ``Coefficients``.
+    """
 
     I: jax.Array
     Q: jax.Array
@@ -42,6 +46,7 @@ class Stokes(NamedTuple):
     V: jax.Array
 
 
+@field_by_field
 class Depths(NamedTuple):
     """Integrals along the ray: alpha_I ds, rho_V ds (twice the angle by which Q, U turn), |rho_Q + i rho_U| ds."""
 

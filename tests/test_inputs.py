@@ -199,6 +199,42 @@ def test_exact_takes_what_models_take():
         exact.coefficients("thermal", {**POINT, "B": True})
 
 
+def test_call_forms_of_exact(model):
+    for call, kind, message in (
+        (lambda: exact.coefficients(POINT, "thermal"), ValueError, "function f.gamma, mu., not dict"),
+        (
+            lambda: exact.coefficients(model, POINT),
+            ValueError,
+            "is a model: give the name of its distribution, 'thermal'",
+        ),
+        (lambda: exact.coefficients("thermal", **POINT), TypeError, 'write .{"nu": ..., "B": ..., "n_e"'),
+        (lambda: exact.coefficients("thermal"), TypeError, "params is one mapping"),
+        (
+            lambda: exact.coefficients(lambda gamma: gamma**-5.0, POINT),
+            ValueError,
+            "function f.gamma, mu, .*, not f.gamma.",
+        ),
+    ):
+        with pytest.raises(kind, match=message):
+            call()
+
+
+@pytest.mark.usefixtures("x64")
+def test_exact_under_strict_settings():
+    """Its threads, too."""
+    wanted = exact.coefficients("thermal", {**POINT, "B": [1.0, 30.0]})
+    config = {"jax_numpy_dtype_promotion": "strict", "jax_numpy_rank_promotion": "raise"}
+    usual = {name: getattr(jax.config, name) for name in config}
+    try:
+        for name, value in config.items():
+            jax.config.update(name, value)
+        exact._block.cache_clear()
+        same(exact.coefficients("thermal", {**POINT, "B": [1.0, 30.0]}), wanted, rtol=1e-12)
+    finally:
+        for name, value in usual.items():
+            jax.config.update(name, value)
+
+
 def test_exact_says_what_is_wrong_first():
     """A wrong name before the precision."""
     with jax.enable_x64(False):
@@ -332,6 +368,13 @@ def test_pandas(model, plain):
     same(model.coefficients({**POINT, "B": frame["B"], "theta": [1.0, 1.0]}), np.repeat(np.array(plain), 2))
     with pytest.raises(ValueError, match=r"missing theta_e.*"):
         model.coefficients(frame.iloc[0].drop("theta_e"))
+    missing = pandas.Series([30.0, None], dtype="Float64")
+    for wrong in (missing, missing.array):
+        with pytest.raises(ValueError, match="1 masked element"):
+            model.coefficients({**POINT, "B": wrong})
+    same(model.coefficients({**POINT, "B": missing[:1]}), plain)
+    weights = pandas.Series([1.0, 2.0])
+    same(weights * plain, np.array(plain)[:, None] * [1.0, 2.0])
 
 
 def test_rows_of_structured_arrays(model, plain):
@@ -420,6 +463,8 @@ REFUSED = {
     "bools": np.array([True]),
     "bools of JAX": jnp.array([True]),
     "list of bools": [True],
+    "duration": np.timedelta64(3, "s"),
+    "durations": np.array([1, 2], "timedelta64[s]"),
     "complex": 1j,
     "complex array": np.full(1, 1 + 0j),
     "complex of JAX": jnp.full(1, 1 + 0j),
@@ -825,7 +870,10 @@ def test_calls_by_name_are_told(model):
 EIGHT, ELEVEN = np.arange(1.0, 9.0), np.arange(1.0, 12.0)
 
 
-@pytest.mark.parametrize(("kind", "numbers"), [(Coefficients, EIGHT), (SkyCoefficients, ELEVEN)])
+KINDS = {Coefficients: EIGHT, SkyCoefficients: ELEVEN, transfer.Stokes: EIGHT[:4], transfer.Depths: EIGHT[:3]}
+
+
+@pytest.mark.parametrize(("kind", "numbers"), KINDS.items())
 def test_arithmetic(kind, numbers):
     c = kind(*map(jnp.asarray, numbers))
     d = kind(*map(jnp.asarray, numbers[::-1].copy()))
@@ -860,7 +908,7 @@ def test_arithmetic(kind, numbers):
     assert float(slope) == pytest.approx(1.25 * numbers.sum(), rel=1e-6)
 
 
-@pytest.mark.parametrize("kind", [Coefficients, SkyCoefficients])
+@pytest.mark.parametrize("kind", [Coefficients, SkyCoefficients, transfer.Stokes])
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -93,6 +93,7 @@ def test_ranges():
         ("1e9:1e12:0", "the count in low:high:count is a positive whole number, not '0'"),
         ("1e9:1e12:2.5", "positive whole number, not '2.5'"),
         ("1e9:inf:5", "must be finite"),
+        ("1e9:1e12:100000000", "at most 10,000,000 points at a time"),
         ("1:100GHz:50", "give both ends a unit, or none"),
         ("1G:1T:50", "G measures a magnetic field"),
     ],
