@@ -586,7 +586,8 @@ def solve(c, ds, *, psi=None, g=None, background=None, method="scan", along=Fals
     Exact for constant coefficients: the error of a cell is below 1e-12 (float64) or 1e-4 (float32, |rho| ds <= 1e3) of
     I, and values and derivatives are finite, for alpha ds and |rho| ds from 0 to 1e12 (float32: 1e8); beyond |rho| ds =
     1e3 float32 no longer knows the phase of the rotation. Light with I^2 >= Q^2 + U^2 + V^2 stays so, if alpha_I >=
-    |alpha_QUV| and j_I >= |j_QUV|; the associative method rounds each matrix, so that light that it dims by many orders
+    |alpha_QUV| and j_I >= |j_QUV|. In float32 derivatives of light fainter than 1e-20 lose digits to underflow where
+    alpha ds > 1e3. The associative method rounds each matrix, so that light that it dims by many orders
     of magnitude may lose its last digits. With coefficients at the middles of cells, rays converge to second order.
 
     ValueError for shapes, units and masks that do not fit and, for concrete input, for values that are not finite,
