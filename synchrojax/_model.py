@@ -265,6 +265,7 @@ def _scaled(x, scale):
 
 @_scaled.defjvp
 def _scaled_slope(primals, tangents):
+    # not ``_scaled`` again: derivatives of derivatives are in plain units, since reverse mode forgets the rule
     return primals[0], primals[1] * tangents[0]
 
 
@@ -276,7 +277,7 @@ def _over(x, scale):
 
 @_over.defjvp
 def _over_slope(primals, tangents):
-    return _over(*primals), tangents[0]
+    return primals[0] / primals[1], tangents[0]
 
 
 def _tangent_scale(b):

@@ -14,6 +14,7 @@ from jax.test_util import check_grads
 import synchrojax
 from synchrojax import exact
 from synchrojax._constants import ELECTRON_MASS, GYRO
+from synchrojax._quick import quick_jit
 from synchrojax._table import read_table
 
 INPUTS = ("nu", "B", "n_e", "theta", "theta_e")
@@ -159,6 +160,21 @@ def test_symmetry_kirchhoff_and_scalings(model, rng):
         )
         factor = np.array([21.0] * 3 + [3 / 7] * 5)[:, None]
         assert np.max(np.abs(scaled / c / factor - 1)) < 1e-9
+
+
+@pytest.mark.usefixtures("x64")
+def test_second_derivatives_in_weak_fields(model):
+    """By B, theta and across, against differences of first ones; tangents are kept in units of a small B."""
+
+    def log_j(x, b):
+        params = {"nu": 7.6e9 * b, "B": x[0] * b, "n_e": 1e6, "theta": x[1], "theta_e": 10.0}
+        return jnp.log(model.coefficients(params).j_I)
+
+    slope, curvature = quick_jit(jax.grad(log_j)), quick_jit(jax.hessian(log_j))
+    x = np.array([1.0, 1.0])
+    for b in (30.0, 1e-3, 1e-12):
+        differences = [(slope(x + h, b) - slope(x - h, b)) / 2e-5 for h in 1e-5 * np.eye(2)]
+        np.testing.assert_allclose(curvature(x, b), differences, rtol=1e-6)
 
 
 def test_cold_plasma_limit(model):
