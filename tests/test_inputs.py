@@ -507,7 +507,7 @@ def test_strict_promotion(model, plain):
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         same(model.coefficients(params), plain)
         assert np.all(np.asarray(model.flags(params)) == 0)
-        same(jax.jit(model.coefficients)(params), plain, rtol=3e-5)
+        same(jax.jit(model.coefficients)(params), plain)
         column = {**POINT, "B": jnp.full((2, 1), 30.0), "theta": jnp.ones(3)}
         assert model.coefficients(column).j_I.shape == (2, 3)
         c = model.coefficients(params)
@@ -519,6 +519,7 @@ def test_strict_promotion(model, plain):
         slope = jax.grad(lambda b: model.coefficients({**POINT, "B": b}).j_I)(30.0)
         each = jax.vmap(lambda b: model.coefficients({**POINT, "B": b}).j_I)(jnp.full(2, 30.0))
         assert np.isfinite(slope)
+        # another program: ln j, about - 70, may differ in its last digit
         same([each], [np.repeat(np.asarray(plain.j_I), 2)], rtol=3e-5)
         assert synchrojax.as_array(c, convention="ipole").shape == (1, 8)
     difference = [model.coefficients({**POINT, "B": b}).j_I for b in (29.9, 30.1)]
