@@ -1,4 +1,4 @@
-"""Fit the tables behind ``synchrojax._bessel`` and ``_modified_bessel``, write ``synchrojax/_bessel_coefficients.npz``.
+"""Fit the tables behind ``synchrojax.special`` and write ``synchrojax/special/_bessel_coefficients.npz``.
 
 Run from the repository root (needs the ``test`` extra for mpmath; about 10 s):
 
@@ -18,7 +18,7 @@ import numpy as np
 mp.mp.dps = 40
 ORDER_MIN = 5
 ORDER_TERMS = 6  # polynomial terms in 1/a^2
-OUT = pathlib.Path(__file__).parent.parent / "synchrojax" / "_bessel_coefficients.npz"
+OUT = pathlib.Path(__file__).parent.parent / "synchrojax" / "special" / "_bessel_coefficients.npz"
 
 
 def olver_functions(a, alpha):

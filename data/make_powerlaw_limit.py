@@ -1,4 +1,4 @@
-"""Fit the limit of large s sin(theta) of the power law's cumulative functions and write synchrojax/_powerlaw_limit.npz.
+"""Fit the limit of large s sin(theta) of the power law's cumulative functions; writes families/_powerlaw_limit.npz.
 
 ``python data/make_powerlaw_limit.py`` (minutes): 4,096 pairs of exact integrals at s = 1e8 over x and p, Chebyshev
 polynomials in m = (x^(2/3) - 1) / (x^(2/3) + 1) and in p by least squares; those of emission and absorption are then
@@ -13,7 +13,9 @@ from numpy.polynomial.chebyshev import chebvander
 from scipy.stats import qmc
 
 jax.config.update("jax_enable_x64", True)
-from synchrojax import _powerlaw, _scale_free, exact, train  # noqa: E402
+from synchrojax import exact
+from synchrojax.families import _powerlaw, _scale_free
+from synchrojax.train import _train as train
 
 POINTS, DEGREE, DEGREE_P, SLOPES = 4096, 20, 12, 10
 WIDTHS, ITERATIONS = (24, 24), 300

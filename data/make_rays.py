@@ -12,8 +12,9 @@ import numpy as np
 
 jax.config.update("jax_enable_x64", True)
 
-from synchrojax import _table, exact  # noqa: E402
-from synchrojax._constants import GYRO  # noqa: E402
+from synchrojax import exact
+from synchrojax.core import GYRO
+from synchrojax.tables import table_files
 
 HERE = pathlib.Path(__file__).parent / "rays"
 SAMPLES = 240
@@ -114,10 +115,10 @@ def main():
         elapsed = 1e3 * (time.perf_counter() - start) / SAMPLES
         columns = {"s(log)": s, "theta(lin)": p["theta"]}
         columns |= {f"{n}({'lin' if n in ('p', 'kappa', 'k') else 'log'})": v for n, v in own.items()}
-        columns |= {f"{n}(res)": v for n, v in zip(_table.RESULTS, values.T, strict=True)}
+        columns |= {f"{n}(res)": v for n, v in zip(table_files.RESULTS, values.T, strict=True)}
         columns |= {"d(meta)": p["length"] * x, **{f"{n}(meta)": p[n] for n in ("psi", "n_e", "g")}}
         columns |= {"nu(meta)": np.full(SAMPLES, p["nu"]), "time_ms(meta)": np.full(SAMPLES, float(f"{elapsed:.3g}"))}
-        _table.write_part(HERE / f"{name}.txt.gz", columns)
+        table_files.write_part(HERE / f"{name}.txt.gz", columns)
         print(f"{HERE / name}.txt.gz: {SAMPLES} samples, {elapsed:.3g} ms each")
 
 

@@ -5,10 +5,9 @@ integrals. CGS, fluid frame; signs and shapes are described in the README.
 """
 
 from synchrojax import distributions, exact, transfer
-from synchrojax._coefficients import Coefficients, SkyCoefficients
-from synchrojax._custom import Family
-from synchrojax._model import Model, load, models
-from synchrojax._sky import as_array, rotate
+from synchrojax.core import Coefficients, SkyCoefficients, as_array, rotate
+from synchrojax.families import Family
+from synchrojax.model import Model, load, models
 
 __all__ = [
     "Coefficients",

@@ -15,9 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from synchrojax._inputs import UnitError, number, warn_user
-from synchrojax._modified_bessel import scaled_k012
-from synchrojax._quadrature import legendre
+from synchrojax.core import UnitError, number, warn_user
+from synchrojax.special import legendre, scaled_k012
 
 HIGHEST_GAMMA = 1e12  # infinity, for every purpose here
 _EDGES = ("keep", "omit")

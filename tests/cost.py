@@ -21,10 +21,10 @@ def measure(cores, names):
     import jax.numpy as jnp
 
     import synchrojax
-    from synchrojax import _fits
-    from synchrojax._constants import GYRO
-    from synchrojax._model import blockwise
+    from synchrojax.core import GYRO
     from synchrojax.generate import draw
+    from synchrojax.model import blockwise
+    from synchrojax.validate import _fits
 
     def sizes(function, columns):
         result = {}

@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import synchrojax
-from synchrojax import SkyCoefficients, _config, exact, generate, transfer
-from synchrojax._constants import GYRO
-from synchrojax._keras import import_neurosynchro
-from synchrojax._model import Model
-from synchrojax._tabular import TableFamily
+from synchrojax import SkyCoefficients, exact, generate, transfer
+from synchrojax.core import GYRO
+from synchrojax.families import TableFamily
+from synchrojax.model import Model, import_neurosynchro
+from synchrojax.tables import configuration
 
 HERE = pathlib.Path(__file__).parent
 FILE = HERE / "pinned.npz"
@@ -47,7 +47,7 @@ def family_model(name="broken"):
 
 def table_model():
     """For a table."""
-    config = _config.default({"p": "lin"}, convention="synchrojax", space="synchrojax")
+    config = configuration.default({"p": "lin"}, convention="synchrojax", space="synchrojax")
 
     def locked(mapping):
         return mapping.locked(np.array([-1.5, -0.5, -0.2, 0.2, 0.5, 1.5]))[0]

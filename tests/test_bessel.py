@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from synchrojax._bessel import bessel, debye_products
-from synchrojax._modified_bessel import scaled_k012
+from synchrojax.special import bessel, debye_products, scaled_k012
 
 pytestmark = pytest.mark.usefixtures("x64")
 

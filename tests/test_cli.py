@@ -16,8 +16,9 @@ import pytest
 
 import synchrojax
 import synchrojax.validate
-from synchrojax import _arguments, _progress, cli
-from synchrojax._progress import progress
+from synchrojax.cli import _arguments
+from synchrojax.cli import _main as cli
+from synchrojax.core import _progress, progress
 
 POINT = ["--nu", "230e9", "--B", "30", "--n-e", "1e6", "--theta", "1.0", "--theta-e", "10"]
 
@@ -214,11 +215,11 @@ def test_csv_is_utf_8_and_whole(tmp_path, capsys, monkeypatch):
 
 def test_plot(capsys, tmp_path, monkeypatch):
     """One curve for each sign of each coefficient: rho_Q of thermal electrons changes it."""
-    import synchrojax.report
+    import synchrojax.validate.report
 
     drawn = []
-    real = synchrojax.report.curves
-    monkeypatch.setattr(synchrojax.report, "curves", lambda *a, **k: drawn.append(real(*a, **k)) or drawn[-1])
+    real = synchrojax.validate.report.curves
+    monkeypatch.setattr(synchrojax.validate.report, "curves", lambda *a, **k: drawn.append(real(*a, **k)) or drawn[-1])
     words = ["--nu", "1GHz:1THz:5", "--B", "3mT", "--n-e", "1e12m^-3", "--theta", "60deg", "--theta-e", "10"]
     status, out, err = run(capsys, "coefficients", *words, "--plot", str(tmp_path / "spectrum.png"))
     assert status == 0
@@ -248,7 +249,7 @@ def test_a_reader_that_goes_away(monkeypatch):
 
 def test_a_reader_that_goes_away_from_a_process():
     command = [sys.executable, "-m", "synchrojax", "models", "--json"]
-    own = {**os.environ, "PYTHONPATH": str(pathlib.Path(cli.__file__).parent.parent)}
+    own = {**os.environ, "PYTHONPATH": str(pathlib.Path(synchrojax.__file__).parents[1])}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=own) as started:
         assert json.loads(started.stdout.readline())["name"] == "kappa"
         started.stdout.close()
@@ -282,7 +283,7 @@ def test_fifty_points_are_validated_in_half_a_minute():
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         [sys.executable, "-m", "synchrojax", "validate", "thermal", "--n", "50", "--no-slopes"],
-        env={**own, "PYTHONPATH": str(pathlib.Path(cli.__file__).parent.parent)},
+        env={**own, "PYTHONPATH": str(pathlib.Path(synchrojax.__file__).parents[1])},
         capture_output=True,
         check=True,
     )

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 import synchrojax
-from synchrojax._model import Model
-from synchrojax._weights import ModelFileError
 from synchrojax.generate import generate
+from synchrojax.model import Model, ModelFileError
 from synchrojax.train import Options, train
 from synchrojax.validate import summary, validate
 

@@ -10,7 +10,8 @@ from reference import NAMES, PATH, C, E, M, Reference, points
 from scipy import integrate, special
 
 from synchrojax import distributions, exact
-from synchrojax._constants import GYRO
+from synchrojax.core import GYRO
+from synchrojax.exact import _integrals
 
 pytestmark = pytest.mark.usefixtures("x64")
 RHO_Q = NAMES.index("rho_Q")
@@ -252,7 +253,7 @@ def test_pieces_where_harmonics_are_summed():
     assert np.max(error[0, :6]) < 1e-7
     assert np.max(error[0, 6:]) < 1e-6
     own = {"s": [40.0, 60.0], "theta": [1.5707, 1.56], "g_b": [6.0, 10.0], "ratio": [1.0, 1.0], "tilt": [0.0, 0.5]}
-    many = exact._resolution(BENT)._replace(harmonics=3000)
+    many = _integrals._resolution(BENT)._replace(harmonics=3000)
     assert np.max(np.abs(exact.hatted(BENT, **own) / exact.hatted(BENT, resolution=many, **own) - 1)[:, :6]) < 1e-6
 
 
@@ -262,10 +263,10 @@ def test_derivative_with_a_break_that_moves():
 
     def sums(g_b):
         parameters = {"g_b": g_b, "ratio": 1.0, "tilt": 0.3}
-        here = exact._integrand(BENT, parameters, FAR, 1.0, None)
-        frozen = exact._integrand(BENT, jax.lax.stop_gradient(parameters), FAR, 1.0, None)
-        total, top = exact._continuous(here, frozen, exact._resolution(BENT), False)
-        return (total + exact._absorption_jumps(here, frozen, top, 48, False)) * jnp.exp(top)
+        here = _integrals._integrand(BENT, parameters, FAR, 1.0, None)
+        frozen = _integrals._integrand(BENT, jax.lax.stop_gradient(parameters), FAR, 1.0, None)
+        total, top = _integrals._continuous(here, frozen, _integrals._resolution(BENT), False)
+        return (total + _integrals._absorption_jumps(here, frozen, top, 48, False)) * jnp.exp(top)
 
     def both(g_b):
         return jax.jvp(sums, (g_b,), (1.0,))
@@ -347,7 +348,7 @@ def test_sum_and_integral_agree_where_the_rule_switches():
     both = [
         np.concatenate(
             [
-                np.asarray(exact._block(thermal, mode, exact.Resolution(), 1)(np.array([row]), 1))
+                np.asarray(_integrals._block(thermal, mode, _integrals.Resolution(), 1)(np.array([row]), 1))
                 for row in zip(s, theta[use], theta_e[use], strict=True)
             ]
         )

@@ -7,9 +7,8 @@ import pytest
 
 import synchrojax
 from synchrojax import exact
-from synchrojax._constants import GYRO
-from synchrojax._families import FAMILIES
-from synchrojax._quick import quick_jit
+from synchrojax.core import GYRO, quick_jit
+from synchrojax.families import FAMILIES
 from synchrojax.generate import draw
 from synchrojax.validate import report_lines, summary, validate
 

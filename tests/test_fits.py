@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import synchrojax
-from synchrojax import _fits, distributions, exact
-from synchrojax._table import RESULTS
-from synchrojax.validate import summary, validate
+from synchrojax import distributions, exact
+from synchrojax.tables.table_files import RESULTS
+from synchrojax.validate import _fits, summary, validate
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -12,13 +12,13 @@ import time
 import numpy as np
 import pytest
 
-import synchrojax.generate as module
-from synchrojax import _table
+import synchrojax.generate._tables as module
 from synchrojax.cli import main
 from synchrojax.generate import GenerateError, dask_executor, generate, generate_command
+from synchrojax.tables import table_files
 
 N, ROWS = 40, 8
-NAMES = ["s", "theta", "theta_e", *_table.RESULTS]
+NAMES = ["s", "theta", "theta_e", *table_files.RESULTS]
 INPUTS = {"s": ("log", 10.0, 1e4), "theta": ("lin", 0.2, 1.4), "p": ("lin", 2.0, 3.0)}
 
 
@@ -41,7 +41,7 @@ def plain(tmp_path_factory):
 
 
 def same(a, b):
-    ours, theirs = (_table.read_columns(t, NAMES) for t in (a, b))
+    ours, theirs = (table_files.read_columns(t, NAMES) for t in (a, b))
     return all(np.array_equal(ours[n], theirs[n]) for n in NAMES)
 
 
@@ -165,7 +165,7 @@ def test_an_external_program(tmp_path, capsys):
         words += ["--input", f"{k}={spacing}:{low}:{high}"]
     assert main(words) == 0
     out = capsys.readouterr().out
-    table = _table.read_columns(tmp_path / "t")
+    table = table_files.read_columns(tmp_path / "t")
     assert np.array_equal(table["j_I"], table["s"])
     assert np.array_equal(table["j_V"], table["p"])
     assert np.array_equal(table["rho_V"], np.full(len(table["s"]), 4.0))
@@ -175,7 +175,7 @@ def test_an_external_program(tmp_path, capsys):
     assert f"{len(aside)} points failed" in out
     for why in ("exit status 1: s is too large", "printed 1 numbers instead of 8: 'nothing'", "no answer within 3 s"):
         assert any(line.endswith(why) for line in aside), why
-    kinds = _table.header_of(_table.parts(tmp_path / "t")[0])
+    kinds = table_files.header_of(table_files.parts(tmp_path / "t")[0])
     assert [kinds[k] for k in ("s", "theta", "p", "time_ms", "j_I")] == ["log", "lin", "lin", "meta", "res"]
 
 

@@ -23,11 +23,13 @@ import numpy as np
 import pytest
 
 import synchrojax
-from synchrojax import Coefficients, SkyCoefficients, _config, distributions, exact, generate, transfer
-from synchrojax._model import Model
-from synchrojax._network import initial_weights
-from synchrojax._quick import quick_jit
-from synchrojax._tabular import TableFamily
+from synchrojax import Coefficients, SkyCoefficients, distributions, exact, generate, transfer
+from synchrojax.core import quick_jit
+from synchrojax.exact import _integrals
+from synchrojax.families import TableFamily
+from synchrojax.model import Model
+from synchrojax.networks import initial_weights
+from synchrojax.tables import configuration
 from synchrojax.validate import validate
 
 POINT = {"nu": 230e9, "B": 30.0, "n_e": 1e6, "theta": 1.0, "theta_e": 10.0}
@@ -228,7 +230,7 @@ def test_exact_under_strict_settings():
     try:
         for name, value in config.items():
             jax.config.update(name, value)
-        exact._block.cache_clear()
+        _integrals._block.cache_clear()
         same(exact.coefficients("thermal", {**POINT, "B": [1.0, 30.0]}), wanted, rtol=1e-12)
     finally:
         for name, value in usual.items():
@@ -752,7 +754,7 @@ def family_model(name="broken"):
 
 
 def table_model():
-    config = _config.default({"p": "lin"}, convention="synchrojax", space="synchrojax")
+    config = configuration.default({"p": "lin"}, convention="synchrojax", space="synchrojax")
 
     def locked(mapping):
         return mapping.locked(np.array([-1.5, -0.5, -0.2, 0.2, 0.5, 1.5]))[0]
@@ -817,7 +819,7 @@ def test_a_family_named_thermal_is_another(tmp_path, model):
     assert pickle.loads(pickle.dumps(model)).family is model.family
     params = {n: v for n, v in POINT.items() if n != "theta_e"} | {"a": 0.1}
     same(again.coefficients(params), mine.coefficients(params))
-    from synchrojax._weights import write_model
+    from synchrojax.model import write_model
 
     write_model(tmp_path / "mine.safetensors", mine.family, mine.weights, {})
     read = synchrojax.load(tmp_path / "mine.safetensors")

@@ -13,9 +13,8 @@ from jax.test_util import check_grads
 
 import synchrojax
 from synchrojax import exact
-from synchrojax._constants import ELECTRON_MASS, GYRO
-from synchrojax._quick import quick_jit
-from synchrojax._table import read_table
+from synchrojax.core import ELECTRON_MASS, GYRO, quick_jit
+from synchrojax.tables.table_files import read_table
 
 INPUTS = ("nu", "B", "n_e", "theta", "theta_e")
 
@@ -66,7 +65,7 @@ def test_heldout_table(model, request):
 
 
 def high_frequency(rows):
-    from synchrojax import _thermal
+    from synchrojax.families import _thermal
 
     p = _thermal.point(*(jnp.asarray(rows[k]) for k in ("s", "theta", "theta_e")))
     return np.abs(np.asarray(_thermal.faraday_limits(p)[0]))
@@ -192,7 +191,7 @@ def test_cold_plasma_limit(model):
 
 def test_float32_agrees_with_float64(model):
     """1e-4 over the whole box, rho_Q near its zero relative to what ``validate`` uses."""
-    from synchrojax import _thermal
+    from synchrojax.families import _thermal
     from synchrojax.generate import draw
 
     points = draw("thermal", 20_000, seed=8, margin=1.0)

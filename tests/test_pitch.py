@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from synchrojax import _pitch, _scale_free
+from synchrojax.families import _pitch, _scale_free
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from synchrojax._quantities import QuantityError, quantity, quantity_or_range
+from synchrojax.core import QuantityError, quantity, quantity_or_range
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 import synchrojax
-from synchrojax import _table, ray
 from synchrojax.cli import main
+from synchrojax.tables import table_files
+from synchrojax.transfer import rays as ray
 
 NAMES = ("kappa", "kappa_pitch", "powerlaw", "powerlaw_pitch", "thermal")
 
 
 def columns_of(name):
-    return _table.read_part(ray.packaged()[name])
+    return table_files.read_part(ray.packaged()[name])
 
 
 def test_every_model_has_a_ray():
@@ -53,7 +54,7 @@ def test_report_for_people(capsys, tmp_path):
     columns["rho_Q(res)"] = -columns["rho_Q(res)"]
     columns["theta_e(log)"] = columns["theta_e(log)"].copy()
     columns["theta_e(log)"][:3] = 300.0
-    _table.write_part(tmp_path / "ray.txt", columns)
+    table_files.write_part(tmp_path / "ray.txt", columns)
     command = ["test-ray", str(tmp_path / "ray.txt"), "--model", "thermal", "--frequency", "1e11"]
     assert main([*command, "--convention", "neurosynchro"]) == 0
     text = capsys.readouterr().out
@@ -103,7 +104,7 @@ def put(name, row, value):
 def test_bad_rays_are_named(change, message, tmp_path, capsys):
     columns = columns_of("thermal")
     change(columns)
-    _table.write_part(tmp_path / "ray.txt.gz", columns)
+    table_files.write_part(tmp_path / "ray.txt.gz", columns)
     assert main(["test-ray", str(tmp_path / "ray.txt.gz"), "--model", "thermal"]) == 2
     error = capsys.readouterr().err
     assert message in error

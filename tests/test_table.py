@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from synchrojax import _table, exact
+from synchrojax import exact
 from synchrojax.generate import draw, generate
+from synchrojax.tables import table_files
 
 INPUTS = ("s", "theta", "theta_e")
 
@@ -16,20 +17,20 @@ def columns(n=5):
         "theta_e(log)": np.full(n, 2.0),
         "time_ms(meta)": np.ones(n),
     }
-    return data | {f"{k}(res)": np.arange(n) * 1.25e-30 - 3e-31 for k in _table.RESULTS}
+    return data | {f"{k}(res)": np.arange(n) * 1.25e-30 - 3e-31 for k in table_files.RESULTS}
 
 
-@pytest.mark.parametrize("suffix", _table.SUFFIXES)
+@pytest.mark.parametrize("suffix", table_files.SUFFIXES)
 def test_round_trip(tmp_path, suffix):
-    _table.write_part(tmp_path / f"part-0{suffix}", columns())
-    _table.write_part(tmp_path / f"part-1{suffix}", columns(3))
-    rows = _table.read_table(tmp_path, INPUTS)
+    table_files.write_part(tmp_path / f"part-0{suffix}", columns())
+    table_files.write_part(tmp_path / f"part-1{suffix}", columns(3))
+    rows = table_files.read_table(tmp_path, INPUTS)
     assert np.array_equal(rows["s"], [10.5, 11.5, 12.5, 13.5, 14.5, 10.5, 11.5, 12.5])
     assert np.allclose(rows["rho_Q"][:5], columns()["rho_Q(res)"], rtol=1e-9, atol=0)
 
 
 def text(tmp_path, change):
-    _table.write_part(tmp_path / "part.txt", columns())
+    table_files.write_part(tmp_path / "part.txt", columns())
     path = tmp_path / "part.txt"
     path.write_text(change(path.read_text()))
     return tmp_path
@@ -47,21 +48,21 @@ def text(tmp_path, change):
     ],
 )
 def test_refusals(tmp_path, change, message):
-    with pytest.raises(_table.TableError, match=message):
-        _table.read_table(text(tmp_path, change), INPUTS)
+    with pytest.raises(table_files.TableError, match=message):
+        table_files.read_table(text(tmp_path, change), INPUTS)
 
 
 def test_truncated_and_absent(tmp_path):
-    _table.write_part(tmp_path / "part.txt.gz", columns(200))
+    table_files.write_part(tmp_path / "part.txt.gz", columns(200))
     path = tmp_path / "part.txt.gz"
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(_table.TableError, match="truncated"):
-        _table.read_table(tmp_path, INPUTS)
+    with pytest.raises(table_files.TableError, match="truncated"):
+        table_files.read_table(tmp_path, INPUTS)
     (tmp_path / "part.txt.gz").rename(tmp_path / "part.parquet")
-    with pytest.raises(_table.TableError, match="not a readable parquet"):
-        _table.read_table(tmp_path, INPUTS)
-    with pytest.raises(_table.TableError, match="no such table"):
-        _table.read_table(tmp_path / "absent", INPUTS)
+    with pytest.raises(table_files.TableError, match="not a readable parquet"):
+        table_files.read_table(tmp_path, INPUTS)
+    with pytest.raises(table_files.TableError, match="no such table"):
+        table_files.read_table(tmp_path / "absent", INPUTS)
 
 
 def test_sample_fills_the_box():
@@ -85,7 +86,7 @@ def test_sample_fills_the_box():
 @pytest.mark.usefixtures("x64")
 def test_generate_resumes(tmp_path, monkeypatch):
     """A run stopped in its second part keeps the first and ends with the same table."""
-    import synchrojax.generate as module
+    import synchrojax.generate._tables as module
 
     monkeypatch.setattr(module, "PART_ROWS", 8)
     calls, real = [], exact.hatted
@@ -99,14 +100,14 @@ def test_generate_resumes(tmp_path, monkeypatch):
     monkeypatch.setattr(exact, "hatted", stopping)
     with pytest.raises(KeyboardInterrupt):
         generate("thermal", 20, tmp_path / "t", seed=5, quiet=True)
-    assert len(_table.parts(tmp_path / "t")) == 1
+    assert len(table_files.parts(tmp_path / "t")) == 1
     generate("thermal", 20, tmp_path / "t", seed=5, quiet=True)
     assert calls == [8, 8, 8, 4]
-    rows = _table.read_table(tmp_path / "t", INPUTS)
+    rows = table_files.read_table(tmp_path / "t", INPUTS)
     points = draw("thermal", 20, seed=5, margin=1.2)
     truth = real("thermal", **points)
     assert np.array_equal(rows["s"], points["s"])
     assert np.allclose(rows["rho_V"], truth[:, 7], rtol=1e-9, atol=0)
     assert np.allclose(rows["j_I"], truth[:, 0], rtol=1e-9, atol=1e-300)
-    with pytest.raises(_table.TableError, match="made with other settings"):
+    with pytest.raises(table_files.TableError, match="made with other settings"):
         generate("thermal", 21, tmp_path / "t", seed=5, quiet=True)

@@ -11,10 +11,11 @@ import pytest
 import safetensors.numpy
 
 import synchrojax
-from synchrojax import _config, _table, _weights, generate
-from synchrojax._keras import read_dense
-from synchrojax._weights import ModelFileError, packaged
-from synchrojax.report import figures
+from synchrojax.generate import _tables
+from synchrojax.model import ModelFileError, packaged, read_dense
+from synchrojax.model import _files as _weights
+from synchrojax.tables import configuration, table_files
+from synchrojax.validate.report import figures
 
 ROOT = pathlib.Path(__file__).parent.parent
 GREEK = "s(log)\ttheta(lin)\tψ(lin)\tj_I(res)\n1\t1\t3\t4\n2\t1\t4\t5\n"
@@ -36,7 +37,7 @@ def test_a_greek_column_in_the_c_locale(tmp_path):
     assert done.returncode == 2
     assert "inputs s, theta, ψ, β; space synchrojax" in done.stdout.decode()
     assert "ψ(lin)" in done.stdout.decode()
-    assert [m.name for m in _config.read(tmp_path / "m").params] == ["s", "theta", "ψ", "β"]
+    assert [m.name for m in configuration.read(tmp_path / "m").params] == ["s", "theta", "ψ", "β"]
 
 
 def test_no_text_follows_the_locale():
@@ -56,9 +57,9 @@ def test_no_text_follows_the_locale():
 
 
 def test_a_mark_of_byte_order_in_a_configuration(tmp_path):
-    config = _config.default({"p": "lin"}, convention="synchrojax")
-    (tmp_path / _config.FILE).write_text("\ufeff" + _config.dump(config), encoding="utf-8")
-    assert _config.read(tmp_path) == config
+    config = configuration.default({"p": "lin"}, convention="synchrojax")
+    (tmp_path / configuration.FILE).write_text("\ufeff" + configuration.dump(config), encoding="utf-8")
+    assert configuration.read(tmp_path) == config
 
 
 TABS = [
@@ -73,8 +74,8 @@ TABS = [
 @pytest.mark.parametrize(("text", "message"), TABS)
 def test_a_tab_too_many(tmp_path, text, message):
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")
-    with pytest.raises(_table.TableError) as refused:
-        _table.read_columns(tmp_path)
+    with pytest.raises(table_files.TableError) as refused:
+        table_files.read_columns(tmp_path)
     assert message in str(refused.value)
 
 
@@ -159,8 +160,8 @@ def test_the_description_of_a_family(tmp_path, change, message):
 @pytest.mark.parametrize("text", ["", "{", "3"])
 def test_the_settings_of_a_table(tmp_path, text):
     (tmp_path / "table.json").write_text(text, encoding="utf-8")
-    with pytest.raises(_table.TableError, match=r"table\.json: .*; it should say how the table was made"):
-        generate._prepare(tmp_path, {"n": 3})
+    with pytest.raises(table_files.TableError, match=r"table\.json: .*; it should say how the table was made"):
+        _tables._prepare(tmp_path, {"n": 3})
 
 
 @pytest.mark.parametrize(
@@ -184,8 +185,8 @@ def test_the_description_of_a_keras_model(tmp_path, text, message):
 
 def test_a_loss_curve_that_is_none(tmp_path, monkeypatch):
     (tmp_path / "m.loss.csv").write_text("head,iteration\na,1\n", encoding="utf-8")
-    monkeypatch.setattr("synchrojax.report._errors", lambda *_: None)
-    monkeypatch.setattr("synchrojax.report._truth", lambda *_: None)
-    monkeypatch.setattr("synchrojax.report._histogram", lambda *_: None)
+    monkeypatch.setattr("synchrojax.validate.report._errors", lambda *_: None)
+    monkeypatch.setattr("synchrojax.validate.report._truth", lambda *_: None)
+    monkeypatch.setattr("synchrojax.validate.report._histogram", lambda *_: None)
     with pytest.raises(ValueError, match=r"m\.loss\.csv: not the loss curve of a training"):
         figures(None, loss=tmp_path / "m.loss.csv")

@@ -14,17 +14,12 @@ from matplotlib.figure import Figure
 
 import synchrojax
 import synchrojax.validate
-from synchrojax import _config, _mapping, _space, _table
-from synchrojax._constants import CLASSICAL, GYRO
-from synchrojax._geometry import from_plane
-from synchrojax._keras import import_neurosynchro, read_dense
-from synchrojax._mapping import KINDS, Mapping
-from synchrojax._weights import ModelFileError
 from synchrojax.cli import main
-from synchrojax.summarize import summarize
-from synchrojax.train import TrainingError
-from synchrojax.train_table import TableOptions, held_out, lock, train_table
-from synchrojax.transform import transform
+from synchrojax.core import CLASSICAL, GYRO, from_plane
+from synchrojax.model import ModelFileError, import_neurosynchro, read_dense
+from synchrojax.tables import configuration, mapping, network_space, summarize, table_files, transform
+from synchrojax.tables.mapping import KINDS, Mapping
+from synchrojax.train import TableOptions, TrainingError, held_out, lock, train_table
 from synchrojax.validate import summary, validate_table
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -75,11 +70,11 @@ def raw(tmp_path_factory):
 def configure(directory, *, space="synchrojax", edit=lambda text: text, **keys):
     """A configuration, with ``keys`` set for each result."""
     directory.mkdir(parents=True, exist_ok=True)
-    config = _config.default({"p": "lin"}, convention="neurosynchro", space=space)
-    text = _config.dump(config)
+    config = configuration.default({"p": "lin"}, convention="neurosynchro", space=space)
+    text = configuration.dump(config)
     extra = "".join(f"{k} = {json.dumps(v)}\n" for k, v in keys.items())
     text = text.replace("[[results]]\n", "[[results]]\n" + extra)
-    (directory / _config.FILE).write_text(edit(text))
+    (directory / configuration.FILE).write_text(edit(text))
     return directory
 
 
@@ -111,7 +106,7 @@ SAMPLES = np.array([-3e4, -2.0, -1e-3, 1e-6, 0.25, 0.5, 0.75, 3.0, 1e5])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("mode", _mapping.NORMALIZATIONS)
+@pytest.mark.parametrize("mode", mapping.NORMALIZATIONS)
 def test_mapping_and_inverse(kind, mode):
     start = Mapping("x", kind, normalization_mode=mode, scale=0.1)
     valid = SAMPLES[start.valid(SAMPLES)]
@@ -146,7 +141,7 @@ def test_mapping_derivative(kind):
 def test_policies():
     m, _ = Mapping("x", "direct").locked(np.array([1.0, 2.0, 3.0]))
     p = jnp.asarray([0.0, 2.0, 5.0])
-    n = {k: Mapping(**{**vars(m), "out_of_sample": k}) for k in _mapping.OUT_OF_SAMPLE}
+    n = {k: Mapping(**{**vars(m), "out_of_sample": k}) for k in mapping.OUT_OF_SAMPLE}
     assert np.allclose(n["ignore"].transformed(n["ignore"].to_network(p)), p)
     assert np.allclose(n["clip"].transformed(n["clip"].to_network(p)), [1.0, 2.0, 3.0])
     assert list(np.isnan(n["nan"].to_network(p))) == [True, False, True]
@@ -170,17 +165,17 @@ def test_mapping_refusals():
 # Network space
 
 
-@pytest.mark.parametrize("space", _space.SPACES)
-@pytest.mark.parametrize("convention", _space.CONVENTIONS)
+@pytest.mark.parametrize("space", network_space.SPACES)
+@pytest.mark.parametrize("convention", network_space.CONVENTIONS)
 def test_space_and_back(space, convention):
     inputs = {k.split("(")[0]: v for k, v in draw(200, 3).items()}
     inputs["theta"] = np.where(np.arange(200) % 2, np.pi - inputs["theta"], inputs["theta"])
     eight = calculator(*inputs.values())
     columns = inputs | eight
-    assert not any(mask.any() for mask in _space.reasons(columns, space).values())
-    values = _space.to_network(columns, space, convention)
+    assert not any(mask.any() for mask in network_space.reasons(columns, space).values())
+    values = network_space.to_network(columns, space, convention)
     theta = inputs["theta"]
-    back = _space.from_network(values, space, convention, inputs["s"], np.sin(theta), np.cos(theta), np)
+    back = network_space.from_network(values, space, convention, inputs["s"], np.sin(theta), np.cos(theta), np)
     turned = -1.0 if convention == "neurosynchro" else 1.0
     wanted = [eight[f"{k}_{s}"] / eight[f"{k}_I"] for k in ("j", "alpha") for s in "QV"]
     for ours, truth in zip(back, [*wanted, turned * eight["rho_Q"], eight["rho_V"]], strict=True):
@@ -191,10 +186,10 @@ def test_space_and_back(space, convention):
 
 
 def test_configuration_goes_to_a_file_and_back(tmp_path):
-    for space in _space.SPACES:
-        config = _config.default({"p": "lin", "w": "log"}, convention="synchrojax", space=space)
-        _config.write(tmp_path, config)
-        assert _config.read(tmp_path) == config
+    for space in network_space.SPACES:
+        config = configuration.default({"p": "lin", "w": "log"}, convention="synchrojax", space=space)
+        configuration.write(tmp_path, config)
+        assert configuration.read(tmp_path) == config
         assert config.space == space
 
 
@@ -223,17 +218,19 @@ NEUROSYNCHRO = (HERE / "neurosynchro" / "keras2" / "nn_config.toml").read_text()
     ],
 )
 def test_configuration_refusals(tmp_path, old, new, message):
-    (tmp_path / _config.FILE).write_text(NEUROSYNCHRO.replace(old, new, 1))
-    with pytest.raises(_config.ConfigError, match=message) as error:
-        _config.read(tmp_path)
+    (tmp_path / configuration.FILE).write_text(NEUROSYNCHRO.replace(old, new, 1))
+    with pytest.raises(configuration.ConfigError, match=message) as error:
+        configuration.read(tmp_path)
     assert str(tmp_path) in str(error.value)
 
 
 def test_lost_signs_need_their_pair(tmp_path):
     blocks = NEUROSYNCHRO.split("[[results]]")
-    (tmp_path / _config.FILE).write_text("[[results]]".join(blocks[:-1]))
-    with pytest.raises(_config.ConfigError, match="rho_Q: maptype 'abs_log' loses the sign: add a result rho_Q_sign"):
-        _config.read(tmp_path)
+    (tmp_path / configuration.FILE).write_text("[[results]]".join(blocks[:-1]))
+    with pytest.raises(
+        configuration.ConfigError, match="rho_Q: maptype 'abs_log' loses the sign: add a result rho_Q_sign"
+    ):
+        configuration.read(tmp_path)
 
 
 # Tables
@@ -278,28 +275,28 @@ def test_transform_counts_and_keeps_what_it_rejects(tmp_path):
         "polarized absorption above total": 1,
     }
     assert kept == 95
-    aside = _table.read_columns(tmp_path / "out" / "rejected")
+    aside = table_files.read_columns(tmp_path / "out" / "rejected")
     assert len(aside["s"]) == 5
     legend = json.loads((tmp_path / "out" / "rejected" / "reasons.json").read_text())
-    reasons = _table.read_columns(tmp_path / "out" / "rejected", ["reason"])["reason"]
+    reasons = table_files.read_columns(tmp_path / "out" / "rejected", ["reason"])["reason"]
     assert legend[str(int(reasons[0]))] == "not finite"
-    assert len(_table.read_columns(tmp_path / "out")["s"]) == 95
-    with pytest.raises(_table.TableError, match="exists and is not empty"):
+    assert len(table_files.read_columns(tmp_path / "out")["s"]) == 95
+    with pytest.raises(table_files.TableError, match="exists and is not empty"):
         transform(table, directory, tmp_path / "out", quiet=True)
     bad = write(tmp_path / "bad", n=10, files=1, j_I=lambda v: -v)
-    with pytest.raises(_table.TableError, match="no row is usable; 10 of them: j_I <= 0"):
+    with pytest.raises(table_files.TableError, match="no row is usable; 10 of them: j_I <= 0"):
         transform(bad, directory, tmp_path / "none", quiet=True)
     for part in bad.iterdir():
         part.write_text(part.read_text().split("\n")[0] + "\n")
-    with pytest.raises(_table.TableError, match="bad: no rows in it"):
+    with pytest.raises(table_files.TableError, match="bad: no rows in it"):
         transform(bad, directory, tmp_path / "none", quiet=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad", "model", "out", "raw"]
 
 
 def test_rows_drawn_from_a_large_table(raw):
-    some = _table.read_columns(raw, ["s", "p"], max_rows=500, seed=3)
-    again = _table.read_columns(raw, ["s", "p"], max_rows=500, seed=3)
-    whole = _table.read_columns(raw, ["s", "p"])
+    some = table_files.read_columns(raw, ["s", "p"], max_rows=500, seed=3)
+    again = table_files.read_columns(raw, ["s", "p"], max_rows=500, seed=3)
+    whole = table_files.read_columns(raw, ["s", "p"])
     assert len(some["s"]) == 500
     assert np.array_equal(some["s"], again["s"])
     assert np.all(np.isin(some["s"], whole["s"]))
@@ -321,50 +318,52 @@ def test_rows_drawn_from_a_large_table(raw):
 )
 def test_table_refusals(tmp_path, text, message):
     (tmp_path / "a.txt").write_text(text)
-    with pytest.raises(_table.TableError, match=message):
+    with pytest.raises(table_files.TableError, match=message):
         summarize(tmp_path)
 
 
 def test_an_empty_cell_is_nan(tmp_path):
     """As pandas writes it, whose tables neurosynchro's users have."""
     (tmp_path / "a.txt").write_text("s(log)\ttheta(lin)\n1\t\n\t2\n")
-    found = _table.read_columns(tmp_path)
+    found = table_files.read_columns(tmp_path)
     assert np.array_equal(found["s"], [1.0, np.nan], equal_nan=True)
     assert np.array_equal(found["theta"], [np.nan, 2.0], equal_nan=True)
 
 
 def test_a_mark_of_byte_order_is_no_part_of_a_name(tmp_path):
     (tmp_path / "a.txt").write_text("\ufeffs(log)\ttheta(lin)\r\n1\t2\r\n", newline="", encoding="utf-8")
-    assert _table.header_of(tmp_path / "a.txt") == {"s": "log", "theta": "lin"}
-    assert _table.read_columns(tmp_path)["s"] == [1.0]
+    assert table_files.header_of(tmp_path / "a.txt") == {"s": "log", "theta": "lin"}
+    assert table_files.read_columns(tmp_path)["s"] == [1.0]
 
 
 def test_lock_refusals(tmp_path, raw):
     directory = configure(tmp_path / "model")
-    with pytest.raises(_table.TableError, match=r"raw: not in network space: `synchrojax transform .*raw .*model"):
+    with pytest.raises(table_files.TableError, match=r"raw: not in network space: `synchrojax transform .*raw .*model"):
         lock(raw, directory)
     constant = write(tmp_path / "constant", n=200, p=lambda v: 0.0 * v + 2.5)
     transform(constant, directory, tmp_path / "t", quiet=True)
-    with pytest.raises(_table.TableError, match=r"column p: all samples are 2.5: a constant column"):
+    with pytest.raises(table_files.TableError, match=r"column p: all samples are 2.5: a constant column"):
         lock(tmp_path / "t", directory)
     negative = write(tmp_path / "negative", n=200, rho_V=spoil([60, 61], -1e-9))
     directory = configure(tmp_path / "other", edit=lambda text: text.replace('"auto"', '"log"'))
     transform(negative, directory, tmp_path / "n", quiet=True)
-    with pytest.raises(_table.TableError, match=r"column j_Q_plane: 0 of 200 samples suit maptype 'log' \(> 0\)"):
+    with pytest.raises(table_files.TableError, match=r"column j_Q_plane: 0 of 200 samples suit maptype 'log' \(> 0\)"):
         lock(tmp_path / "n", directory)
     config = (
-        (directory / _config.FILE).read_text().replace('_Q_plane"\nmaptype = "log"', '_Q_plane"\nmaptype = "neg_log"')
+        (directory / configuration.FILE)
+        .read_text()
+        .replace('_Q_plane"\nmaptype = "log"', '_Q_plane"\nmaptype = "neg_log"')
     )
-    (directory / _config.FILE).write_text(config)
-    with pytest.raises(_table.TableError, match=r"chunk1.txt, line 12, column rho_V_cold: .* \(2 such values\)"):
+    (directory / configuration.FILE).write_text(config)
+    with pytest.raises(table_files.TableError, match=r"chunk1.txt, line 12, column rho_V_cold: .* \(2 such values\)"):
         lock(tmp_path / "n", directory)
     assert lock(tmp_path / "n", directory, drop=True)["rho_V_cold"] == 2
-    assert _config.read(directory).is_locked
-    edited = (directory / _config.FILE).read_text().replace('maptype = "neg_log"', 'maptype = "logit"', 1)
-    (directory / _config.FILE).write_text(edited)
-    with pytest.raises(_table.TableError, match="no values of j_Q_plane that its maptype 'logit' can take"):
+    assert configuration.read(directory).is_locked
+    edited = (directory / configuration.FILE).read_text().replace('maptype = "neg_log"', 'maptype = "logit"', 1)
+    (directory / configuration.FILE).write_text(edited)
+    with pytest.raises(table_files.TableError, match="no values of j_Q_plane that its maptype 'logit' can take"):
         train_table(tmp_path / "n", directory, quiet=True)
-    with pytest.raises(_config.ConfigError, match="is not locked; run"):
+    with pytest.raises(configuration.ConfigError, match="is not locked; run"):
         train_table(tmp_path / "t", tmp_path / "model")
 
 
@@ -374,7 +373,7 @@ def test_lock_refusals(tmp_path, raw):
 def test_recommended_is_measurably_better(trained, raw):
     """Same data, same seed, errors side by side on the rows that both left out."""
     worst = {}
-    for space in _space.SPACES:
+    for space in network_space.SPACES:
         model = synchrojax.load(trained / space)
         checked = validate_table(model, trained / f"{space}-table", rows=held_out(TableOptions()))
         assert set(checked.network_mse) == {r.mapping.name for r in model.family.config.results}
@@ -384,7 +383,7 @@ def test_recommended_is_measurably_better(trained, raw):
         assert median < 0.1 * worst["neurosynchro"][name], name
 
 
-@pytest.mark.parametrize("space", _space.SPACES)
+@pytest.mark.parametrize("space", network_space.SPACES)
 def test_the_loaded_model(trained, space, precision):
     model = synchrojax.load(trained / space)
     assert model.inputs == ("nu", "B", "n_e", "theta", "p")
@@ -441,7 +440,7 @@ def test_policies_of_a_model(trained):
 
 def test_train_resumes_and_refuses(raw, tmp_path, monkeypatch):
     """Killed in the middle and started again: the same model as in one go; both methods."""
-    import synchrojax.train_table as module
+    import synchrojax.train._train_table as module
 
     directory = configure(tmp_path / "m", space="neurosynchro", epochs=3, units=[8], batch_size=500)
     transform(raw, directory, tmp_path / "t", quiet=True)
@@ -470,7 +469,7 @@ def test_train_resumes_and_refuses(raw, tmp_path, monkeypatch):
         train_table(tmp_path / "t", directory, out=out, quiet=True)
     few = write(tmp_path / "few", n=90, files=1)
     transform(few, directory, tmp_path / "few-t", quiet=True)
-    with pytest.raises(_table.TableError, match="90 rows are too few: at least 625"):
+    with pytest.raises(table_files.TableError, match="90 rows are too few: at least 625"):
         train_table(tmp_path / "few-t", directory, out=tmp_path / "few.safetensors", quiet=True)
 
 
@@ -488,7 +487,7 @@ def test_outliers_are_clipped_and_listed(tmp_path, method):
     lines = out.with_suffix(".clipped.csv").read_text().splitlines()
     listed = [line.split(",") for line in lines[1:]]
     head = lines[0].split(",")
-    truth = _table.read_columns(table, ["s", "j_I"])
+    truth = table_files.read_columns(table, ["s", "j_I"])
     part = {float(f"{truth['s'][i]:.10g}") for i in rows}
     found = {float(row[head.index("s")]) for row in listed if row[0] == "emission"}
     assert found <= part
@@ -577,9 +576,9 @@ def test_verbs(raw, tmp_path, capsys, monkeypatch):
         return status, *capsys.readouterr()
 
     assert run("init", work, "--convention", "neurosynchro", "--table", raw)[0] == 0
-    text = (work / _config.FILE).read_text()
+    text = (work / configuration.FILE).read_text()
     brief = text.replace("[[results]]\n", "[[results]]\nunits = [6]\niterations = 8\n")
-    (work / _config.FILE).write_text(one_group(brief))
+    (work / configuration.FILE).write_text(one_group(brief))
     status, out, err = run("init", work, "--convention", "neurosynchro")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert "exists already" in err
@@ -626,7 +625,7 @@ def test_a_full_disk_leaves_nothing_half_written(raw, tmp_path, monkeypatch, cap
     """The last write fails as on a full disk: one line, status 2, the old file as it was and no other."""
     directory = configure(tmp_path / "m")
     transform(raw, directory, tmp_path / "t", quiet=True)
-    before = (directory / _config.FILE).read_text()
+    before = (directory / configuration.FILE).read_text()
     real = pathlib.Path.write_bytes
 
     def full(self, data, **_):
@@ -641,11 +640,11 @@ def test_a_full_disk_leaves_nothing_half_written(raw, tmp_path, monkeypatch, cap
     monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: full(path, b"PNG"))
     assert main(["summarize", str(raw), "--plot", str(tmp_path / "s.png"), "--quiet"]) == 2
     lines = capsys.readouterr().err.splitlines()
-    for line, name in zip(lines, (directory / _config.FILE, "chunk0.txt", tmp_path / "s.png"), strict=True):
+    for line, name in zip(lines, (directory / configuration.FILE, "chunk0.txt", tmp_path / "s.png"), strict=True):
         assert re.fullmatch(rf"synchrojax: error: .*No space left on device: '.*{re.escape(str(name))}'", line)
     monkeypatch.undo()
-    assert (directory / _config.FILE).read_text() == before
-    assert [p.name for p in directory.iterdir()] == [_config.FILE]
+    assert (directory / configuration.FILE).read_text() == before
+    assert [p.name for p in directory.iterdir()] == [configuration.FILE]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m", "t"]
 
 
@@ -659,9 +658,9 @@ def test_twenty_million_rows_within_8_gib(tmp_path, suffix):
     import time
 
     table = write(tmp_path / "one", n=100_000, files=1)
-    part = _table.read_part(table / "chunk0.txt")
+    part = table_files.read_part(table / "chunk0.txt")
     (tmp_path / "raw").mkdir()
-    _table.write_part(tmp_path / "raw" / f"000{suffix}", part)
+    table_files.write_part(tmp_path / "raw" / f"000{suffix}", part)
     for k in range(1, 200):
         os.link(tmp_path / "raw" / f"000{suffix}", tmp_path / "raw" / f"{k:03d}{suffix}")
     configure(tmp_path / "m", units=[8], iterations=2)
@@ -669,7 +668,7 @@ def test_twenty_million_rows_within_8_gib(tmp_path, suffix):
         "import sys; from synchrojax import _table; from synchrojax.cli import main\n"
         "if sys.argv[1] == 'read':\n"
         "    for most in (2_000_000, None):\n"
-        "        print(len(_table.read_columns(sys.argv[2], max_rows=most)['s']))\n"
+        "        print(len(table_files.read_columns(sys.argv[2], max_rows=most)['s']))\n"
         "else:\n"
         "    assert main(sys.argv[1:]) == 0\n"
         # of this program alone: what getrusage says includes the one that started it

@@ -5,9 +5,9 @@ import pytest
 import safetensors.numpy
 
 import synchrojax
-import synchrojax.train as training
-from synchrojax import _table
-from synchrojax._weights import ModelFileError, read_model, write_model
+import synchrojax.train._train as training
+from synchrojax.model import ModelFileError, read_model, write_model
+from synchrojax.tables import table_files
 from synchrojax.train import Options, TrainingError, split, train
 
 SMALL = Options(widths=(6,), adam_steps=20, iterations=6)
@@ -17,7 +17,7 @@ SMALL = Options(widths=(6,), adam_steps=20, iterations=6)
 def table(request, tmp_path_factory):
     """The first part of the committed table."""
     directory = tmp_path_factory.mktemp("table")
-    first = _table.parts(request.config.rootpath / "data" / "thermal")[0]
+    first = table_files.parts(request.config.rootpath / "data" / "thermal")[0]
     (directory / first.name).write_bytes(first.read_bytes())
     return directory
 
@@ -83,7 +83,7 @@ def test_train_resumes_where_it_was(table, tmp_path, monkeypatch):
 def test_refusals(table, tmp_path):
     with pytest.raises(TrainingError, match=r"ends in \.safetensors"):
         train(table, tmp_path / "model.pkl", options=SMALL, quiet=True)
-    with pytest.raises(_table.TableError, match="no such table"):
+    with pytest.raises(table_files.TableError, match="no such table"):
         train(tmp_path / "absent", tmp_path / "m.safetensors", options=SMALL, quiet=True)
     with pytest.raises(ValueError, match="unknown distribution"):
         train(table, tmp_path / "m.safetensors", distribution="maxwell", options=SMALL, quiet=True)
@@ -93,7 +93,7 @@ def test_refusals(table, tmp_path):
 def packaged():
     import pathlib
 
-    return pathlib.Path(synchrojax.__file__).parent / "models" / "thermal.safetensors"
+    return pathlib.Path(synchrojax.__file__).parent / "weights" / "thermal.safetensors"
 
 
 def test_model_file_round_trip(tmp_path):

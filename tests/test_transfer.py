@@ -14,7 +14,7 @@ from jax.test_util import check_grads
 
 import synchrojax
 from synchrojax import Coefficients, SkyCoefficients, transfer
-from synchrojax._quick import quick_jit
+from synchrojax.core import quick_jit
 
 ZERO = dict.fromkeys(SkyCoefficients._fields, 0.0)
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
 
-from synchrojax import _thermal
-from synchrojax._table import parts, read_table
+from synchrojax.families import _thermal
+from synchrojax.tables.table_files import parts, read_table
 
 pytestmark = pytest.mark.usefixtures("x64")
 TABLE = "data/thermal_heldout"

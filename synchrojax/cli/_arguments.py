@@ -1,0 +1,139 @@
+"""What the words of a command line may be, and a parser that suggests the nearest word."""
+
+import argparse
+import difflib
+import os
+import re
+import sys
+
+from synchrojax.core import QuantityError, ends, quantity, quantity_or_range
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors in one line, exit status 2; no abbreviations: a later option could give them another meaning."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+
+    def error(self, message):
+        print(f"{self.prog}: error: {' '.join(message.split())}", file=sys.stderr)
+        raise SystemExit(2)
+
+    def refuse_unknown(self, words):
+        """Stop with a suggestion at the first of ``words`` that looks like an option and is none."""
+        known = [o for action in self._actions for o in action.option_strings]
+        for word in words:
+            option = word.partition("=")[0]
+            if option == "--":
+                return
+            if re.fullmatch(r"--?[^\W\d]\S*", option) and option not in known:
+                near = nearest(option, known)
+                self.error(f"unknown option {option}; " + (f"did you mean {near}?" if near else f"see {self.prog} -h"))
+
+
+def nearest(word, known):
+    """The one of ``known`` that ``word`` may stand for, or None: without dashes and case, cut short, or misspelt."""
+
+    def plain(text):
+        return re.sub(r"[-_]", "", text).lower()
+
+    by_plain: dict = {}
+    for k in known:
+        by_plain.setdefault(plain(k), k)
+    if plain(word) in by_plain:
+        return by_plain[plain(word)]
+    longer = [k for p, k in by_plain.items() if plain(word) and p.startswith(plain(word))]
+    close = longer[:1] if len(longer) == 1 else difflib.get_close_matches(plain(word), by_plain, 1)
+    return by_plain.get(close[0], close[0]) if close else None
+
+
+def joined(words):
+    """``--theta -60deg`` as ``--theta=-60deg``: argparse takes the value for an option."""
+    out: list[str] = []
+    for word in words:
+        if out and re.match(r"-[\d.]", word) and re.fullmatch(r"--[a-zA-Z][\w-]*", out[-1]):
+            out[-1] += f"={word}"
+        else:
+            out.append(word)
+    return out
+
+
+def utf8(text):
+    """``text`` from the command line as UTF-8, whatever the locale says."""
+    try:
+        return os.fsencode(text).decode()
+    except UnicodeError:
+        return text
+
+
+def _physical(function, name):
+    """A type for argparse whose messages are those of ``_quantities``."""
+
+    def convert(text):
+        try:
+            return function(utf8(text), name)
+        except QuantityError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert
+
+
+def value(name):
+    """The type of one value of the parameter ``name``, with or without its unit."""
+    return _physical(quantity, name)
+
+
+def value_or_range(name):
+    """The type of a value of the parameter ``name`` or of low:high:count."""
+    return _physical(quantity_or_range, name)
+
+
+def named(text):
+    """NAME=X or NAME=LOW:HIGH:N."""
+    name, equals, rest = utf8(text).partition("=")
+    if not (equals and name.isidentifier()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=X or NAME=LOW:HIGH:N")
+    return name, value_or_range(name)(rest)
+
+
+def interval(text):
+    """NAME=log:LOW:HIGH or NAME=lin:LOW:HIGH."""
+    name, _, rest = utf8(text).partition("=")
+    spacing, *pair = rest.split(":")
+    try:
+        low, high = ends(*pair, name) if len(pair) == 2 else (0.0, 0.0)
+    except QuantityError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+    if not name.isidentifier() or spacing not in ("log", "lin") or not low < high:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=log:LOW:HIGH or NAME=lin:LOW:HIGH")
+    return name, (spacing, low, high)
+
+
+def spacing(text):
+    """NAME=log or NAME=lin."""
+    name, _, kind = utf8(text).partition("=")
+    if not name.isidentifier() or kind not in ("log", "lin"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=log or NAME=lin")
+    return name, kind
+
+
+def widths(text):
+    """Layer widths such as 32,32."""
+    try:
+        found = tuple(int(w) for w in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or min(found) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of layer widths such as 32,32")
+    return found
+
+
+def positive(text):
+    """A whole number above zero."""
+    try:
+        found = int(text)
+    except ValueError:
+        found = 0
+    if found < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return found

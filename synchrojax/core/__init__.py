@@ -1,0 +1,79 @@
+"""What every other room stands on.
+
+Physical constants, the eight coefficients as one value, names and units of the inputs, calls that are compiled once for
+many sizes, the angle to B; and what every room needs of files, progress bars and pictures. It imports nothing of this
+package.
+
+Adding an input: give it a line in ``UNITS`` (``_params``), and the command line, the messages and the listings know it.
+"""
+
+from synchrojax.core._coefficients import Coefficients, SkyCoefficients, field_by_field, unit_of_coefficient
+from synchrojax.core._compiled import STEPS, pointwise, step
+from synchrojax.core._constants import (
+    ABSORPTION,
+    CLASSICAL,
+    ELECTRON_CHARGE,
+    ELECTRON_MASS,
+    EMISSION,
+    GYRO,
+    SPEED_OF_LIGHT,
+)
+from synchrojax.core._files import from_json, read_text, whole, write_text
+from synchrojax.core._geometry import from_plane, limit_polarization, sine_cosine, to_plane
+from synchrojax.core._inputs import UnitError, broadcast_shapes, is_traced, number, own_settings, reals, warn_user
+from synchrojax.core._params import COMMON, UNITS, broadcast, describe, one_mapping, unphysical
+from synchrojax.core._picture import loss_curve, new_figure, save_figure
+from synchrojax.core._progress import progress
+from synchrojax.core._quantities import QuantityError, ends, quantity, quantity_or_range
+from synchrojax.core._quick import quick_jit
+from synchrojax.core._sky import as_array, rotate, turned
+
+__all__ = [
+    "ABSORPTION",
+    "CLASSICAL",
+    "COMMON",
+    "ELECTRON_CHARGE",
+    "ELECTRON_MASS",
+    "EMISSION",
+    "GYRO",
+    "SPEED_OF_LIGHT",
+    "STEPS",
+    "UNITS",
+    "Coefficients",
+    "QuantityError",
+    "SkyCoefficients",
+    "UnitError",
+    "as_array",
+    "broadcast",
+    "broadcast_shapes",
+    "describe",
+    "ends",
+    "field_by_field",
+    "from_json",
+    "from_plane",
+    "is_traced",
+    "limit_polarization",
+    "loss_curve",
+    "new_figure",
+    "number",
+    "one_mapping",
+    "own_settings",
+    "pointwise",
+    "progress",
+    "quantity",
+    "quantity_or_range",
+    "quick_jit",
+    "read_text",
+    "reals",
+    "rotate",
+    "save_figure",
+    "sine_cosine",
+    "step",
+    "to_plane",
+    "turned",
+    "unit_of_coefficient",
+    "unphysical",
+    "warn_user",
+    "whole",
+    "write_text",
+]

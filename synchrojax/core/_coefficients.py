@@ -1,0 +1,132 @@
+"""The transfer coefficients as one value, in the basis of B and in one fixed on the sky."""
+
+import functools
+import operator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import export
+
+from synchrojax.core._inputs import is_traced, own_settings, real
+
+EMISSION_UNIT, LENGTH_UNIT = "erg s^-1 cm^-3 Hz^-1 sr^-1", "cm^-1"
+
+
+def unit_of_coefficient(name):
+    """The unit of j_S, or of alpha_S and rho_S."""
+    return EMISSION_UNIT if name.startswith("j") else LENGTH_UNIT
+
+
+@functools.lru_cache
+def _each(operation):
+    return jax.jit(lambda x, y: tuple(operation(a, b) for a, b in zip(x, y, strict=True)))
+
+
+def _applied(operation, kind, x, y):
+    """``operation`` on two sequences of arrays, field by field."""
+    try:
+        jnp.broadcast_shapes(*(jnp.shape(v) for v in (*x, *y)))
+    except ValueError:
+        shapes = f"{jnp.shape(x[0])} and {jnp.shape(y[0])}"
+        raise ValueError(f"{kind.__name__}: shapes {shapes} do not broadcast against each other") from None
+    return kind(*_each(operation)(tuple(x), tuple(y)))
+
+
+def _refuse(c, symbol, other):
+    kind = type(c).__name__
+    raise TypeError(
+        f"{kind} {symbol} {type(other).__name__}: only {kind} + {kind}, {kind} - {kind}, and products with and "
+        "quotients by real numbers have a meaning"
+    )
+
+
+def _joined(operation, symbol):
+    @own_settings
+    def method(self, other):
+        if type(other) is not type(self):
+            _refuse(self, symbol, other)
+        return _applied(operation, type(self), self, other)
+
+    return method
+
+
+def _scaled(operation, symbol):
+    @own_settings
+    def method(self, other):
+        if isinstance(other, tuple | list | str | bytes | bool) or other is None:
+            _refuse(self, symbol, other)
+        try:
+            factor = real(other, "the factor")
+        except ValueError as error:
+            if hasattr(other, "unit") or hasattr(other, "units"):
+                raise
+            raise TypeError(f"{type(self).__name__} {symbol} {type(other).__name__}: {error}") from None
+        if not is_traced([factor]) and not isinstance(factor, jax.Array):
+            # a plain number goes along with the precision of the coefficients
+            factor = float(factor) if factor.ndim == 0 else factor
+        return _applied(operation, type(self), self, (factor,) * len(self))
+
+    return method
+
+
+def _total(self, other):
+    """``sum`` begins with 0."""
+    if type(other) is int and other == 0:
+        return self
+    _refuse(self, "+", other)
+
+
+_add, _subtract = _joined(operator.add, "+"), _joined(operator.sub, "-")
+_multiply, _divide = _scaled(operator.mul, "*"), _scaled(operator.truediv, "/")
+
+
+def field_by_field(kind):
+    """Give a NamedTuple of arrays sums, differences and products with numbers instead of those of tuples."""
+    kind.__add__, kind.__radd__, kind.__sub__ = _add, _total, _subtract
+    kind.__mul__, kind.__rmul__, kind.__truediv__ = _multiply, _multiply, _divide
+    kind.__array_ufunc__ = None  # NumPy leaves x * c to us
+    kind.__pandas_priority__ = 10_000  # so does pandas
+    return kind
+
+
+@field_by_field
+class Coefficients(NamedTuple):
+    """Polarized transfer coefficients in the fluid frame, CGS.
+
+    j_S [erg s^-1 cm^-3 Hz^-1 sr^-1]; alpha_S and rho_S [cm^-1]. Stokes Q is positive along the
+    projection of B on the sky, V is IAU/IEEE; the transfer matrix is that of ``README.md``.
+
+    Mixtures of electrons are sums: ``c1 + c2``, ``c1 - c2``, ``sum([...])``, ``x * c``, ``c * x``, ``c / x``, field by
+    field. Anything else is a TypeError.
+    """
+
+    j_I: jax.Array
+    j_Q: jax.Array
+    j_V: jax.Array
+    alpha_I: jax.Array
+    alpha_Q: jax.Array
+    alpha_V: jax.Array
+    rho_Q: jax.Array
+    rho_V: jax.Array
+
+
+@field_by_field
+class SkyCoefficients(NamedTuple):
+    """The eleven coefficients in a basis fixed on the sky; units and arithmetic as in ``Coefficients``."""
+
+    j_I: jax.Array
+    j_Q: jax.Array
+    j_U: jax.Array
+    j_V: jax.Array
+    alpha_I: jax.Array
+    alpha_Q: jax.Array
+    alpha_U: jax.Array
+    alpha_V: jax.Array
+    rho_Q: jax.Array
+    rho_U: jax.Array
+    rho_V: jax.Array
+
+
+for _kind in (Coefficients, SkyCoefficients):
+    export.register_namedtuple_serialization(_kind, serialized_name=f"synchrojax.{_kind.__name__}")

@@ -1,0 +1,92 @@
+"""What a call takes: names, units, broadcasting, and the tests for unphysical input."""
+
+from types import MappingProxyType
+
+import jax.numpy as jnp
+
+from synchrojax.core._inputs import broadcast_shapes, reals
+
+UNITS = {
+    "nu": "Hz, observing frequency in the fluid frame",
+    "B": "G, magnetic field strength",
+    "n_e": "cm^-3, electron number density",
+    "theta": "rad, angle between the wave vector and B",
+    "theta_e": "k T / (m_e c^2), dimensionless electron temperature",
+    "p": "dimensionless, N ~ gamma^-p",
+    "gamma_min": "dimensionless, lowest Lorentz factor, default 1",
+    "gamma_max": "dimensionless, highest Lorentz factor, default infinity",
+    "kappa": "dimensionless, f ~ gamma^-(kappa + 1) in the tail",
+    "w": "dimensionless, width of the kappa distribution",
+    "k": "dimensionless, f times sin^k of the pitch angle",
+}
+COMMON = ("nu", "B", "n_e", "theta")
+_UNITS = {"nu": "Hz", "B": "G", "n_e": "cm^-3", "theta": "rad"}  # the others are dimensionless
+
+
+def describe(names):
+    """One line per name with its unit, for error messages and ``--help``."""
+    return "; ".join(f"{n} [{UNITS.get(n, 'dimensionless')}]" for n in names)
+
+
+def unit_of(name):
+    """The unit of a parameter, as units are written: "Hz", "" for what is dimensionless."""
+    return _UNITS.get(name, "")
+
+
+def _named(params, names):
+    """``params`` as a mapping, or what is wrong with it. Raises ValueError."""
+    fields = getattr(getattr(params, "dtype", None), "names", None)
+    if fields:  # a row or column of a structured array, as of a FITS table
+        return {n: params[n] for n in fields}
+    if not (hasattr(params, "keys") and hasattr(params, "__getitem__")):
+        raise ValueError(
+            f"params must be a mapping of names to values, got {type(params).__name__}; it takes {describe(names)}"
+        )
+    return {n: params[n] for n in params.keys()}  # noqa: SIM118 (a row of a table iterates over its values)
+
+
+def one_mapping(params, named):
+    """Raise TypeError where values come by name instead of in ``params``."""
+    if named or params is None:
+        given = ", ".join(f'"{n}": ...' for n in named) or '"nu": ..., "B": ...'
+        raise TypeError(f"params is one mapping of names to values: write ({{{given}}}), not (name=value)")
+
+
+def broadcast(params, names, defaults=MappingProxyType({})):
+    """The values of ``params`` in the order of ``names``, their common float dtype and their common shape.
+
+    ``defaults``: the values of those that may be left out.
+
+    Raises ValueError for missing or unknown names, values that are not real numbers, units, masks and labels that do
+    not fit, and shapes that do not broadcast.
+    """
+    given = _named(params, names)
+    missing = [n for n in names if n not in given and n not in defaults]
+    unknown = sorted(str(n) for n in given if n not in names)
+    if missing or unknown:
+        parts = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(unknown)}"] * bool(unknown)
+        raise ValueError(f"params: {' and '.join(parts)}; the model takes {describe(names)}")
+
+    def what(n):
+        return f"params[{n!r}] [{UNITS.get(n, 'dimensionless')}]"
+
+    values, dtype = reals({n: given.get(n, defaults.get(n)) for n in names}, what, unit_of)
+    try:
+        shape = broadcast_shapes([v.shape for v in values.values()])
+    except ValueError:
+        shapes = ", ".join(f"{n} {v.shape}" for n, v in values.items())
+        raise ValueError(f"params do not broadcast against each other: {shapes}") from None
+    return list(values.values()), dtype, shape
+
+
+def unphysical(nu, b, n_e, theta, own, violated):
+    """True where no electron gas has such values: nu <= 0, B < 0, n_e < 0, anything not finite.
+
+    ``own``: the distribution's parameters, ``violated``: where they break its own conditions.
+    """
+    bad = (nu <= 0.0) | (b < 0.0) | (n_e < 0.0)
+    for value in (nu, b, n_e, theta, *own):
+        bad = bad | ~jnp.isfinite(value)
+    for broken in violated.values():
+        bad = bad | broken
+    return bad

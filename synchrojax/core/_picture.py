@@ -1,0 +1,33 @@
+"""Figures, for those who have matplotlib."""
+
+import pathlib
+
+from synchrojax.core._files import whole
+
+
+def new_figure(width, height):
+    """An empty matplotlib Figure [inch]. Raises RuntimeError where matplotlib is missing."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise RuntimeError("pictures need matplotlib: pip install 'synchrojax[plot]'") from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_figure(figure, path, *, dpi=110):
+    """Write ``figure`` to ``path``, in the format that its suffix says."""
+    with whole(path) as temporary:
+        figure.savefig(temporary, format=pathlib.Path(path).suffix[1:] or "png", dpi=dpi)
+
+
+def loss_curve(histories, title):
+    """{network: [iteration, (training, validation, ...)]} as a figure."""
+    figure = new_figure(6.4, 4.0)
+    axes = figure.subplots()
+    for k, (head, history) in enumerate(histories.items()):
+        axes.semilogy(history[:, 0], color=f"C{k % 10}", alpha=0.5)
+        axes.semilogy(history[:, 1], color=f"C{k % 10}", ls="--", label=head)
+    axes.set(xlabel="iteration or epoch", ylabel="root of the loss", title=f"{title}: training, validation dashed")
+    if len(histories) <= 12:
+        axes.legend(frameon=False, fontsize=8)
+    return figure

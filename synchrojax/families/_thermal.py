@@ -1,0 +1,411 @@
+"""Thermal electrons, between physical and network space.
+
+The network never sees raw coefficients. Emission is a saddle-point exponential times a smooth
+correction; its polarization is a point of the unit disk, reached by a map that cannot leave it;
+rotativities are their cold/hot limits times smooth corrections that vanish at high frequency. All
+coefficients depend on (s' = s sin(theta), tau = theta_e sin(theta), cos^2(theta)) only, apart from
+the sign of V. Everything here is a pure function of one point, with arrays broadcasting.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synchrojax.core import CLASSICAL, ELECTRON_CHARGE, ELECTRON_MASS, SPEED_OF_LIGHT, from_plane, sine_cosine, to_plane
+from synchrojax.networks import product
+from synchrojax.special import scaled_k012
+
+NAME = "thermal"
+PARAMETERS = ("theta_e",)
+# the trained box: s, theta and theta_e as in the contract, then two combinations
+DOMAIN = {
+    "s": (10.0, 1e8),
+    "theta": (0.0, float(np.pi)),
+    "theta_e": (0.1, 100.0),
+    "s_sin_theta": (5.0, 1e8),
+    "x": (0.0, 1e5),  # s / (theta_e^2 sin(theta))
+}
+ROTATION_THETA_E = 1e-3  # rotativities: lowest theta_e, and any x
+DIMENSIONS = 3
+WIDTHS = (32, 32)  # of the hidden layers that are shipped
+BLOCK = 32768  # points that go through the call at once: intermediates stay in cache, both cores stay busy
+HEADS = {"emission": (4, 9), "rho_Q": (4, 3), "rho_V": (4, 3)}  # inputs, outputs: a third is the mean, the rest ripple
+
+_MAHADEVAN = (4.0505, 0.40, 0.5316)  # Mahadevan, Narayan & Yi 1996 (ApJ 465, 327), eq. 33
+
+
+class Point(NamedTuple):
+    """A direction and a temperature; all that the coefficients depend on."""
+
+    s: jax.Array
+    sine: jax.Array
+    cosine: jax.Array
+    theta_e: jax.Array
+
+
+def point(s, theta, theta_e):
+    return Point(s, *sine_cosine(theta), theta_e)
+
+
+def coordinates(p):
+    """The values of ``DOMAIN``, theta excepted: never outside."""
+    x = p.s / p.theta_e / (p.theta_e * jnp.maximum(p.sine, 1e-30))
+    return p.s, jnp.zeros_like(p.s), p.theta_e, p.s * p.sine, x
+
+
+def clamp(p, *, s, theta_e):
+    """The nearest point with s and theta_e inside the given ranges, then sin(theta) up to s' = 5."""
+    clipped, perp = jnp.clip(p.s, *s), DOMAIN["s_sin_theta"][0]
+    lowest = jnp.maximum(perp / clipped, perp / DOMAIN["s"][1])
+    return Point(clipped, jnp.clip(p.sine, lowest, 1.0), p.cosine, jnp.clip(p.theta_e, *theta_e))
+
+
+# The saddle of the emission integrand --------------------------------------------------
+
+
+class Saddle(NamedTuple):
+    """Where f J^2 peaks: alpha, the exponent above 1 / theta_e, and the harmonic ripple."""
+
+    alpha: jax.Array
+    exponent: jax.Array
+    ripple_cos: jax.Array
+    ripple_sin: jax.Array
+
+
+def _excess(alpha):
+    """sinh(2 alpha) - 2 alpha and alpha coth(alpha) - 1 for alpha > 0, without cancellation."""
+    small = alpha < 0.7
+    a = jnp.where(small, alpha, 0.5)
+    b = jnp.where(small, 1.0, alpha)
+    a2 = a * a
+    cubic = a * a2 * (4 / 3 + a2 * (4 / 15 + a2 * (8 / 315 + a2 * (4 / 2835 + a2 * (8 / 155925)))))
+    ratio = a2 * (1 / 3 - a2 * (1 / 45 - a2 * (2 / 945 - a2 * (1 / 4725 - a2 * (2 / 93555)))))
+    return (
+        jnp.where(small, cubic, jnp.sinh(2.0 * b) - 2.0 * b),
+        jnp.where(small, ratio, b / jnp.tanh(b) - 1.0),
+    )
+
+
+@jax.custom_jvp  # the derivative follows from the root, whatever the steps to it
+def _real_root(y):
+    """sinh(2 alpha) - 2 alpha = y."""
+    large = y > 4.0
+    yl = jnp.where(large, y, 4.0)
+    alpha = jnp.where(
+        large,
+        0.5 * jnp.log(2.0 * yl + 2.0 * jnp.log(2.0 * yl)),
+        jnp.exp(jnp.log(0.75 * jnp.where(large, 4.0, y)) / 3.0),
+    )
+    for _ in range(3):
+        alpha = alpha - (_excess(alpha)[0] - y) / (4.0 * jnp.sinh(alpha) ** 2)
+    return alpha
+
+
+@_real_root.defjvp
+def _real_root_slope(primals, tangents):
+    alpha = _real_root(*primals)
+    return alpha, tangents[0] / (4.0 * jnp.sinh(alpha) ** 2)
+
+
+# made by data/make_ripple.py: poles and residues, and a parabola
+_RIPPLE = (
+    (1.986049653, -7.184714701, 6.32901664, -23.15885959),
+    (-2.366565819, -3.665550286, 125.61948880, 336.00702560),
+    (1.556612230, 1.905794647, -0.31284638, -0.61028865),
+    (0.269090147, 2.851423085, -0.44340467, -17.10330223),
+    (-2.278714401, 1.911850391, 194.66197226, 173.86222605),
+    (-3.154026501, -0.694080966, -390.34493276, -479.12141902),
+)
+_RIPPLE_SMOOTH = (1.906623788 - 12.624095776j, 1.946181821 + 0.008602180j, 0.000488063 - 0.000132199j)
+
+
+def ripple_square(y):
+    """Square of the exponent of the first Poisson term over s'^2 (1 + y), to 4e-7: real and imaginary part."""
+    t = jnp.log1p(y)
+    a, b, c = _RIPPLE_SMOOTH
+    real, imag = a.real + t * (b.real + t * c.real), a.imag + t * (b.imag + t * c.imag)
+    for pole, turned, strength, twist in _RIPPLE:
+        d = t - pole
+        over = 1.0 / (d * d + turned * turned)
+        real = real + (strength * d - twist * turned) * over
+        imag = imag + (strength * turned + twist * d) * over
+    return real, imag
+
+
+def saddle(p):
+    """The stationary point of gamma / theta_e + 2 xi over phase space.
+
+    With s' = s sin(theta), tau = theta_e sin(theta) and q = s' tau it lies at sinh(2 alpha) - 2 alpha = 1 / q,
+    and the exponent is sqrt(A^2 - cot^2(theta) / theta_e^2), A = coth(alpha) / tau + 2 s' (alpha coth(alpha) - 1).
+    The saddle of the first Poisson term exp(2 pi i n) of the sum over harmonics (1 / q -> 1 / q - 2 pi i)
+    gives strength and phase of the ripple that harmonics leave on the coefficients.
+    """
+    s_perp, tau, cold = p.s * p.sine, p.theta_e * p.sine, 1.0 / p.theta_e
+    y = 1.0 / (s_perp * tau)
+    alpha = _real_root(y)
+
+    # A^2 - cot^2 / theta_e^2 - 1 / theta_e^2, every term positive
+    coth, h = 1.0 / jnp.tanh(alpha), 2.0 * s_perp * _excess(alpha)[1]
+    square = (1.0 / (jnp.sinh(alpha) * tau)) ** 2 + 2.0 * h * coth / tau + h * h
+    total = jnp.sqrt(square + cold * cold)
+
+    # the ripple is gone long before s' = 200, and unlearned below theta_e = 0.05: there a plain
+    # point takes its place, which keeps float32 in range
+    fade = jnp.clip(20.0 * p.theta_e - 1.0, 0.0, 1.0)
+    fade = jnp.where(s_perp < 200.0, fade * fade * (3.0 - 2.0 * fade), 0.0)
+    live = fade > 0.0
+    near, yr = jnp.where(live, s_perp, 200.0), jnp.where(live, y, 1.0)
+    csquare = (near * near * (1.0 + yr)) * jax.lax.complex(*ripple_square(yr))
+    near_square, near_total = jnp.where(live, square, 0.0), jnp.where(live, total, cold)
+    difference = (csquare - near_square) / (jnp.sqrt(csquare + cold * cold) + near_total)
+    ripple = fade * jnp.exp(-jax.lax.complex(jnp.clip(difference.real, 0.0, 80.0), difference.imag))
+    exponent = square / (total + cold)
+    # where nothing is left of the emission its slope would leave the range of float32
+    exponent = jnp.where(exponent < 1e6, exponent, jax.lax.stop_gradient(exponent))
+    # a product of matrices is kept; anything cheaper would be evaluated again in each of the coefficients
+    parts = jnp.stack([alpha, exponent, ripple.real, ripple.imag])
+    return Saddle(*product(jnp.eye(4, dtype=parts.dtype), parts))
+
+
+# Baselines -----------------------------------------------------------------------------
+
+
+def log_emissivity(p, exponent):
+    """ln of the approximate j_I at nu = 1 Hz, n_e = 1 cm^-3.
+
+    Mahadevan, Narayan & Yi 1996 (ApJ 465, 327), eqs. 31 and 33, with their ultrarelativistic exponent
+    replaced by the exact one of the saddle.
+    """
+    x = jnp.log(p.s) - 2.0 * jnp.log(p.theta_e) - jnp.log(p.sine) + float(np.log(2.0 / 3.0))
+    power, c1, c2 = _MAHADEVAN
+    shape = 1.0 + c1 * jnp.exp(-x / 4.0) + c2 * jnp.exp(-x / 2.0)
+    norm = float(np.log(4.0 * np.pi * ELECTRON_CHARGE**2 / (np.sqrt(3.0) * SPEED_OF_LIGHT) * power))
+    return norm - jnp.log(scaled_k012(1.0 / p.theta_e)[2]) - x / 6.0 + jnp.log(shape) - exponent
+
+
+def faraday_limits(p):
+    """rho_Q and rho_V at high frequency for nu = 1 Hz, n_e = 1 cm^-3 (Shcherbakov 2008, ApJ 688, 695).
+
+    Cold plasma and hot plasma are the two ends of the ratios of modified Bessel functions.
+    """
+    k0, k1, k2 = scaled_k012(1.0 / p.theta_e)
+    ratio = p.sine / p.s
+    return -CLASSICAL * ratio * ratio * (k1 / k2 + 6.0 * p.theta_e), 2.0 * CLASSICAL * p.cosine / p.s * (k0 / k2)
+
+
+# Network input -------------------------------------------------------------------------
+
+
+def _log_x(p):
+    return jnp.log(p.s) - 2.0 * jnp.log(p.theta_e) - jnp.log(p.sine)
+
+
+def _log_y(p):
+    """ln of s / (1 + theta_e^2 sin(theta)): distance from the cyclotron or the synchrotron peak."""
+    return jnp.log(p.s) - jnp.log1p(p.theta_e * p.theta_e * p.sine)
+
+
+def emission_features(p, highest_x=jnp.inf):
+    log_x = jnp.minimum(_log_x(p), jnp.log(highest_x))
+    log_q = jnp.log(p.s) + jnp.log(p.theta_e) + 2.0 * jnp.log(p.sine)
+    return jnp.stack([(log_x - 2.0) / 6.0, (log_q - 2.0) / 4.0, jnp.log(p.theta_e) / 4.0, 1.0 - 2.0 * p.sine * p.sine])
+
+
+def rotation_features(p):
+    log_y = jnp.minimum(_log_y(p), float(np.log(1e4)))
+    log_s = jnp.minimum(jnp.log(p.s) + jnp.log(p.sine), float(np.log(1e5)))
+    return jnp.stack(
+        [(log_y - 3.0) / 4.0, (log_s - 5.0) / 4.0, jnp.log(p.theta_e + 0.03) / 4.0, 1.0 - 2.0 * p.sine * p.sine]
+    )
+
+
+# Bijections between network output and physics -------------------------------------------
+
+
+def decode_stokes(y, log_base, cosine, alpha):
+    """Three free numbers -> ln j_I, j_Q / j_I, j_V / j_I with sqrt(j_Q^2 + j_V^2) < j_I, V odd in cos(theta).
+
+    The last two are a point of the plane, the logarithm of its two coordinates.
+    """
+    plane = -jnp.exp(y[1]), cosine * jnp.sinh(alpha) * jnp.exp(y[2])
+    return log_base + y[0], *from_plane(*plane)
+
+
+def encode_stokes(log_j, q, v, log_base, cosine, alpha):
+    """Inverse of ``decode_stokes`` for j_Q < 0 and j_V cos(theta) > 0."""
+    a, b = to_plane(q, v)
+    return jnp.stack([log_j - log_base, jnp.log(-a), jnp.log(b / (cosine * jnp.sinh(alpha)))])
+
+
+_LOWEST = 0.04  # rho_Q stays above minus this times its low-frequency law (exact: above -0.024)
+
+
+def _rotation_frame(p):
+    """The low-frequency law of rho_Q and the envelopes of the corrections, which vanish at high frequency."""
+    log_x, log_y = _log_x(p), _log_y(p)
+    # rho_Q ~ x^(4/3) of its limit at low frequency; that of rho_V is cut off where it is below 1e-6,
+    # so that its d/d theta vanishes at small angles too
+    cut = jax.nn.sigmoid(2.0 * (float(np.log(3000.0)) - log_y))
+    return (
+        jax.nn.sigmoid(4.0 / 3.0 * log_x),
+        jax.nn.sigmoid(float(np.log(100.0)) - log_y),
+        jax.nn.sigmoid(-log_y) * cut,
+    )
+
+
+def decode_rotation(y, p):
+    """Two free numbers -> rho_Q and rho_V over their high-frequency limits; either sign is possible."""
+    low, scale_q, scale_v = _rotation_frame(p)
+    return low * ((1.0 + _LOWEST) * jnp.exp(scale_q * y[0]) - _LOWEST), 1.0 + scale_v * y[1]
+
+
+def encode_rotation(ratio_q, ratio_v, p):
+    """Inverse of ``decode_rotation`` where the ratios are physical."""
+    low, scale_q, scale_v = _rotation_frame(p)
+    return jnp.stack([jnp.log((ratio_q / low + _LOWEST) / (1.0 + _LOWEST)) / scale_q, (ratio_v - 1.0) / scale_v])
+
+
+def rotation_floor(p):
+    """The magnitude of rho_Q below which its errors are not relative any more: near its zero."""
+    return 0.02 * _rotation_frame(p)[0] * jnp.abs(faraday_limits(p)[0])
+
+
+def combine(head, output, ripple):
+    """[3 k, ...] network output -> [k, ...]: a mean and the two phases of the harmonic ripple [2, ...]."""
+    mean, cos_part, sin_part = jnp.split(output, 3)
+    return mean + ripple[:1] * cos_part + ripple[1:] * sin_part
+
+
+# Training rows and the whole evaluation --------------------------------------------------
+
+
+def training_rows(head, table, networks):
+    """What the network of ``head`` learns from a table ``{name: array}``.
+
+    Returns the row numbers used, features, ripple (cos, sin), targets, and the weights that turn an
+    error of the network's output into a relative error of the coefficient (rho_V: more at small angles).
+    """
+    p = point(*(np.asarray(table[k]) for k in ("s", "theta", "theta_e")))
+    keep = np.abs(p.cosine) > 1e-12  # V carries no information at right angles
+    if head == "emission":
+        x = coordinates(p)[-1]
+        keep &= (p.theta_e > DOMAIN["theta_e"][0] / 1.25) & (x < 1.25 * DOMAIN["x"][1])
+        keep &= np.asarray(table["j_I"]) > 0.0
+    keep = np.flatnonzero(keep)
+    p, row = Point(*(v[keep] for v in p)), {k: np.asarray(v)[keep] for k, v in table.items()}
+    wave = saddle(p)
+    ripple = jnp.stack([wave.ripple_cos, wave.ripple_sin]).T
+    if head == "emission":
+        base = log_emissivity(p, wave.exponent)
+        polarization = row["j_Q"] / row["j_I"], row["j_V"] / row["j_I"]
+        target = encode_stokes(np.log(row["j_I"]), *polarization, base, p.cosine, wave.alpha)
+        return keep, emission_features(p).T, ripple, target.T, np.ones(target.T.shape)
+    limit_q, limit_v = faraday_limits(p)
+    ratio_q, ratio_v = row["rho_Q"] / limit_q, row["rho_V"] / limit_v
+    target = encode_rotation(ratio_q, ratio_v, p)
+    low, scale_q, scale_v = _rotation_frame(p)
+    if head == "rho_Q":
+        # near its zero it counts relative to 2 % of its low-frequency law
+        g = ratio_q / low
+        target, weight = target[:1], scale_q * (g + _LOWEST) / jnp.maximum(jnp.abs(g), 0.02)
+    else:
+        # d/d theta is 1 / sin(theta) times the derivative with the logarithm that the network sees
+        target, weight = target[1:], scale_v / jnp.abs(ratio_v) * jnp.maximum(1.0, 0.02 / jnp.maximum(p.sine, 1e-4))
+    return keep, rotation_features(p).T, ripple, target.T, weight[:, None]
+
+
+def invalid(outside, p):
+    """Where the policy "nan" applies: (emission and absorption, rotativities)."""
+    s, _, theta_e, perp, _ = outside
+    cold = p.theta_e < ROTATION_THETA_E * (1.0 - 1e-6)
+    hot = p.theta_e > DOMAIN["theta_e"][1] * (1.0 + 1e-6)
+    return functools.reduce(jnp.logical_or, outside), s | perp | (theta_e & (cold | hot))
+
+
+def evaluate(networks, p, *, clip):
+    """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3.
+
+    ``networks``: head -> function of the features. With ``clip`` the corrections see the nearest
+    point of the box, while saddle and limits keep the true frequency and temperature above s = 10.
+    """
+    low = (DOMAIN["s"][0], 1e14)
+    true = clamp(p, s=low, theta_e=(1e-5, 1e6))
+    inner = outer = true
+    highest_x = DOMAIN["x"][1] if clip else jnp.inf
+    if clip:
+        inner = clamp(p, s=DOMAIN["s"], theta_e=DOMAIN["theta_e"])
+        outer = clamp(p, s=DOMAIN["s"], theta_e=(ROTATION_THETA_E, DOMAIN["theta_e"][1]))
+    wave = saddle(true)
+
+    ripple = jnp.stack([wave.ripple_cos, wave.ripple_sin])
+
+    def output(head, features):
+        return combine(head, networks[head](features), ripple)
+
+    y = output("emission", emission_features(inner, highest_x))
+    log_j, q, v = decode_stokes(y, log_emissivity(true, wave.exponent), p.cosine, wave.alpha)
+    # Kirchhoff: j / alpha = 2 m_e theta_e nu^2, taken in logarithms to stay inside float32
+    log_alpha = log_j - jnp.log(p.theta_e) - float(np.log(2.0 * ELECTRON_MASS))
+
+    features = rotation_features(outer)
+    y = jnp.concatenate([output("rho_Q", features), output("rho_V", features)])
+    ratio_q, ratio_v = decode_rotation(y, true)
+    limit_q, limit_v = faraday_limits(true._replace(s=jnp.maximum(p.s, DOMAIN["s"][0]), sine=p.sine))
+    return log_j, q, v, log_alpha, q, v, limit_q * ratio_q, limit_v * ratio_v
+
+
+# A space-filling sample of the box -------------------------------------------------------
+
+
+def lessons(u, margin):
+    """A sample to learn from."""
+    return sample(u, margin)
+
+
+def sample(u, margin):
+    """Map points u of the unit cube [n, 3] into the box, widened by the factor ``margin``.
+
+    Half of them fill the box of the emission (theta_e and x limited), half that of the rotativities,
+    mostly where these differ from their limits. theta is half uniform, half logarithmic.
+    Returns {"s": ..., "theta": ..., "theta_e": ...} with theta <= pi/2: the other half is symmetric.
+    """
+    (s_lo, s_hi), (theta_e_lo, theta_e_hi) = DOMAIN["s"], DOMAIN["theta_e"]
+    perp_lo, x_hi = DOMAIN["s_sin_theta"][0], DOMAIN["x"][1]
+    emission = u[:, 0] < 0.5
+    lo = np.where(emission, theta_e_lo, ROTATION_THETA_E) / margin
+    theta_e = lo * (theta_e_hi * margin / lo) ** (2.0 * u[:, 0] % 1.0)
+
+    far = u[:, 1] > 0.85  # rotativities out to the highest s
+    near_s = np.where(far, s_hi, 1e4)
+    sine_lo = np.where(emission, np.sqrt(perp_lo / x_hi) / theta_e, perp_lo / near_s) / margin
+    theta_lo, right = np.arcsin(sine_lo), 0.5 * np.pi
+    t = 2.0 * u[:, 2] % 1.0
+    theta = np.where(u[:, 2] < 0.5, theta_lo + (right - theta_lo) * t, theta_lo * (right / theta_lo) ** t)
+    sine = np.sin(theta)
+
+    low = np.maximum(perp_lo, s_lo * sine) / margin
+    high = np.where(emission, x_hi * theta_e**2 * sine**2, near_s * sine * np.where(far, 1.0, 1.0 + theta_e**2 * sine))
+    high = np.maximum(np.minimum(high, s_hi * sine) * margin, low)
+    t = np.where(emission, u[:, 1], np.where(far, (u[:, 1] - 0.85) / 0.15, u[:, 1] / 0.85))
+    s = low * (high / low) ** t / sine
+    return {"s": s, "theta": theta, "theta_e": theta_e}
+
+
+class _Family:
+    """Thermal electrons; see ``_families``. The functions above as one object, which can be pickled and compared."""
+
+    NAME, PARAMETERS, DOMAIN, DIMENSIONS, WIDTHS = NAME, PARAMETERS, DOMAIN, DIMENSIONS, WIDTHS
+    BLOCK, HEADS = BLOCK, HEADS
+    point, coordinates, invalid = staticmethod(point), staticmethod(coordinates), staticmethod(invalid)
+    evaluate, rotation_floor = staticmethod(evaluate), staticmethod(rotation_floor)
+    combine, training_rows = staticmethod(combine), staticmethod(training_rows)
+    sample, lessons = staticmethod(sample), staticmethod(lessons)
+
+    def __reduce__(self):
+        return "THERMAL"
+
+
+THERMAL = _Family()

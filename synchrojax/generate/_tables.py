@@ -1,0 +1,321 @@
+"""Make a table: of exact coefficients over the box of a distribution, or with a program of the user's."""
+
+import concurrent.futures
+import contextlib
+import json
+import multiprocessing
+import os
+import pathlib
+import pickle
+import shlex
+import string
+import subprocess
+import time
+from concurrent.futures.process import BrokenProcessPool
+
+import jax
+import numpy as np
+from scipy.stats import qmc
+
+from synchrojax import exact
+from synchrojax.core import from_json, number, progress, read_text, write_text
+from synchrojax.families import distribution_of, get_family
+from synchrojax.tables import table_files
+
+PART_ROWS = 4096
+COMMAND_ROWS = 256  # of a program that may take seconds for each
+FAILED = "failed"
+_SETTINGS = "table.json"
+_ATTEMPTS = 3  # at a chunk whose worker was lost
+
+
+class GenerateError(ValueError):
+    """A table that cannot be made; the message says why."""
+
+
+def draw(name, n, *, seed, margin, lessons=False):
+    """Scrambled Sobol sample of the box: ``{input: array}``, 8 significant digits.
+
+    ``lessons``: what the networks of that family learn from instead, which may be pairs of rows.
+    Rounding the inputs first makes them exact in a text table.
+    """
+    family = get_family(name)
+    cube = qmc.Sobol(family.DIMENSIONS, scramble=True, rng=seed).random(1 << (n - 1).bit_length())[:n]
+    points = (family.lessons if lessons else family.sample)(cube, margin)
+    return {k: np.array([float(f"{x:.8g}") for x in v[:n]]) for k, v in points.items()}
+
+
+# What workers do: functions of plain data, so that they travel to other processes and machines
+
+
+def _exact_chunk(distribution, rows):
+    """(values [row, 8], milliseconds [row], {failed row: why}) of one chunk."""
+    begin = time.perf_counter()
+    with jax.enable_x64(True):
+        values = np.asarray(exact.hatted(distribution, **rows))
+    elapsed = 1e3 * (time.perf_counter() - begin) / len(values)
+    return values, np.full(len(values), elapsed), {}
+
+
+def _argument(word):
+    """A word for a program in UTF-8, whatever the locale says."""
+    return word if os.name == "nt" else word.encode("utf-8", "surrogateescape")
+
+
+def _command_chunk(words, timeout, rows):
+    """The same by running a program once for each row."""
+    names = list(rows)
+    values, elapsed, failed = np.full((len(rows[names[0]]), 8), np.nan), np.zeros(len(rows[names[0]])), {}
+    for i in range(len(values)):
+        point = {n: f"{rows[n][i]:.8g}" for n in names}
+        begin = time.perf_counter()
+        try:
+            done = subprocess.run(
+                [_argument(w.format(**point)) for w in words],
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=timeout,
+                stdin=subprocess.DEVNULL,
+            )
+            words_out = done.stdout.replace(",", " ").split()
+            if done.returncode:
+                last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+                failed[i] = f"exit status {done.returncode}: {last}"
+            elif len(words_out) != 8:
+                failed[i] = f"printed {len(words_out)} numbers instead of 8: {done.stdout.strip()[:80]!r}"
+            else:
+                values[i] = [float(v) for v in words_out]
+                if not np.all(np.isfinite(values[i])):
+                    failed[i] = "printed a number that is not finite"
+        except subprocess.TimeoutExpired:
+            failed[i] = f"no answer within {timeout:g} s"
+        except ValueError:
+            failed[i] = f"printed something that is not a number: {done.stdout.strip()[:80]!r}"
+        except OSError as error:
+            raise GenerateError(f"--command: {words[0]!r} cannot be run ({error})") from None
+        elapsed[i] = 1e3 * (time.perf_counter() - begin)
+    return values, elapsed, failed
+
+
+class _Inline(concurrent.futures.Executor):
+    """Runs a job where it is submitted: the integrals use all cores by themselves."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        future: concurrent.futures.Future = concurrent.futures.Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def _run(jobs, function, make_executor, done, width):
+    """Run ``function(*jobs[k])`` for all k, ``done(k, result)`` as they come; a lost worker costs its chunk only.
+
+    ``make_executor()`` gives (executor, whether it is ours to close); ours is made again after a worker died.
+    """
+    waiting, attempts, running = list(reversed(jobs)), dict.fromkeys(jobs, 0), {}
+    executor, ours = make_executor()
+    try:
+        while waiting or running:
+            while waiting and len(running) < width:
+                key = waiting.pop()
+                try:
+                    running[executor.submit(function, *jobs[key])] = key
+                except BrokenProcessPool:
+                    if not ours:
+                        raise
+                    waiting.append(key)
+                    executor.shutdown(wait=False)
+                    executor, ours = make_executor()
+            finished, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in finished:
+                key = running.pop(future)
+                error = future.exception()
+                if error is None:
+                    done(key, future.result())
+                    continue
+                if isinstance(error, pickle.PicklingError | AttributeError) and "pickle" in str(error).lower():
+                    raise GenerateError(
+                        f"the distribution cannot be sent to other processes ({error}): define f at the top of a module"
+                    ) from None
+                if isinstance(error, ValueError | TypeError | KeyboardInterrupt):
+                    raise error  # would fail again
+                attempts[key] += 1
+                if attempts[key] >= _ATTEMPTS:
+                    raise GenerateError(f"chunk {key} failed {_ATTEMPTS} times: {error!r}") from error
+                waiting.append(key)
+    finally:
+        for future in running:
+            future.cancel()
+        if ours:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _workers(executor, workers, default):
+    """(what makes the executor and whether it is ours, chunks in flight); ``default``: (class, arguments)."""
+    if executor is not None:
+        return lambda: (executor, False), max(4 * (os.cpu_count() or 1), 64)
+    if workers and workers > 1:
+        context = multiprocessing.get_context("spawn")  # a forked JAX hangs
+        return lambda: (concurrent.futures.ProcessPoolExecutor(workers, mp_context=context), True), 2 * workers
+    kind, *count = default
+    return lambda: (kind(*count), True), max(2 * sum(count), 1)
+
+
+@contextlib.contextmanager
+def dask_executor(address):
+    """An ``Executor`` of the Dask cluster whose scheduler is at ``address``. Needs distributed."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise GenerateError("--dask needs distributed: pip install 'synchrojax[dask]'") from None
+    try:
+        client = Client(address, timeout="10s")
+    except (OSError, ValueError, TypeError) as error:
+        raise GenerateError(f"--dask: no scheduler answers at {address} ({error})") from None
+    with client:
+        yield client.get_executor(pure=False)
+
+
+def _prepare(out, settings):
+    """The directory, checked against what is there."""
+    out = pathlib.Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    record = out / _SETTINGS
+    if record.exists():
+        try:
+            found = from_json(read_text(record), record)
+        except ValueError as error:
+            raise table_files.TableError(
+                f"{error}; it should say how the table was made: choose another --out"
+            ) from None
+        if found != settings:
+            raise table_files.TableError(
+                f"{record}: made with other settings ({json.dumps(found)}); choose another --out"
+            )
+    elif any(table_files.suffix_of(p) for p in out.iterdir()):
+        raise table_files.TableError(f"{out}: holds a table already; choose another --out")
+    write_text(record, json.dumps(settings) + "\n")
+    return out
+
+
+def _check_size(n, margin, suffix):
+    if suffix not in table_files.SUFFIXES:
+        raise table_files.TableError(f"format {suffix!r}: expected one of {', '.join(table_files.SUFFIXES)}")
+    if n < 1 or margin < 1.0:
+        raise table_files.TableError(f"need n >= 1 and margin >= 1, got {n} and {margin}")
+
+
+def _fill(out, points, linear, suffix, size, job, function, who, quiet):
+    """Compute and write the parts that are missing; returns how many points failed."""
+    n = len(points["s"])
+    spaced = {k: f"{k}({'lin' if k in linear else 'log'})" for k in points}
+    chunks = {i: {k: v[i * size : (i + 1) * size] for k, v in points.items()} for i in range(-(-n // size))}
+    paths = {i: out / f"part-{i:05d}{suffix}" for i in chunks}
+    missing = {i: job(rows) for i, rows in chunks.items() if not paths[i].exists()}
+    failures = 0
+    make, width = who
+    with progress("generate", n, "points", quiet=quiet) as advance:
+        for i, rows in chunks.items():
+            if i not in missing:
+                advance(len(rows["s"]), counted=False)
+
+        def done(i, result):
+            nonlocal failures
+            values, elapsed, failed = result
+            good = np.array([k not in failed for k in range(len(values))])
+            if failed:
+                (out / FAILED).mkdir(exist_ok=True)
+                lines = ["\t".join([*spaced.values(), "reason(meta)"])]
+                for k, why in failed.items():
+                    lines.append("\t".join([*(f"{v[k]:.10g}" for v in chunks[i].values()), " ".join(why.split())]))
+                write_text(out / FAILED / f"part-{i:05d}.txt", "\n".join(lines) + "\n")
+            failures += len(failed)
+            columns = {spaced[k]: v[good] for k, v in chunks[i].items()}
+            columns["time_ms(meta)"] = np.array([float(f"{x:.3g}") for x in elapsed[good]])
+            columns |= {f"{k}(res)": v for k, v in zip(table_files.RESULTS, values[good].T, strict=True)}
+            table_files.write_part(paths[i], columns)
+            advance(len(values), f"{failures} failed" if failures else "")
+
+        try:
+            _run(missing, function, make, done, width)
+        except GenerateError:
+            if not any(path.exists() for path in paths.values()):  # nothing that another try could go on with
+                (out / _SETTINGS).unlink()
+                with contextlib.suppress(OSError):
+                    out.rmdir()
+            raise
+    return failures
+
+
+def generate(name, n, out, *, seed=0, margin=1.2, suffix=".txt.gz", quiet=False, executor=None, workers=None):
+    """Write ``n`` rows of exact coefficients for ``name``, a distribution or a ``Family``, into the directory ``out``.
+
+    Parts of 4096 rows; parts that are there are kept, so that a stopped run resumes. ``margin``
+    widens the box, ``suffix`` is ``.txt``, ``.txt.gz`` or ``.parquet``. ``executor``: any
+    ``concurrent.futures.Executor`` to compute the parts with, or ``workers``: so many processes here; by default
+    threads of this process. The same seed gives the same coefficients whichever it is; a worker that dies costs the
+    part it was at, which is done again. Needs float64. Raises TableError if ``out`` holds a table made with other
+    settings.
+    """
+    _check_size(n, margin, suffix)
+    family = get_family(name)
+    settings = {"distribution": family.NAME, "n": n, "seed": seed, "margin": margin, "suffix": suffix}
+    if hasattr(family, "describe"):
+        settings["family"] = family.describe()
+    points = draw(name, n, seed=seed, margin=margin, lessons=True)
+    out = _prepare(out, settings)
+    linear = ("theta", *getattr(family, "LINEAR", ()))
+    distribution = family.NAME if isinstance(name, str) else distribution_of(family)
+    who = _workers(executor, workers, (_Inline,))
+    _fill(out, points, linear, suffix, PART_ROWS, lambda rows: (distribution, rows), _exact_chunk, who, quiet)
+    return out
+
+
+def generate_command(
+    command, inputs, n, out, *, seed=0, timeout=60.0, suffix=".txt.gz", quiet=False, executor=None, workers=None
+):
+    """Write a table with a program of your own as the calculator; returns (directory, points that failed).
+
+    ``command``: its words, with ``{s}``, ``{theta}``, ... for the inputs, run without a shell once for each point; it
+    prints j_I, j_Q, j_V, alpha_I, alpha_Q, alpha_V, rho_Q, rho_V at nu = 1 Hz and n_e = 1 cm^-3. ``inputs``: {name:
+    ("log" | "lin", low, high)}. A point that fails or takes longer than ``timeout`` [s] is left out and listed with
+    the reason in ``out/failed``. Resumes, ``executor`` and ``workers`` as for ``generate``. Raises GenerateError and
+    TableError.
+    """
+    _check_size(n, 1.0, suffix)
+    try:
+        words = shlex.split(command)
+        used = {field for w in words for _, field, _, _ in string.Formatter().parse(w) if field is not None}
+    except ValueError as error:
+        raise GenerateError(f"--command {command!r}: {error}") from None
+    missing = [k for k in ("s", "theta") if k not in inputs]
+    if missing or not words:
+        raise GenerateError(f"--command needs --input {' and '.join(missing)}" if missing else "--command is empty")
+    if used != set(inputs):
+        raise GenerateError(
+            f"--command {command!r} takes {', '.join(sorted(used)) or 'nothing'}; the inputs are {', '.join(inputs)}"
+        )
+    ranges = {}
+    for k, (spacing, *ends) in inputs.items():
+        low, high = (
+            number(v, f"--input {k}", "rad" if k == "theta" else "") for v in (ends if len(ends) == 2 else (0, 0))
+        )
+        if spacing not in ("log", "lin") or not low < high or (spacing == "log" and low <= 0.0):
+            shown = ":".join(map(str, (spacing, *ends)))
+            raise GenerateError(f"--input {k}={shown}: expected log|lin, low < high, and 0 < low for log")
+        ranges[k] = [spacing, low, high]
+    cube = qmc.Sobol(len(inputs), scramble=True, rng=seed).random(1 << (n - 1).bit_length())[:n]
+    points = {}
+    for column, (k, (spacing, low, high)) in zip(cube.T, ranges.items(), strict=True):
+        value = low * (high / low) ** column if spacing == "log" else low + (high - low) * column
+        points[k] = np.array([float(f"{x:.8g}") for x in value])
+    out = _prepare(out, {"command": command, "inputs": ranges, "n": n, "seed": seed, "suffix": suffix})
+    linear = [k for k, (spacing, _, _) in inputs.items() if spacing == "lin"]
+    threads = concurrent.futures.ThreadPoolExecutor, os.cpu_count() or 1  # the program is a process already
+    size = min(COMMAND_ROWS, max(1, n // 16))
+    who = _workers(executor, workers, threads)
+    failed = _fill(out, points, linear, suffix, size, lambda rows: (words, timeout, rows), _command_chunk, who, quiet)
+    return out, failed

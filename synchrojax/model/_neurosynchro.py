@@ -1,0 +1,134 @@
+"""Read what neurosynchro left behind: nn_config.toml and .h5 files of Keras, through h5py; no code of theirs runs."""
+
+import pathlib
+
+import numpy as np
+
+from synchrojax.core import from_json
+from synchrojax.families import TableFamily
+from synchrojax.model._files import ModelFileError, write_model
+from synchrojax.tables import configuration
+from synchrojax.tables.configuration import ConfigError, Result
+from synchrojax.tables.network_space import SPACES
+
+_ACTIVATIONS = ("relu", "tanh", "sigmoid", "linear")
+
+
+def _text(value):
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _layers(path, text):
+    """The descriptions of the layers in the JSON ``text`` of a Keras model."""
+    where = f"{path}: model_config"
+    try:
+        config = from_json(text, where).get("config")
+    except ValueError as error:
+        raise ModelFileError(str(error)) from None
+    layers = config.get("layers") if isinstance(config, dict) else config  # Keras before 2.2.3 wrote a list
+    described = isinstance(layers, list) and all(isinstance(layer, dict) for layer in layers)
+    if not described or not all(isinstance(layer.get("config"), dict) for layer in layers):
+        raise ModelFileError(f"{where}: holds no list of layers")
+    return layers
+
+
+def read_dense(path):
+    """(((kernel, bias), ...), (activation, ...)) of a Sequential model of Dense layers that Keras 2 or 3 saved as .h5.
+
+    Raises ModelFileError naming file and layer.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise ModelFileError("Keras files need h5py: pip install 'synchrojax[neurosynchro]'") from None
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            if "model_config" not in file.attrs or "model_weights" not in file:
+                raise ModelFileError(f"{path}: holds no whole Keras model (model_config and model_weights)")
+            text = _text(file.attrs["model_config"])
+            tensors: dict = {}
+
+            def collect(name, item):
+                if isinstance(item, h5py.Dataset):
+                    tensors[name] = np.asarray(item[()], np.float64)
+
+            group = file["model_weights"]
+            group.visititems(collect)
+    except ModelFileError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ModelFileError(f"{path}: not a readable Keras .h5 file ({error})".splitlines()[0]) from None
+    weights, activations = [], []
+    for layer in _layers(path, text):
+        kind, own = layer.get("class_name"), layer["config"]
+        if kind in ("InputLayer", "Dropout"):  # neither does anything to a prediction
+            continue
+        name = own.get("name")
+        if kind != "Dense":
+            raise ModelFileError(f"{path}: layer {name!r} is {kind}; only Dense layers are known")
+        activation = own.get("activation") or "linear"
+        if activation not in _ACTIVATIONS:
+            raise ModelFileError(f"{path}: layer {name!r}: activation {activation!r} is not one of {_ACTIVATIONS}")
+        found = {k.rsplit("/", 1)[-1].split(":")[0]: v for k, v in tensors.items() if name in k.split("/")}
+        kernel = found.get("kernel")
+        if kernel is None:
+            raise ModelFileError(f"{path}: layer {name!r} has no kernel")
+        bias = found.get("bias", np.zeros(kernel.shape[-1]))
+        if kernel.ndim != 2 or bias.shape != kernel.shape[1:] or (weights and len(weights[-1][1]) != len(kernel)):
+            raise ModelFileError(f"{path}: layer {name!r}: kernel {kernel.shape} and bias {bias.shape} do not fit")
+        if not (np.all(np.isfinite(kernel)) and np.all(np.isfinite(bias))):
+            raise ModelFileError(f"{path}: layer {name!r} has weights that are not finite")
+        weights.append((kernel, bias))
+        activations.append(activation)
+    if not weights:
+        raise ModelFileError(f"{path}: no Dense layer in it")
+    return tuple(weights), tuple(activations)
+
+
+def import_neurosynchro(directory, out):
+    """Write the model ``out`` (.safetensors) from a trained neurosynchro ``directory``; returns ``out``.
+
+    Its nine networks, its mappings and its formulas from their outputs to the eight coefficients are kept, in the signs
+    of synchrojax: rho_Q is the other way round (``as_array(c, convention="neurosynchro")`` turns it back).
+    Raises ConfigError and ModelFileError.
+    """
+    directory, out = pathlib.Path(directory), pathlib.Path(out)
+    if out.suffix != ".safetensors":
+        raise ModelFileError(f"{out}: a model file ends in .safetensors")
+    if out.exists():
+        raise ModelFileError(f"{out} exists; choose another name")
+    config, path = configuration.read(directory), configuration.path_of(directory)
+    if config.space != "neurosynchro":
+        raise ConfigError(f"{path}: its results are not those of neurosynchro: {', '.join(SPACES['neurosynchro'])}")
+    if not config.is_locked:
+        raise ConfigError(f"{path}: holds no bounds, means and deviations: neurosynchro lock-domain-range was not run")
+    weights, results = {}, []
+    for result in config.results:
+        name = result.mapping.name
+        file = directory / f"{name}.h5"
+        layers, activations = read_dense(file)
+        *hidden, last = activations
+        if len(set(hidden)) > 1 or last not in ("linear", "sigmoid"):
+            raise ModelFileError(
+                f"{file}: activations {', '.join(activations)}: expected one kind, then linear or sigmoid"
+            )
+        if len(layers[0][0]) != len(config.params) or layers[-1][0].shape[1] != 1:
+            shape = f"{len(layers[0][0])} inputs and {layers[-1][0].shape[1]} outputs"
+            raise ModelFileError(f"{file}: has {shape}; {path} has {len(config.params)} inputs and 1 output for each")
+        changes = {
+            "units": tuple(len(bias) for _, bias in layers[:-1]),
+            "activation": hidden[0] if hidden else "relu",
+            "output": last,
+        }
+        trainer = "binary" if last == "sigmoid" else "generic"
+        results.append(Result(result.mapping, trainer, None, tuple(changes.items())))
+        weights[name] = layers
+    config = configuration.Config(config.convention, config.params, tuple(results))
+    family = TableFamily(directory.resolve().name, config, 0.0)
+    report = {"imported": "from a neurosynchro directory; its accuracy was not measured here"}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_model(out, family, weights, report)
+    return out

@@ -1,0 +1,74 @@
+"""A table of the eight coefficients into network space; rows that break the invariants are written aside."""
+
+import json
+import pathlib
+import shutil
+
+import jax
+import numpy as np
+
+from synchrojax.core import progress, write_text
+from synchrojax.tables import configuration, network_space, table_files
+
+REJECTED = "rejected"
+
+
+def transform(table, directory, out, *, quiet=False):
+    """Write ``table`` in the network space of the configuration in ``directory`` to the new directory ``out``.
+
+    Part by part, so that memory does not grow with the table. Rows with a value that is not finite, a total that is not
+    positive or polarization above it go to ``out/rejected`` with their first reason in a column ``reason(meta)``, whose
+    numbers ``reasons.json`` there explains. Needs float64. Returns ({reason: rows}, rows kept). Raises TableError.
+    """
+    if not jax.config.jax_enable_x64:
+        raise RuntimeError('transform needs float64: jax.config.update("jax_enable_x64", True)')
+    config, out = configuration.read(directory), pathlib.Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise table_files.TableError(f"{out}: exists and is not empty; choose another --out")
+    files = table_files.parts(table)
+    inputs = [m.name for m in config.params]
+    needed = [*inputs, *table_files.RESULTS]
+    counts: dict = {}
+    kept = 0
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = out.with_name(f".{out.name}.part")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    try:
+        with progress("transform", len(files), "files", quiet=quiet) as advance:
+            for path in files:
+                kinds = table_files.header_of(path)
+                columns = table_files.read_named(path, needed)
+                found = network_space.reasons(columns, config.space)
+                bad = np.zeros(len(columns["s"]), int)
+                for number, (name, mask) in enumerate(found.items(), 1):
+                    first = (bad == 0) & mask
+                    bad[first] = number
+                    counts[name] = counts.get(name, 0) + int(np.count_nonzero(first))
+                good = bad == 0
+                if np.any(good):
+                    rows = {k: v[good] for k, v in columns.items()}
+                    values = network_space.to_network(rows, config.space, config.convention)
+                    rows["theta"] = network_space.fold(rows["theta"])[0]
+                    spaced = {f"{k}({kinds[k]})": rows[k] for k in inputs}
+                    table_files.write_part(work / path.name, spaced | {f"{k}(res)": v for k, v in values.items()})
+                    kept += int(np.count_nonzero(good))
+                if not np.all(good):
+                    (work / REJECTED).mkdir(exist_ok=True)
+                    aside = {f"{k}({kinds[k]})": columns[k][~good] for k in needed} | {"reason(meta)": bad[~good] * 1.0}
+                    table_files.write_part(work / REJECTED / path.name, aside)
+                advance(1)
+        if not kept:
+            if not any(counts.values()):
+                raise table_files.TableError(f"{table}: no rows in it")
+            most = max(counts, key=counts.get)
+            raise table_files.TableError(f"{table}: no row is usable; {counts[most]} of them: {most}")
+        if (work / REJECTED).exists():
+            legend = {str(i): name for i, name in enumerate(counts, 1)}
+            write_text(work / REJECTED / "reasons.json", json.dumps(legend, indent=1) + "\n")
+        if out.exists():
+            out.rmdir()
+        work.rename(out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return counts, kept

@@ -1,0 +1,96 @@
+"""Rooms in order: data flow one way, and a room is entered by its door."""
+
+import ast
+import pathlib
+
+import pytest
+
+import synchrojax
+
+PACKAGE = pathlib.Path(synchrojax.__file__).parent
+# from below; each may import those before it
+ORDER = (
+    *("core", "special", "distributions", "exact", "tables", "networks", "families", "model", "transfer"),
+    *("generate", "train", "validate", "cli"),
+)
+WITHOUT_CODE = ("weights",)
+OWN_LIBRARIES = {"flax": "networks", "optax": "train", "h5py": "model", "argparse": "cli"}  # one room knows each
+
+
+def sources():
+    """{dotted name below the package: parsed source}."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+        found[name] = ast.parse(path.read_text(encoding="utf-8"))
+    return found
+
+
+def imported(tree):
+    """Every module or name that is imported, dotted, wherever in the file it is."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def faults(sources):
+    """What breaks the rules, one line each."""
+    for name, tree in sources.items():
+        room = name.split(".")[0]
+        if room in ("__init__", "__main__"):  # the doors of the house
+            continue
+        for target in imported(tree):
+            library, *inside = target.split(".")
+            if OWN_LIBRARIES.get(library, room) != room:
+                yield f"{name} imports {target}, which belongs to {OWN_LIBRARIES[library]}"
+            if library != "synchrojax" or (room == "cli" and inside[:1] == ["__version__"]):
+                continue
+            if not inside:
+                if room != "cli":
+                    yield f"{name} imports the whole package"
+                continue
+            other = inside[0]
+            if other not in ORDER:
+                yield f"{name} imports {target}: no room"
+            elif ORDER.index(other) > ORDER.index(room):
+                yield f"{name} imports {target}: upwards"
+            elif other != room and any(part.startswith("_") for part in inside):
+                yield f"{name} imports {target}: not by the door of {other}"
+
+
+def test_every_room_has_its_place():
+    found = {p.stem for p in PACKAGE.iterdir() if p.suffix in ("", ".py") and not p.name.startswith("_")}
+    assert found == {*ORDER, *WITHOUT_CODE}
+
+
+def test_nothing_is_imported_upwards():
+    assert list(faults(sources())) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "message"),
+    [
+        ("core._sky", "from synchrojax.model import load", "upwards"),
+        ("special._bessel", "import synchrojax.exact", "upwards"),
+        ("transfer._solve", "from synchrojax.core._sky import turned", "not by the door of core"),
+        ("train._train", "from synchrojax import validate", "upwards"),
+        ("families._thermal", "from flax import nnx", "belongs to networks"),
+        ("exact._integrals", "from synchrojax import load", "no room"),
+        ("core._inputs", "import synchrojax", "whole package"),
+        ("families._kappa", "def f():\n    from synchrojax.cli import main", "upwards"),
+    ],
+)
+def test_an_upward_import_is_seen(name, line, message):
+    (fault,) = faults({name: ast.parse(line)})
+    assert message in fault
+
+
+def test_rooms_say_what_they_are():
+    for name, tree in sources().items():
+        if name in ORDER:
+            text = ast.get_docstring(tree)
+            assert text, name
+            assert "import" in text or name == "distributions", f"{name} does not say what it may import"
