@@ -109,9 +109,9 @@ def main():
         name, p = profile.__name__, profile(x)
         own = {n: v for n, v in p.items() if n not in ("nu", "length", "B", "n_e", "theta", "psi", "g")}
         s = p["nu"] / p["g"] / (GYRO * p["B"])
-        exact.hatted(name, s, p["theta"], **own)  # compiled here, timed below
+        exact.at_unit_frequency(name, s, p["theta"], **own)  # compiled here, timed below
         start = time.perf_counter()
-        values = exact.hatted(name, s, p["theta"], **own)
+        values = exact.at_unit_frequency(name, s, p["theta"], **own)
         elapsed = 1e3 * (time.perf_counter() - start) / SAMPLES
         columns = {"s(log)": s, "theta(lin)": p["theta"]}
         columns |= {f"{n}({'lin' if n in ('p', 'kappa', 'k') else 'log'})": v for n, v in own.items()}

@@ -48,11 +48,11 @@ def measure(cores, names):
             for name in names or synchrojax.models():
                 model = synchrojax.load(name)
                 points = {k: jnp.asarray(v, precision) for k, v in draw(name, 4096, seed=1, margin=1.0).items()}
-                own = [points[k] for k in ("theta", *model.family.PARAMETERS)]
+                own = [points[k] for k in ("theta", *model.family.parameters)]
                 calls = {"network": (model_call(model), [GYRO * points["s"], *own])}
                 if name in _fits.FITS:
                     fit = _fits.FITS[name]
-                    calls["fit"] = (lambda *x, fit=fit: blockwise(fit, x, 16384), [points["s"], *own])
+                    calls["fit"] = (lambda *x, fit=fit: blockwise(lambda x: fit(*x), x, 16384), [points["s"], *own])
                 for what, (call, columns) in calls.items():
 
                     def pulled(*x, call=call):
@@ -68,7 +68,7 @@ def measure(cores, names):
 
 
 def model_call(model):
-    names = ("theta", *model.family.PARAMETERS)
+    names = ("theta", *model.family.parameters)
 
     def call(nu, *own):
         return tuple(model.coefficients({"nu": nu, "B": 1.0, "n_e": 1.0, **dict(zip(names, own, strict=True))}))

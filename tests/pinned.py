@@ -17,8 +17,9 @@ import numpy as np
 import synchrojax
 from synchrojax import SkyCoefficients, exact, generate, transfer
 from synchrojax.core import GYRO
-from synchrojax.families import TableFamily
+from synchrojax.families import SampledFamily, TableFamily
 from synchrojax.model import Model, import_neurosynchro
+from synchrojax.networks import Perceptron
 from synchrojax.tables import configuration
 
 HERE = pathlib.Path(__file__).parent
@@ -27,10 +28,11 @@ POINTS, RAYS, CELLS, EXACT = 1000, 50, 6, 50
 DTYPES = "float32", "float64"
 
 
-def small_weights(inputs, outputs):
-    """((kernel, bias), ...) of a network with one hidden layer, from a seed."""
-    rng = np.random.default_rng(7)
-    return tuple((rng.normal(size=(a, b)) / np.sqrt(a), rng.normal(size=b)) for a, b in ((inputs, 4), (4, outputs)))
+def small_network(head):
+    """A network with one hidden layer, from a seed."""
+    rng, sizes = np.random.default_rng(7), ((head.inputs, 4), (4, head.outputs))
+    layers = tuple((rng.normal(size=(a, b)) / np.sqrt(a), rng.normal(size=b)) for a, b in sizes)
+    return Perceptron.of(layers, activation=head.activation, output=head.output)
 
 
 def flat_f(gamma, mu, a):
@@ -41,8 +43,7 @@ def family_model(name="broken"):
     """For a distribution of the user's own."""
     family = synchrojax.Family(name, flat_f, {"a": (-0.7, 0.7)}, gamma_max=1e3)
     family = family.replaced(maps=((1.0, 1.0, 0.0, 1.0),) * 6 + ((0.0, 0.5, 0.1, 0.7),) * 2)
-    weights = {head: small_weights(n, m) for head, (n, m) in family.HEADS.items()}
-    return Model(weights, family, "clip", "{}")
+    return Model({name: small_network(head) for name, head in family.heads.items()}, family, "clip", "{}")
 
 
 def table_model():
@@ -55,8 +56,7 @@ def table_model():
     params = tuple(map(locked, config.params))
     results = tuple(replace(r, mapping=locked(r.mapping)) for r in config.results)
     family = TableFamily("table", replace(config, params=params, results=results), 0.1)
-    weights = {head: small_weights(n, m) for head, (n, m) in family.HEADS.items()}
-    return Model(weights, family, "configured", "{}")
+    return Model({name: small_network(head) for name, head in family.heads.items()}, family, "configured", "{}")
 
 
 def imported_model():
@@ -71,7 +71,7 @@ MAKERS |= {"table": table_model, "imported": imported_model, "family": family_mo
 
 def points_of(name, model, rng):
     """params {input: [point]}, the same numbers in float32 and float64; one in five near or beyond the box."""
-    if hasattr(model.family, "sample"):
+    if isinstance(model.family, SampledFamily):
         inner = generate.draw(model.family, POINTS, seed=5, margin=1.0)
         outer = generate.draw(model.family, POINTS, seed=6, margin=1.2)
         own = {k: np.where(np.arange(POINTS) % 5 == 0, outer[k], inner[k]) for k in inner}

@@ -318,7 +318,7 @@ def test_interrupt(capsys, monkeypatch, tmp_path):
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("synchrojax.exact.hatted", stop)
+    monkeypatch.setattr("synchrojax.exact.at_unit_frequency", stop)
     status, _, err = run(capsys, "generate", "thermal", "--n", "8", "--out", str(tmp_path / "t"), "--quiet")
     assert status == 130
     assert "resume with the same command" in err

@@ -28,7 +28,7 @@ def test_independent_integrals():
         mine = [row for row in rows if row["name"] == name]
         own = {k: np.array([row[k] for row in mine]) for k in mine[0] if k not in ("name", "values")}
         truth = np.array([[row["values"][n] for n in NAMES] for row in mine])
-        ours, none = exact.hatted(name, **own), truth == 0.0
+        ours, none = exact.at_unit_frequency(name, **own), truth == 0.0
         assert np.all(np.abs(ours[none]) < 1e-200), name
         error = np.where(none, 0.0, np.abs(ours / np.where(none, 1.0, truth) - 1))
         assert np.max(np.delete(error, 6, axis=1)) < 1e-7, name
@@ -75,14 +75,14 @@ def test_normalised_to_one_electron(name, own):
 def test_edges_of_the_power_law():
     """Values of the project's physics notes (nu = 1, n_e = 1): rho_V, rho_Q with and without the edges."""
     own = {"s": [1e4], "theta": [np.pi / 4], "p": [2.5], "gamma_min": [10.0], "gamma_max": [1e12]}
-    keep = exact.hatted("powerlaw", **own)[0]
-    omit = exact.hatted(OMIT, **own)[0]
+    keep = exact.at_unit_frequency("powerlaw", **own)[0]
+    omit = exact.at_unit_frequency(OMIT, **own)[0]
     assert np.allclose(keep[6:], [-1.6447e-9, 1.6858e-8], rtol=5e-5)
     assert np.allclose(omit[6:], [-1.9570e-9, 5.2849e-8], rtol=5e-5)
     assert np.array_equal(keep[:3], omit[:3])
     # at gamma_min = 1 nothing is left of them
     own["gamma_min"] = [1.0]
-    assert np.allclose(exact.hatted("powerlaw", **own), exact.hatted(OMIT, **own), rtol=1e-12)
+    assert np.allclose(exact.at_unit_frequency("powerlaw", **own), exact.at_unit_frequency(OMIT, **own), rtol=1e-12)
 
 
 def test_absorption_with_edges_is_positive_below_gamma_min(rng):
@@ -90,8 +90,8 @@ def test_absorption_with_edges_is_positive_below_gamma_min(rng):
     n = 12
     own = {"p": rng.uniform(1.5, 7, n), "gamma_min": 10 ** rng.uniform(1, 3, n), "gamma_max": np.full(n, 1e12)}
     s, theta = np.full(n, 30.0), rng.uniform(0.3, 1.5, n)
-    keep = exact.hatted("powerlaw", s=s, theta=theta, **own)
-    omit = exact.hatted(OMIT, s=s, theta=theta, **own)
+    keep = exact.at_unit_frequency("powerlaw", s=s, theta=theta, **own)
+    omit = exact.at_unit_frequency(OMIT, s=s, theta=theta, **own)
     assert np.all(keep[:, [0, 3]] > 0)
     assert np.all(omit[:, 3] > keep[:, 3])
 
@@ -115,16 +115,16 @@ def test_infinite_gamma_max_and_defaults():
 
 def test_no_anisotropy_is_the_isotropic_path():
     own = {"s": [300.0, 2e5], "theta": [0.4, 1.2], "kappa": [3.5, 6.0], "w": [10.0, 0.5]}
-    plain = exact.hatted("kappa", **own)
-    pitch = exact.hatted("kappa_pitch", **own, k=[0.0, 0.0])
+    plain = exact.at_unit_frequency("kappa", **own)
+    pitch = exact.at_unit_frequency("kappa_pitch", **own, k=[0.0, 0.0])
     assert np.max(np.abs(pitch / plain - 1)) < 1e-12
 
 
 def test_kappa_tends_to_thermal():
     """f_kappa / f_thermal - 1 is of order 1 / kappa."""
     own = {"s": [200.0], "theta": [1.0]}
-    thermal = exact.hatted("thermal", theta_e=[3.0], **own)[0]
-    gaps = [np.abs(exact.hatted("kappa", kappa=[k], w=[3.0], **own)[0] / thermal - 1) for k in (1e4, 1e5)]
+    thermal = exact.at_unit_frequency("thermal", theta_e=[3.0], **own)[0]
+    gaps = [np.abs(exact.at_unit_frequency("kappa", kappa=[k], w=[3.0], **own)[0] / thermal - 1) for k in (1e4, 1e5)]
     assert np.max(gaps[0]) < 0.05
     assert np.allclose(gaps[0] / gaps[1], 10.0, rtol=0.02)
 
@@ -242,7 +242,7 @@ def test_anisotropy_holds_along_b():
     """sin^k where 1 - mu^2 rounds: with s sin(theta) fixed the coefficients go as powers of theta."""
     theta = np.array([1e-4, 1e-5, 1e-6, 1e-7])
     own = {"kappa": np.full(4, 4.0), "w": np.full(4, 30.0), "k": np.full(4, 2.0)}
-    h = exact.hatted("kappa_pitch", s=30.0 / np.sin(theta), theta=theta, **own)
+    h = exact.at_unit_frequency("kappa_pitch", s=30.0 / np.sin(theta), theta=theta, **own)
     powers = np.diff(np.log(np.abs(h)), axis=0) / np.log(0.1)
     expected = np.array([6, 6, 6, 7, 7, 7, 4, 1])
     assert np.allclose(powers[-1], expected, rtol=1e-4)
@@ -253,7 +253,7 @@ def test_emission_is_positive_where_gamma_max_cuts_it_off(rng):
     n = 16
     theta = 10 ** rng.uniform(-4, -2, n)
     own = {"p": rng.uniform(1.5, 7, n), "gamma_min": np.ones(n), "gamma_max": np.full(n, 200.0)}
-    h = exact.hatted("powerlaw", s=rng.uniform(5.0, 15.0, n) / np.sin(theta), theta=theta, **own)
+    h = exact.at_unit_frequency("powerlaw", s=rng.uniform(5.0, 15.0, n) / np.sin(theta), theta=theta, **own)
     assert np.all(h[:, [0, 3]] >= 0.0)
     assert np.all(np.hypot(h[:, 1], h[:, 2]) <= h[:, 0] * (1.0 + 1e-9))
 
@@ -281,7 +281,7 @@ def test_speed(benchmark, name, rng):
         own |= {"kappa": rng.uniform(2.5, 8, n), "w": 10 ** rng.uniform(-1, 2.3, n)}
     if name.endswith("pitch"):
         own["k"] = rng.uniform(0, 4, n)
-    exact.hatted(name, **own)
-    result = benchmark.pedantic(lambda: exact.hatted(name, **own), rounds=3)
+    exact.at_unit_frequency(name, **own)
+    result = benchmark.pedantic(lambda: exact.at_unit_frequency(name, **own), rounds=3)
     assert np.all(np.isfinite(result))
     benchmark.extra_info["points_per_second"] = n / benchmark.stats.stats.min

@@ -31,7 +31,7 @@ def test_reference_table():
     """At least 30 points over theta_e 0.03-100, s 1-1e8, theta 0.01-1.57; rotativities from s' = 5."""
     inputs, truth = table()
     assert len(truth) >= 30
-    ours = exact.hatted("thermal", **inputs)
+    ours = exact.at_unit_frequency("thermal", **inputs)
     counted = np.abs(truth) > 1e-250
     error = np.abs(ours / np.where(counted, truth, 1.0) - 1.0)
     counted[inputs["s"] * np.sin(inputs["theta"]) < 5.0, 6:] = False
@@ -44,7 +44,7 @@ def test_rotativities_below_the_cyclotron_line_overlap():
     inputs, truth = table()
     low = inputs["s"] * np.sin(inputs["theta"]) < 5.0
     assert low.sum() >= 3
-    ours = exact.hatted("thermal", **{k: v[low] for k, v in inputs.items()})
+    ours = exact.at_unit_frequency("thermal", **{k: v[low] for k, v in inputs.items()})
     assert np.max(np.abs(ours / truth[low] - 1.0)[:, 6:]) < 1.5e-3
 
 
@@ -137,7 +137,7 @@ def test_published_values(name):
 def test_kirchhoff():
     rng = np.random.default_rng(3)
     theta_e, theta, s = 10 ** rng.uniform(-1.5, 2, 20), rng.uniform(0.02, 3.1, 20), 10 ** rng.uniform(0.5, 4, 20)
-    hats = exact.hatted("thermal", s=s, theta=theta, theta_e=theta_e)
+    hats = exact.at_unit_frequency("thermal", s=s, theta=theta, theta_e=theta_e)
     use = np.abs(hats[:, :3]) > 1e-250
     ratio = hats[:, :3] / hats[:, 3:6] / (2 * M * theta_e)[:, None]
     assert use.sum() > 30
@@ -197,8 +197,8 @@ def pieces(s, theta, g_b, ratio, tilt):
     for share, p, low, high in ((1 - 1 / g_b, 2.0, 1.0, g_b), (ratio / (2.5 * g_b), 3.5, g_b, 1e12)):
         values = np.broadcast_arrays(s, theta, p, low, high)
         own = dict(zip(("s", "theta", "p", "gamma_min", "gamma_max"), values, strict=True))
-        level = exact.hatted("powerlaw", **own)
-        bowl = exact.hatted("powerlaw_pitch", **own, k=np.full(len(s), 2.0)) / 1.5
+        level = exact.at_unit_frequency("powerlaw", **own)
+        bowl = exact.at_unit_frequency("powerlaw_pitch", **own, k=np.full(len(s), 2.0)) / 1.5
         total += share[:, None] * (level + tilt[:, None] * (level - bowl))
     return total / electrons(g_b, ratio, tilt)[:, None]
 
@@ -212,7 +212,7 @@ def test_breaks_make_the_sum_of_the_pieces():
         "ratio": np.array([1.0, 0.2, 3.0, 1.0]),
         "tilt": np.array([0.0, 0.0, 0.0, 0.7]),
     }
-    error = np.abs(exact.hatted(BENT, **own) / pieces(**own) - 1)
+    error = np.abs(exact.at_unit_frequency(BENT, **own) / pieces(**own) - 1)
     assert np.max(error[:, :6]) < 1e-7
     assert np.max(error[:, 6:]) < 1e-6
 
@@ -239,7 +239,7 @@ def test_a_break_where_harmonics_are_summed():
         if right > -widest:
             total += integrate.quad_vec(lambda u, n=n: kernel(u, n), -widest, right, epsrel=1e-10)[0]
     truth = 4 * np.pi**2 * E**2 / C * s / (s * sine) * total
-    ours = exact.hatted(BENT, s=[s], theta=[theta], g_b=[top], ratio=[0.0], tilt=[0.0])[0]
+    ours = exact.at_unit_frequency(BENT, s=[s], theta=[theta], g_b=[top], ratio=[0.0], tilt=[0.0])[0]
     assert np.max(np.abs(ours[:2] / truth - 1)) < 1e-8
 
 
@@ -249,12 +249,23 @@ def test_pieces_where_harmonics_are_summed():
     own = {"s": [8.0], "theta": [1.0], "g_b": [3.0], "ratio": [1.0], "tilt": [0.7]}
     below = distributions.Function(lambda gamma, mu, g_b, ratio, tilt: bent(gamma, mu, g_b, ratio, tilt), gamma_max=3.0)
     above = distributions.Function(lambda gamma, mu, g_b, ratio, tilt: bent(gamma, mu, g_b, ratio, tilt), gamma_min=3.0)
-    error = np.abs(exact.hatted(BENT, **own) / (exact.hatted(below, **own) + exact.hatted(above, **own)) - 1)
+    error = np.abs(
+        exact.at_unit_frequency(BENT, **own)
+        / (exact.at_unit_frequency(below, **own) + exact.at_unit_frequency(above, **own))
+        - 1
+    )
     assert np.max(error[0, :6]) < 1e-7
     assert np.max(error[0, 6:]) < 1e-6
     own = {"s": [40.0, 60.0], "theta": [1.5707, 1.56], "g_b": [6.0, 10.0], "ratio": [1.0, 1.0], "tilt": [0.0, 0.5]}
     many = _integrals._resolution(BENT)._replace(harmonics=3000)
-    assert np.max(np.abs(exact.hatted(BENT, **own) / exact.hatted(BENT, resolution=many, **own) - 1)[:, :6]) < 1e-6
+    assert (
+        np.max(
+            np.abs(exact.at_unit_frequency(BENT, **own) / exact.at_unit_frequency(BENT, resolution=many, **own) - 1)[
+                :, :6
+            ]
+        )
+        < 1e-6
+    )
 
 
 @pytest.mark.slow  # compiles for a minute
@@ -309,8 +320,8 @@ def test_a_steep_slope_tends_to_the_jump():
         return [100.0 * (1 + k * width) for k in (-10, -3, 0, 3, 10)]
 
     smooth = distributions.Function(steep, breaks=around)
-    sharp = exact.hatted(BENT, s=[FAR], theta=[1.0], g_b=[100.0], ratio=[0.2], tilt=[0.0])
-    near = exact.hatted(smooth, s=[FAR] * 2, theta=[1.0] * 2, width=[1e-2, 1e-3]) / sharp - 1
+    sharp = exact.at_unit_frequency(BENT, s=[FAR], theta=[1.0], g_b=[100.0], ratio=[0.2], tilt=[0.0])
+    near = exact.at_unit_frequency(smooth, s=[FAR] * 2, theta=[1.0] * 2, width=[1e-2, 1e-3]) / sharp - 1
     assert np.max(np.abs(near[1])) < 1e-5
     assert np.all(np.abs(near[1]) < 0.05 * np.abs(near[0]) + 1e-8)
 
@@ -434,7 +445,7 @@ def test_speed(benchmark):
     from synchrojax.generate import draw
 
     sample = draw("thermal", 512, seed=5, margin=1.0)
-    exact.hatted("thermal", **sample)
-    result = benchmark.pedantic(lambda: exact.hatted("thermal", **sample), rounds=3)
+    exact.at_unit_frequency("thermal", **sample)
+    result = benchmark.pedantic(lambda: exact.at_unit_frequency("thermal", **sample), rounds=3)
     assert np.all(np.isfinite(result))
     benchmark.extra_info["points_per_second"] = 512 / benchmark.stats.stats.min

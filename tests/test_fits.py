@@ -63,7 +63,7 @@ def hold(measured, fit, truth):
 def test_against_the_integrals(name, rng):
     sample = points(name, rng)
     distribution = distributions.PowerLaw(edges="omit") if name == "powerlaw" else name
-    truth = exact.hatted(distribution, **sample)
+    truth = exact.at_unit_frequency(distribution, **sample)
     fit = np.stack(jax.jit(_fits.FITS[name])(*sample.values()), -1)
     assert fit.shape == truth.shape
     hold(MEASURED[name], fit, truth)
@@ -83,13 +83,13 @@ def test_rotativities_against_the_integrals(name, rng):
             "gamma_max": np.full(n, 1e12),
         }
         sample = {"s": own["gamma_min"] ** 2 * 10 ** rng.uniform(1.5, 4.0, n), "theta": theta, **own}
-        truth = exact.hatted(name, **sample)
-        truth[:, 7] = exact.hatted(distributions.PowerLaw(edges="omit"), **sample)[:, 7]
+        truth = exact.at_unit_frequency(name, **sample)
+        truth[:, 7] = exact.at_unit_frequency(distributions.PowerLaw(edges="omit"), **sample)[:, 7]
     else:
         own = {"kappa": rng.uniform(3.5, 5.0, n), "w": 10 ** rng.uniform(0.0, 1.6, n)}
         x = 10 ** rng.uniform(0.0, 2.3, n)  # rho_Q has a zero near 0.1
         sample = {"s": x * (own["w"] * own["kappa"]) ** 2 * np.sin(theta), "theta": theta, **own}
-        truth = exact.hatted(name, **sample)
+        truth = exact.at_unit_frequency(name, **sample)
     fit = np.stack(jax.jit(_fits.FITS[name])(*sample.values()), -1)
     hold(ROTATIVITIES[name], fit, truth)
 

@@ -20,16 +20,13 @@ import jax.monitoring
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
+import pinned
 import pytest
 
 import synchrojax
 from synchrojax import Coefficients, SkyCoefficients, distributions, exact, generate, transfer
 from synchrojax.core import quick_jit
 from synchrojax.exact import _integrals
-from synchrojax.families import TableFamily
-from synchrojax.model import Model
-from synchrojax.networks import initial_weights
-from synchrojax.tables import configuration
 from synchrojax.validate import validate
 
 POINT = {"nu": 230e9, "B": 30.0, "n_e": 1e6, "theta": 1.0, "theta_e": 10.0}
@@ -126,11 +123,11 @@ def test_fields_of_several_shapes_in_one_array():
 
 ONE_NUMBER = {
     "box": (
-        lambda v: synchrojax.Family("steep", lambda g, mu, steep: g**-steep, {"steep": (v, 50.0)}).DOMAIN["steep"][0],
+        lambda v: synchrojax.Family("steep", lambda g, mu, steep: g**-steep, {"steep": (v, 50.0)}).domain["steep"][0],
         "",
     ),
     "s of a box": (
-        lambda v: synchrojax.Family("steep", lambda g, mu, steep: g**-steep, {"steep": (5.0, 6.0)}, s=(v, 50.0)).DOMAIN[
+        lambda v: synchrojax.Family("steep", lambda g, mu, steep: g**-steep, {"steep": (5.0, 6.0)}, s=(v, 50.0)).domain[
             "s"
         ][0],
         "",
@@ -737,47 +734,14 @@ def test_a_repeated_call_of_one_point_is_quick(model):
 # Objects ---------------------------------------------------------------------------------------
 
 
-def flat_f(gamma, mu, a):
-    return gamma ** (a - 4.0)
-
-
-def small_weights(inputs, outputs):
-    with jax.enable_x64(True):
-        return jax.tree.map(np.asarray, initial_weights((inputs, 4, outputs), 0))
-
-
-def family_model(name="broken"):
-    family = synchrojax.Family(name, flat_f, {"a": (-0.7, 0.7)}, gamma_max=1e3)
-    family = family.replaced(maps=((1.0, 1.0, 0.0, 1.0),) * 8)
-    weights = {head: small_weights(n, m) for head, (n, m) in family.HEADS.items()}
-    return Model(weights, family, "clip", "{}")
-
-
-def table_model():
-    config = configuration.default({"p": "lin"}, convention="synchrojax", space="synchrojax")
-
-    def locked(mapping):
-        return mapping.locked(np.array([-1.5, -0.5, -0.2, 0.2, 0.5, 1.5]))[0]
-
-    params = tuple(map(locked, config.params))
-    results = tuple(replace(r, mapping=locked(r.mapping)) for r in config.results)
-    family = TableFamily("table", replace(config, params=params, results=results), 0.1)
-    weights = {head: small_weights(n, m) for head, (n, m) in family.HEADS.items()}
-    return Model(weights, family, "configured", "{}")
-
-
-MAKERS = {n: functools.partial(synchrojax.load, n) for n in synchrojax.models()}
-MAKERS |= {"family": family_model, "table": table_model}
-
-
 @functools.partial(jax.jit, static_argnums=0)
 def flags_of(model, params):
     return model.flags(params)
 
 
-@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("kind", pinned.MAKERS)
 def test_models_are_values(kind):
-    one, two = MAKERS[kind](), MAKERS[kind]()
+    one, two = pinned.MAKERS[kind](), pinned.MAKERS[kind]()
     assert one is not two
     assert one == two
     copies = [two, copy.deepcopy(one), copy.copy(one)]
@@ -789,7 +753,7 @@ def test_models_are_values(kind):
         assert other.domain == one.domain
     assert len({one, *copies}) == 1
     assert one != replace(one, out_of_domain="nan")
-    assert one != replace(one, weights=jax.tree.map(lambda w: 1.5 * w, one.weights))
+    assert one != replace(one, networks=jax.tree.map(lambda w: 1.5 * w, one.networks))
     assert one != "thermal"
     assert one != None  # noqa: E711
     params = dict.fromkeys(one.inputs, 1.0)
@@ -807,7 +771,7 @@ def test_a_model_being_traced_has_no_hash(model):
 
 
 def test_a_family_named_thermal_is_another(tmp_path, model):
-    mine = family_model("thermal")
+    mine = pinned.family_model("thermal")
     assert mine != model
     assert model != mine
     assert len({mine, model}) == 2
@@ -821,7 +785,7 @@ def test_a_family_named_thermal_is_another(tmp_path, model):
     same(again.coefficients(params), mine.coefficients(params))
     from synchrojax.model import write_model
 
-    write_model(tmp_path / "mine.safetensors", mine.family, mine.weights, {})
+    write_model(tmp_path / "mine.safetensors", mine.family, mine.networks, {})
     read = synchrojax.load(tmp_path / "mine.safetensors")
     assert read != model
     same(read.coefficients(params), mine.coefficients(params))
@@ -830,7 +794,7 @@ def test_a_family_named_thermal_is_another(tmp_path, model):
 @pytest.mark.slow  # compiles the exact integrals of another f
 @pytest.mark.usefixtures("x64")
 def test_validate_of_a_family_named_thermal_knows_no_published_fit():
-    mine = family_model("thermal")
+    mine = pinned.family_model("thermal")
     result = validate(mine, n=8, slopes=False, family=mine.family, quiet=True)
     assert all(np.all(np.isnan(v)) for v in result.fits.values())
 
@@ -840,9 +804,9 @@ def test_a_model_travels_to_a_spawned_process(tmp_path):
     code = (
         "import concurrent.futures, multiprocessing, operator, sys\n"
         "sys.path.insert(0, 'tests')\n"
-        "import synchrojax, test_inputs\n"
+        "import synchrojax, pinned\n"
         "if __name__ == '__main__':\n"
-        "    models = [make() for make in test_inputs.MAKERS.values()]\n"
+        "    models = [make() for make in pinned.MAKERS.values()]\n"
         "    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:\n"
         "        for m in models:\n"
         "            params = dict.fromkeys(m.inputs, 1.0)\n"

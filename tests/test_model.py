@@ -67,7 +67,7 @@ def test_heldout_table(model, request):
 def high_frequency(rows):
     from synchrojax.families import _thermal
 
-    p = _thermal.point(*(jnp.asarray(rows[k]) for k in ("s", "theta", "theta_e")))
+    p = _thermal.THERMAL.point(jnp.asarray(rows["s"]), jnp.asarray(rows["theta"]), rows)
     return np.abs(np.asarray(_thermal.faraday_limits(p)[0]))
 
 
@@ -201,8 +201,8 @@ def test_float32_agrees_with_float64(model):
     assert single.dtype == np.float32
     with jax.enable_x64(True):
         double = np.array(model.coefficients({k: jnp.asarray(v, jnp.float64) for k, v in params.items()}))
-        p = _thermal.point(jnp.asarray(points["s"]), jnp.asarray(points["theta"]), jnp.asarray(points["theta_e"]))
-        floor = np.asarray(_thermal.rotation_floor(p)) * 1e6 / np.float64(params["nu"])
+        p = _thermal.THERMAL.point(jnp.asarray(points["s"]), jnp.asarray(points["theta"]), points)
+        floor = np.asarray(_thermal.THERMAL.error_scale(p, None))[:, 6] * 1e6 / np.float64(params["nu"])
     scale = np.abs(double)
     representable = scale > 1e-37
     scale[6] = np.maximum(scale[6], floor)

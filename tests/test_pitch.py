@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from synchrojax.families import _pitch, _scale_free
+from synchrojax.families import _pitch, _single_electron
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -26,7 +26,7 @@ def point(theta, k, s=1e3):
 def test_cone_of_one_electron(integrals):
     x = 10.0 ** np.linspace(-6.0, 4.0, 31)
     truth = np.array([integrals.cone(one) for one in x]) / integrals.cone(1e8)
-    assert np.max(np.abs(_scale_free.conversion_cone(np.log(x)) / truth - 1)) < 2e-3
+    assert np.max(np.abs(_single_electron.conversion_cone(np.log(x)) / truth - 1)) < 2e-3
 
 
 @pytest.mark.parametrize("k", [0.3, 1.5, 2.0, 3.7])
@@ -45,7 +45,7 @@ def test_off_cone_is_the_smear_at_high_frequency_and_its_bend_below():
     # linear in the mean square angle: c / gamma^2
     for x in (1e-3, 0.1, 1.0, 3.0):
         ratio = np.asarray(_pitch.off_cone(p, gamma, np.log(x))) / high
-        assert np.allclose(ratio, _scale_free.conversion_cone(np.log(x)), rtol=4e-2)  # twice the error of the fit
+        assert np.allclose(ratio, _single_electron.conversion_cone(np.log(x)), rtol=4e-2)  # twice the error of the fit
 
 
 def test_nothing_is_smeared_without_anisotropy():

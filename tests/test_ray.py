@@ -42,10 +42,10 @@ def test_packaged_rays_hold_the_exact_coefficients(name, x64):
     known = ray.read_ray(ray.packaged()[name])
     use = slice(None, None, 48)
     own = {n: v[use] for n, v in known.inputs.items()}
-    fresh = synchrojax.exact.hatted(name, own.pop("s"), theta := own.pop("theta"), **own)
+    fresh = synchrojax.exact.at_unit_frequency(name, own.pop("s"), theta := own.pop("theta"), **own)
     # the file holds ten digits of theta, and V is in proportion to its cosine
     allowed = (1e-8 + 1e-10 / np.abs(np.cos(theta)))[:, None] * np.abs(fresh)
-    assert np.all(np.abs(np.array(known.hatted)[:, use].T - fresh) <= allowed)
+    assert np.all(np.abs(np.array(known.coefficients)[:, use].T - fresh) <= allowed)
 
 
 def test_report_for_people(capsys, tmp_path):

@@ -89,7 +89,7 @@ def test_generate_resumes(tmp_path, monkeypatch):
     import synchrojax.generate._tables as module
 
     monkeypatch.setattr(module, "PART_ROWS", 8)
-    calls, real = [], exact.hatted
+    calls, real = [], exact.at_unit_frequency
 
     def stopping(*args, **kwargs):
         calls.append(len(kwargs["s"]))
@@ -97,7 +97,7 @@ def test_generate_resumes(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(exact, "hatted", stopping)
+    monkeypatch.setattr(exact, "at_unit_frequency", stopping)
     with pytest.raises(KeyboardInterrupt):
         generate("thermal", 20, tmp_path / "t", seed=5, quiet=True)
     assert len(table_files.parts(tmp_path / "t")) == 1

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 import synchrojax
 import synchrojax.validate
 from synchrojax.cli import main
-from synchrojax.core import CLASSICAL, GYRO, from_plane
+from synchrojax.core import E2_OVER_MC, GYRO, from_plane
 from synchrojax.model import ModelFileError, import_neurosynchro, read_dense
 from synchrojax.tables import configuration, mapping, network_space, summarize, table_files, transform
 from synchrojax.tables.mapping import KINDS, Mapping
@@ -35,8 +35,8 @@ def calculator(s, theta, p):
     j = 1e-30 * x ** (-0.5 * p) * (1.0 + 0.1 * np.sin(theta))
     alpha = 1e-8 * x ** (-0.5 * p - 2.0)
     q, v = from_plane(-1.0 - 0.1 * p, 3.0 * np.cos(theta) / np.sqrt(x))
-    rho_q = CLASSICAL * (np.sin(theta) / s) ** 2 * (1.0 + p)
-    rho_v = 2.0 * CLASSICAL * np.cos(theta) / s / (1.0 + p)
+    rho_q = E2_OVER_MC * (np.sin(theta) / s) ** 2 * (1.0 + p)
+    rho_v = 2.0 * E2_OVER_MC * np.cos(theta) / s / (1.0 + p)
     q, v = np.asarray(q), np.asarray(v)
     return dict(zip(ORDER, (j, alpha, j * q, 0.9 * alpha * q, j * v, 0.9 * alpha * v, rho_q, rho_v), strict=True))
 
@@ -440,13 +440,13 @@ def test_policies_of_a_model(trained):
 
 def test_train_resumes_and_refuses(raw, tmp_path, monkeypatch):
     """Killed in the middle and started again: the same model as in one go; both methods."""
-    import synchrojax.train._train_table as module
+    from synchrojax.train import _loop
 
     directory = configure(tmp_path / "m", space="neurosynchro", epochs=3, units=[8], batch_size=500)
     transform(raw, directory, tmp_path / "t", quiet=True)
     lock(tmp_path / "t", directory, quiet=True)
     whole = train_table(tmp_path / "t", directory, out=tmp_path / "whole.safetensors", quiet=True)
-    real, calls = module._Checkpoints.save, []
+    real, calls = _loop._Checkpoints.save, []
 
     def stopping(self, *args):
         calls.append(1)
@@ -454,8 +454,8 @@ def test_train_resumes_and_refuses(raw, tmp_path, monkeypatch):
         if len(calls) == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module._Checkpoints, "save", stopping)
-    monkeypatch.setattr(module.training, "_SAVE_EVERY", 0.0)
+    monkeypatch.setattr(_loop._Checkpoints, "save", stopping)
+    monkeypatch.setattr(_loop, "SAVE_EVERY", 0.0)
     out = tmp_path / "stopped.safetensors"
     with pytest.raises(KeyboardInterrupt):
         train_table(tmp_path / "t", directory, out=out, quiet=True)
@@ -463,7 +463,7 @@ def test_train_resumes_and_refuses(raw, tmp_path, monkeypatch):
     with pytest.raises(TrainingError, match="other settings"):
         train_table(tmp_path / "t", directory, out=out, options=TableOptions(seed=9), quiet=True)
     train_table(tmp_path / "t", directory, out=out, quiet=True)
-    a, b = (jax.tree.leaves(synchrojax.load(p).weights) for p in (whole, out))
+    a, b = (jax.tree.leaves(synchrojax.load(p).networks) for p in (whole, out))
     assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
     with pytest.raises(TrainingError, match="exists; choose another name"):
         train_table(tmp_path / "t", directory, out=out, quiet=True)

@@ -1,15 +1,25 @@
 """Training: learns, resumes, keeps its splits apart, and refuses bad input before touching anything."""
 
+import json
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import safetensors
 import safetensors.numpy
+from flax import nnx
 
 import synchrojax
-import synchrojax.train._train as training
+from synchrojax.families import Rows
 from synchrojax.model import ModelFileError, read_model, write_model
+from synchrojax.networks import Perceptron, initial, register
 from synchrojax.tables import table_files
-from synchrojax.train import Options, TrainingError, split, train
+from synchrojax.train import LevenbergMarquardt, Options, TrainingError, _loop, blocks_of, split, train
+from synchrojax.train._distribution import draw_blocks
+from synchrojax.train._optimisers import BLOCK
 
+POINT = {"nu": 230e9, "B": 30.0, "n_e": 1e6, "theta": 1.0, "theta_e": 10.0}
 SMALL = Options(widths=(6,), adam_steps=20, iterations=6)
 
 
@@ -31,11 +41,11 @@ def test_split_is_disjoint_and_fixed():
 
 
 def test_rows_of_an_iteration():
-    rows = training.Rows(*(np.ones((8 * training._BLOCK, k)) for k in (3, 1, 2, 2)))
-    options = Options(iterations=100, rows=training._BLOCK, final_rows=5 * training._BLOCK)
-    drawn = [len(training._draw(training._blocks(rows), step, options).target) for step in (1, 85, 86, 100)]
+    rows = Rows(np.arange(8 * BLOCK), *(np.ones((8 * BLOCK, k)) for k in (3, 1, 2, 2)))
+    options = Options(iterations=100, rows=BLOCK, final_rows=5 * BLOCK)
+    drawn = [len(draw_blocks(blocks_of(rows), step, options).target) for step in (1, 85, 86, 100)]
     assert drawn == [2, 2, 5, 5]  # of 1024; two outputs: twice the rows
-    assert len(training._draw(training._blocks(rows), 100, options._replace(final_rows=10**6)).target) == 8
+    assert len(draw_blocks(blocks_of(rows), 100, options._replace(final_rows=10**6)).target) == 8
 
 
 @pytest.mark.usefixtures("x64")
@@ -48,7 +58,7 @@ def test_train_resumes_where_it_was(table, tmp_path, monkeypatch):
     assert whole.with_suffix(".loss.png").stat().st_size > 5000
     assert not whole.with_suffix(".checkpoints").exists()
 
-    real, calls = training._improve, []
+    real, calls = LevenbergMarquardt.update, []
 
     def stopping(*args):
         calls.append(1)
@@ -56,21 +66,20 @@ def test_train_resumes_where_it_was(table, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(training, "_improve", stopping)
-    monkeypatch.setattr(training, "_SAVE_EVERY", 0.0)
+    monkeypatch.setattr(LevenbergMarquardt, "update", stopping)
+    monkeypatch.setattr(_loop, "SAVE_EVERY", 0.0)
     stopped = tmp_path / "stopped.safetensors"
     with pytest.raises(KeyboardInterrupt):
         train(table, stopped, options=SMALL, quiet=True)
     assert not stopped.exists()
     with pytest.raises(TrainingError, match="other settings"):
         train(table, stopped, options=SMALL._replace(seed=9), quiet=True)
-    monkeypatch.setattr(training, "_improve", lambda *args: calls.append(1) or real(*args))
+    monkeypatch.setattr(LevenbergMarquardt, "update", lambda *args: calls.append(1) or real(*args))
     train(table, stopped, options=SMALL, quiet=True)
     assert len(calls) == 4 + 3 + 6 + 6  # three done before the stop are not repeated
     ours, theirs = (read_model(p)[1] for p in (stopped, whole))
-    for head in ours:
-        for a, b in zip(ours[head], theirs[head], strict=True):
-            assert np.allclose(a[0], b[0], rtol=1e-6, atol=1e-9)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert np.allclose(a, b, rtol=1e-6, atol=1e-9)
 
     model = synchrojax.load(whole)
     assert model.report["training"]["rows"] == 4096
@@ -97,11 +106,11 @@ def packaged():
 
 
 def test_model_file_round_trip(tmp_path):
-    name, weights, report = read_model(packaged())
-    write_model(tmp_path / "m.safetensors", name, weights, report)
+    family, networks, report = read_model(packaged())
+    write_model(tmp_path / "m.safetensors", family, networks, report)
     again = synchrojax.load(tmp_path / "m.safetensors")
     assert again.report == report
-    assert np.array_equal(again.weights["rho_V"][0][0], weights["rho_V"][0][0])
+    assert again == synchrojax.load("thermal")
 
 
 def test_bad_model_files(tmp_path):
@@ -119,15 +128,86 @@ def test_bad_model_files(tmp_path):
     with pytest.raises(ModelFileError, match="no such model file"):
         synchrojax.load(tmp_path / "absent.safetensors")
 
-    name, weights, report = read_model(packaged())
-    cut = {**weights, "emission": weights["emission"][:-1]}
-    write_model(bad, name, cut, report)
-    with pytest.raises(ModelFileError, match="tensors of emission end in"):
+    family, networks, report = read_model(packaged())
+    write_model(bad, family, networks, report)
+    with safetensors.safe_open(bad, framework="numpy") as file:
+        header, tensors = file.metadata(), {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    header.pop("shapes")
+    name = "rho_V.layers.0.kernel"
+    kernel = tensors[name]
+    for value, message in (
+        (None, rf"tensor {name} is missing"),
+        (kernel * np.nan, rf"tensor {name} is not finite"),
+        (kernel[:-1], rf"tensor {name} is float64 \(3, 32\); its network needs float64 \(4, 32\)"),
+        (kernel.astype(np.float32), rf"tensor {name} is float32"),
+    ):
+        changed = {k: v for k, v in tensors.items() if k != name} | ({} if value is None else {name: value})
+        safetensors.numpy.save_file(changed, bad, header)
+        with pytest.raises(ModelFileError, match=message):
+            synchrojax.load(bad)
+    safetensors.numpy.save_file({**tensors, "other": kernel}, bad, header)
+    with pytest.raises(ModelFileError, match="unknown tensors other"):
         synchrojax.load(bad)
-    kernel, bias = weights["rho_V"][0]
-    write_model(bad, name, {**weights, "rho_V": ((kernel * np.nan, bias), *weights["rho_V"][1:])}, report)
-    with pytest.raises(ModelFileError, match=r"rho_V\.0\.kernel is not finite float64"):
-        synchrojax.load(bad)
-    write_model(bad, name, {**weights, "rho_V": ((kernel[:-1], bias), *weights["rho_V"][1:])}, report)
-    with pytest.raises(ModelFileError, match="do not fit 4 inputs"):
-        synchrojax.load(bad)
+    known = json.loads(header["networks"])
+    for change, message in (
+        ({"rho_V": {**known["rho_V"], "kind": "spline"}}, "rho_V is a network 'spline'; known: perceptron"),
+        ({"rho_V": {**known["rho_V"], "inputs": 3}}, "'rho_V': .* has not the 4 inputs and 3 outputs of this head"),
+        ({"rho_V": {**known["rho_V"], "activation": "sin"}}, "activation 'sin' is not one of"),
+        ({"rho_V": {**known["rho_V"], "depth": 3}}, "no network 'perceptron' is made from"),
+        ({"rho_V": 3}, "'rho_V': 3 has not the 4 inputs"),
+        ({"rho_U": known["rho_V"]}, "header field 'networks' is for .*rho_U; 'thermal' has emission, rho_Q, rho_V"),
+    ):
+        safetensors.numpy.save_file(tensors, bad, {**header, "networks": json.dumps(known | change)})
+        with pytest.raises(ModelFileError, match=message):
+            synchrojax.load(bad)
+
+
+class Skipping(nnx.Module):
+    """A perceptron beside a linear map, with a constant that is not trained."""
+
+    def __init__(self, inputs, outputs, *, widths, activation="tanh", output="linear", rngs):
+        self.deep = Perceptron(inputs, outputs, widths=widths, activation=activation, output=output, rngs=rngs)
+        self.straight = Perceptron(inputs, outputs, widths=(), rngs=rngs)
+        self.shift = nnx.Variable(jnp.full(inputs, 0.25))
+
+    def __call__(self, x):
+        shift = self.shift[...].astype(x.dtype).reshape(-1, *(1,) * (x.ndim - 1))
+        return self.deep(x) + self.straight(x - shift)
+
+    def settings(self):
+        return self.deep.settings()
+
+
+register("skipping")(Skipping)
+
+
+@pytest.mark.usefixtures("x64")
+def test_another_network(table, tmp_path):
+    """Trained by the same loop, kept in the same file, evaluated by the same call."""
+    out = train(table, tmp_path / "skipping.safetensors", options=SMALL, network=Skipping, quiet=True)
+    networks = read_model(out)[1]
+    assert all(isinstance(network, Skipping) for network in networks.values())
+    assert np.array_equal(networks["rho_V"].shift[...], np.full(4, 0.25))
+    with safetensors.safe_open(out, framework="numpy") as file:
+        assert {"rho_V.deep.layers.0.kernel", "rho_V.straight.layers.0.bias", "rho_V.shift"} <= set(file.keys())
+        first = file.get_tensor("rho_V.straight.layers.0.kernel")
+    fresh = initial(Skipping, inputs=4, outputs=3, widths=(8,), seed=SMALL.seed)
+    assert not np.array_equal(first, fresh.straight.layers[0].kernel[...])
+    model = synchrojax.load(out)
+    slope = jax.grad(lambda t: jnp.log(model.coefficients({**POINT, "theta_e": t}).j_I))(10.0)
+    assert np.isfinite(slope)
+    history = np.genfromtxt(out.with_suffix(".loss.csv"), delimiter=",", names=True, dtype=None, encoding=None)
+    emission = history[history["head"] == "emission"]
+    assert emission["validation_rms"][-1] < 0.5 * emission["validation_rms"][0]
+
+
+def test_unregistered_networks_are_told(tmp_path):
+    class Own(Skipping):
+        pass
+
+    network = initial(Own, inputs=4, outputs=3, widths=(8,), seed=0)
+    family, networks, _ = read_model(packaged())
+    with pytest.raises(ValueError, match="Own is not registered"):
+        write_model(tmp_path / "own.safetensors", family, {**networks, "rho_V": network}, {})
+    with pytest.raises(ValueError, match="named 'skipping' is registered already"):
+        register("skipping")(Own)

@@ -18,6 +18,10 @@ pytestmark = pytest.mark.usefixtures("x64")
 TABLE = "data/thermal_heldout"
 
 
+def point(s, theta, theta_e):
+    return _thermal.THERMAL.point(s, theta, {"theta_e": theta_e})
+
+
 @pytest.fixture(scope="module")
 def rows(request):
     path = request.config.rootpath / TABLE
@@ -25,7 +29,7 @@ def rows(request):
 
 
 def point_of(rows):
-    return _thermal.point(*(jnp.asarray(rows[k]) for k in ("s", "theta", "theta_e")))
+    return point(*(jnp.asarray(rows[k]) for k in ("s", "theta", "theta_e")))
 
 
 finite = st.floats(-30.0, 30.0)
@@ -60,18 +64,18 @@ def test_stokes_round_trip(y0, y1, y2, theta, alpha):
 @given(st.floats(-3.0, 3.0), st.floats(-3.0, 3.0), st.floats(2.0, 7.0), st.floats(-7.0, 4.0), st.floats(0.05, 1.5))
 def test_rotation_round_trip(y0, y1, log_s, log_theta_e, theta):
     with jax.enable_x64(True):
-        p = _thermal.point(jnp.exp(log_s), jnp.asarray(theta), jnp.exp(log_theta_e))
+        p = point(jnp.exp(log_s), jnp.asarray(theta), jnp.exp(log_theta_e))
         y = jnp.asarray([y0, y1])
         back = _thermal.encode_rotation(*_thermal.decode_rotation(y, p), p)
         assert np.allclose(back, y, rtol=0, atol=1e-8)
 
 
 def test_rotation_vanishes_to_the_limits_and_changes_sign():
-    hot = _thermal.point(jnp.asarray([1.0, 1e12]), jnp.asarray(1.0), jnp.asarray(10.0))
+    hot = point(jnp.asarray([1.0, 1e12]), jnp.asarray(1.0), jnp.asarray(10.0))
     ratio_q, ratio_v = _thermal.decode_rotation(jnp.full((2, 2), 3.0), hot)
     assert abs(float(ratio_q[1]) - 1) < 1e-6
     assert abs(float(ratio_v[1]) - 1) < 1e-6
-    low = _thermal.point(jnp.asarray(20.0), jnp.asarray(1.0), jnp.asarray(100.0))
+    low = point(jnp.asarray(20.0), jnp.asarray(1.0), jnp.asarray(100.0))
     signs = [float(_thermal.decode_rotation(jnp.asarray([y, 0.0]), low)[0]) for y in (-6.0, 1.0)]
     assert signs[0] < 0 < signs[1]
 
@@ -102,7 +106,7 @@ def test_ripple_follows_the_harmonics():
     s = jnp.linspace(5.0, 8.0, 400)
     size = {}
     for theta_e in (0.1, 0.3, 1.0):
-        wave = _thermal.saddle(_thermal.point(s, jnp.asarray(1.57), jnp.full(400, theta_e)))
+        wave = _thermal.saddle(point(s, jnp.asarray(1.57), jnp.full(400, theta_e)))
         size[theta_e] = np.hypot(wave.ripple_cos, wave.ripple_sin)
         turns = np.unwrap(np.arctan2(wave.ripple_sin, wave.ripple_cos))
         assert 2.0 < abs(turns[-1] - turns[0]) / (2 * np.pi) < 4.0
@@ -122,10 +126,10 @@ def test_exact_thermal_emission_is_physical(rows):
 
 
 def test_gradients_of_the_maps():
-    p = _thermal.point(jnp.asarray(300.0), jnp.asarray(0.8), jnp.asarray(4.0))
+    p = point(jnp.asarray(300.0), jnp.asarray(0.8), jnp.asarray(4.0))
 
     def exponent(s, theta, theta_e):
-        return _thermal.saddle(_thermal.point(s, theta, theta_e)).exponent
+        return _thermal.saddle(point(s, theta, theta_e)).exponent
 
     check_grads(exponent, (300.0, 0.8, 4.0), 2, rtol=1e-4)
     check_grads(lambda y: jnp.stack(_thermal.decode_stokes(y, 0.1, 0.4, 0.3)), (jnp.asarray([0.1, -0.2, 0.3]),), 2)

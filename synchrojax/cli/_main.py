@@ -24,7 +24,7 @@ from synchrojax.cli._arguments import (
     widths,
 )
 from synchrojax.core import COMMON, UNITS, write_text
-from synchrojax.families import FAMILIES, distribution_of
+from synchrojax.families import FAMILIES, SampledFamily
 from synchrojax.model import MODEL_FILE
 from synchrojax.tables.listing import Listing, as_csv, as_json, as_lines
 from synchrojax.tables.network_space import CONVENTIONS, SPACES
@@ -81,7 +81,7 @@ def _inputs(options):
         model, distribution = None, get_distribution(options.model)
     else:
         model = synchrojax.load(options.model, out_of_domain=options.out_of_domain)
-        distribution = distribution_of(model.family)
+        distribution = model.family.distribution
     inputs = (*COMMON, *distribution.parameters)
     given = {n: getattr(options, n) for n in UNITS if getattr(options, n) is not None} | dict(options.param)
 
@@ -396,7 +396,7 @@ def _validate(options):
         raise ValueError("--convention is that of a --table")
     else:
         slopes = not options.no_slopes
-        if not options.quiet and hasattr(model.family, "sample"):
+        if not options.quiet and isinstance(model.family, SampledFamily):
             count, seconds = (
                 integrals_of(model.family, options.n, slopes=slopes),
                 duration(model.family, options.n, slopes=slopes),

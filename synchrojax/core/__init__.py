@@ -11,16 +11,26 @@ from synchrojax.core._coefficients import Coefficients, SkyCoefficients, field_b
 from synchrojax.core._compiled import STEPS, pointwise, step
 from synchrojax.core._constants import (
     ABSORPTION,
-    CLASSICAL,
+    E2_OVER_MC,
     ELECTRON_CHARGE,
     ELECTRON_MASS,
     EMISSION,
     GYRO,
     SPEED_OF_LIGHT,
 )
-from synchrojax.core._files import from_json, read_text, whole, write_text
+from synchrojax.core._files import from_json, read_text, write_text, written_in_one
 from synchrojax.core._geometry import from_plane, limit_polarization, sine_cosine, to_plane
 from synchrojax.core._inputs import UnitError, broadcast_shapes, is_traced, number, own_settings, reals, warn_user
+from synchrojax.core._numbers import (
+    bounded_exp,
+    bounded_product,
+    over_with_tangents,
+    power_of_two,
+    product,
+    ratio,
+    slopes_that_fit,
+    with_tangents_times,
+)
 from synchrojax.core._params import COMMON, UNITS, broadcast, describe, one_mapping, unphysical
 from synchrojax.core._picture import loss_curve, new_figure, save_figure
 from synchrojax.core._progress import progress
@@ -30,8 +40,8 @@ from synchrojax.core._sky import as_array, rotate, turned
 
 __all__ = [
     "ABSORPTION",
-    "CLASSICAL",
     "COMMON",
+    "E2_OVER_MC",
     "ELECTRON_CHARGE",
     "ELECTRON_MASS",
     "EMISSION",
@@ -44,6 +54,8 @@ __all__ = [
     "SkyCoefficients",
     "UnitError",
     "as_array",
+    "bounded_exp",
+    "bounded_product",
     "broadcast",
     "broadcast_shapes",
     "describe",
@@ -57,23 +69,29 @@ __all__ = [
     "new_figure",
     "number",
     "one_mapping",
+    "over_with_tangents",
     "own_settings",
     "pointwise",
+    "power_of_two",
+    "product",
     "progress",
     "quantity",
     "quantity_or_range",
     "quick_jit",
+    "ratio",
     "read_text",
     "reals",
     "rotate",
     "save_figure",
     "sine_cosine",
+    "slopes_that_fit",
     "step",
     "to_plane",
     "turned",
     "unit_of_coefficient",
     "unphysical",
     "warn_user",
-    "whole",
+    "with_tangents_times",
     "write_text",
+    "written_in_one",
 ]

@@ -18,25 +18,20 @@ def step(size, steps=STEPS):
 
 
 def _broadcast(values, dtype):
-    shape = broadcast_shapes([v.shape for v in values])
-    return [jnp.broadcast_to(jnp.asarray(v, dtype), shape) for v in values]
+    shape = broadcast_shapes([v.shape for v in values.values()])
+    return {n: jnp.broadcast_to(jnp.asarray(v, dtype), shape) for n, v in values.items()}
 
 
 @functools.lru_cache(maxsize=256)
 def _program(function, subject, dtype):
-    """``function(subject, *values)`` compiled, values of any shapes that broadcast."""
-    return jax.jit(lambda values: tuple(function(subject, *_broadcast(values, dtype))))
+    """``function(subject, values)`` compiled, values {name: array} of any shapes that broadcast."""
+    return jax.jit(lambda values: function(subject, _broadcast(values, dtype)))
 
 
 @functools.lru_cache(maxsize=256)
-def _packed(function, subject, stack):
-    """The same for one array [value, ...]: one transfer there and, with ``stack``, one back."""
-
-    def run(columns):
-        found = tuple(function(subject, *columns))
-        return jnp.stack(found) if stack else found
-
-    return jax.jit(run)
+def _packed(function, subject, names):
+    """The same for one array [value, ...]: one transfer there."""
+    return jax.jit(lambda columns: function(subject, dict(zip(names, columns, strict=True))))
 
 
 def _elsewhere(values):
@@ -57,26 +52,27 @@ def pack(values, dtype, shape, steps=STEPS):
     return columns
 
 
-def pointwise(function, subject, values, dtype, shape, *, host=False, steps=STEPS):
-    """``function(subject, *columns)``, a tuple of arrays, for ``values`` broadcast to ``shape`` and cast to ``dtype``.
+def pointwise(function, subject, values, dtype, shape, *, inline=False, host=False, steps=STEPS):
+    """``function(subject, values)`` for ``values`` {name: array} broadcast to ``shape`` and cast to ``dtype``.
 
-    ``function``: of arrays of one shape, each point by itself, whose results have one dtype; it and ``subject``
-    (hashable) name the compiled program. Concrete values of few points are filled up to a few sizes (``steps``). Traced
-    values, and a ``subject`` that holds some, are part of the caller's program. ``host``: NumPy arrays of concrete
-    values.
+    ``function``: from arrays of one shape to a tuple of them, each point by itself; it and ``subject`` (hashable) name
+    the compiled program. Concrete values of few points are filled up to a few sizes (``steps``). Traced values are part
+    of the caller's program; so is a ``subject`` that holds some, which ``inline`` tells. ``host``: NumPy arrays of
+    concrete values.
     """
-    if getattr(subject, "is_traced", False):
-        return tuple(function(subject, *_broadcast(values, dtype)))
-    whole = _program(function, subject, dtype)
-    size = 0 if is_traced(values) else math.prod(shape)
-    if not 0 < size <= STEPS[-1] or _elsewhere(values):
-        found = whole([v if isinstance(v, jax.Array) else v.astype(dtype) for v in values])
-        return tuple(np.asarray(v) for v in found) if host and not is_traced(found) else found
-    columns = pack(values, dtype, shape, steps)
-    found = _packed(function, subject, size > 1)(columns if size > 1 else columns.reshape(-1, *shape))
-    if is_traced([found] if size > 1 else found):  # known values in someone's jit
-        return whole(values)
+    if inline:
+        return function(subject, _broadcast(values, dtype))
+    given = list(values.values())
+    program = _program(function, subject, dtype)
+    size = 0 if is_traced(given) else math.prod(shape)
+    if not 0 < size <= STEPS[-1] or _elsewhere(given):
+        found = program({n: v if isinstance(v, jax.Array) else v.astype(dtype) for n, v in values.items()})
+        return jax.tree.map(np.asarray, found) if host and not is_traced(found) else found
+    columns = pack(given, dtype, shape, steps)
+    found = _packed(function, subject, tuple(values))(columns if size > 1 else columns.reshape(-1, *shape))
+    if is_traced(found):  # known values in someone's jit
+        return program(values)
     if size > 1:
-        found = [row[:size].reshape(shape) for row in np.asarray(found)]
-        return tuple(found if host else jax.device_put(found))
-    return tuple(np.asarray(v) for v in found) if host else found
+        found = jax.tree.map(lambda row: np.asarray(row)[:size].reshape(shape), found)
+        return found if host else jax.device_put(found)
+    return jax.tree.map(np.asarray, found) if host else found

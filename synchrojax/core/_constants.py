@@ -11,4 +11,4 @@ GYRO = ELECTRON_CHARGE / (2.0 * math.pi * ELECTRON_MASS * SPEED_OF_LIGHT)
 # j = EMISSION * n_e * nu * s * integral;  alpha, rho = -ABSORPTION * n_e / nu * s * integral
 EMISSION = 4.0 * math.pi**2 * ELECTRON_CHARGE**2 / SPEED_OF_LIGHT
 ABSORPTION = 2.0 * math.pi**2 * ELECTRON_CHARGE**2 / (ELECTRON_MASS * SPEED_OF_LIGHT)
-CLASSICAL = ELECTRON_CHARGE**2 / (ELECTRON_MASS * SPEED_OF_LIGHT)  # rotativities [cm^2 s^-1]
+E2_OVER_MC = ELECTRON_CHARGE**2 / (ELECTRON_MASS * SPEED_OF_LIGHT)  # of rotativities [cm^2 s^-1]

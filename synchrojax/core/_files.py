@@ -7,7 +7,7 @@ import pathlib
 
 
 @contextlib.contextmanager
-def whole(path):
+def written_in_one(path):
     """Yields a path beside ``path`` to write to, which takes its place at the end; on any error nothing stays."""
     path = pathlib.Path(path)
     temporary = path.with_name(f".{path.name}.part")
@@ -24,7 +24,7 @@ def whole(path):
 
 def write_text(path, text):
     """Write ``text`` to ``path`` at once, in UTF-8."""
-    with whole(path) as temporary:
+    with written_in_one(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -53,7 +53,7 @@ def one_mapping(params, named):
 
 
 def broadcast(params, names, defaults=MappingProxyType({})):
-    """The values of ``params`` in the order of ``names``, their common float dtype and their common shape.
+    """({name: value} of ``params`` in the order of ``names``, their common float dtype, their common shape).
 
     ``defaults``: the values of those that may be left out.
 
@@ -76,7 +76,7 @@ def broadcast(params, names, defaults=MappingProxyType({})):
     except ValueError:
         shapes = ", ".join(f"{n} {v.shape}" for n, v in values.items())
         raise ValueError(f"params do not broadcast against each other: {shapes}") from None
-    return list(values.values()), dtype, shape
+    return values, dtype, shape
 
 
 def unphysical(nu, b, n_e, theta, own, violated):

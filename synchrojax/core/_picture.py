@@ -2,7 +2,7 @@
 
 import pathlib
 
-from synchrojax.core._files import whole
+from synchrojax.core._files import written_in_one
 
 
 def new_figure(width, height):
@@ -16,7 +16,7 @@ def new_figure(width, height):
 
 def save_figure(figure, path, *, dpi=110):
     """Write ``figure`` to ``path``, in the format that its suffix says."""
-    with whole(path) as temporary:
+    with written_in_one(path) as temporary:
         figure.savefig(temporary, format=pathlib.Path(path).suffix[1:] or "png", dpi=dpi)
 
 

@@ -15,8 +15,8 @@ def turned(c, psi):
     return SkyCoefficients(c.j_I, j_q, j_u, c.j_V, c.alpha_I, alpha_q, alpha_u, c.alpha_V, rho_q, rho_u, c.rho_V)
 
 
-def _turned(_, psi, *eight):
-    return turned(Coefficients(*eight), psi)
+def _turned(_, values):
+    return turned(Coefficients(*(values[n] for n in Coefficients._fields)), values["psi"])
 
 
 @own_settings
@@ -39,7 +39,7 @@ def rotate(c, psi):
     except ValueError:
         shapes = f"psi {values['psi'].shape}, c {values['j_I'].shape}"
         raise ValueError(f"rotate: shapes do not broadcast against each other: {shapes}") from None
-    return SkyCoefficients(*pointwise(_turned, None, list(values.values()), dtype, shape))
+    return pointwise(_turned, None, values, dtype, shape)
 
 
 _ORDER = ("j_I", "alpha_I", "j_Q", "alpha_Q", "j_U", "alpha_U", "j_V", "alpha_V", "rho_Q", "rho_U", "rho_V")

@@ -54,7 +54,7 @@ from synchrojax.special import (
     trim,
 )
 
-__all__ = ["bessel", "coefficients", "hatted"]
+__all__ = ["at_unit_frequency", "bessel", "coefficients"]
 
 _DROP = 28.0  # the integrand is trimmed where it is below e^-28 of its peak
 _GROWTH = 7.0 / 3.0  # kernels, measure and width of a slice grow with this power of gamma
@@ -561,7 +561,7 @@ class _Ruled:
         return self.distribution.harmonics_matter(s, sine, **self.without_rule(parameters))
 
 
-def _hatted_point(distribution, parameters, s, theta, mode, resolution):
+def _point_at_unit_frequency(distribution, parameters, s, theta, mode, resolution):
     """Array of the eight coefficients at nu = 1 Hz and n_e = 1 cm^-3 for one point.
 
     mode 0: continuous; 1: harmonics, s' >= 5; 2: harmonics, any s'.
@@ -621,7 +621,7 @@ def _block(distribution, mode, resolution, batch):
     """
 
     def one(x):
-        return _hatted_point(
+        return _point_at_unit_frequency(
             distribution, dict(zip(distribution.parameters, x[2:], strict=True)), x[0], x[1], mode, resolution
         )
 
@@ -679,7 +679,7 @@ def _evaluate_traced(distribution, x, resolution):
         parameters = dict(zip(distribution.parameters, row[2:], strict=True))
 
         def branch(mode):
-            return lambda: _hatted_point(distribution, parameters, row[0], row[1], mode, resolution)
+            return lambda: _point_at_unit_frequency(distribution, parameters, row[0], row[1], mode, resolution)
 
         return jax.lax.cond(_mode(distribution, parameters, row[0], row[1]) > 0, branch(2), branch(0))
 
@@ -820,7 +820,7 @@ def _resolution(distribution):
 
 
 @own_settings
-def hatted(distribution, s, theta, *, resolution=None, **parameters):
+def at_unit_frequency(distribution, s, theta, *, resolution=None, **parameters):
     """The eight coefficients at nu = 1 Hz and n_e = 1 cm^-3 as a NumPy array [point, 8].
 
     ``s`` = nu / nu_c, ``theta`` [rad] and the distribution's own ``parameters`` are one-dimensional
@@ -869,13 +869,14 @@ def coefficients(distribution, params=None, *, resolution=None, error=False, **n
     return _coefficients(distribution, values, shape, resolution, error)
 
 
-def _prepared(distribution, nu, b, n_e, theta, *own):
+def _prepared(distribution, values):
     """What ``_coefficients`` needs of its input, as numbers of one dtype.
 
     s, theta and own parameters, harmless where there is nothing to compute; n_e nu and n_e / nu; the mode; 1 where the
     input is unphysical, where there is nothing, and where each condition of the distribution is broken.
     """
-    parameters = distribution.canonical(**dict(zip(distribution.parameters, own, strict=True)))
+    nu, b, n_e, theta = (values[name] for name in COMMON)
+    parameters = distribution.canonical(**{name: values[name] for name in distribution.parameters})
     violated = distribution.violated(**parameters)
     bad = unphysical(nu, b, n_e, theta, parameters.values(), violated)
     empty = bad | (b == 0.0) | (n_e == 0.0)

@@ -13,16 +13,14 @@ import numpy as np
 
 from synchrojax.core import from_plane, number, sine_cosine, to_plane
 from synchrojax.distributions import HIGHEST_GAMMA, Absent, Distribution, Function
-from synchrojax.families import _scale_free
-from synchrojax.tables.network_space import cold
+from synchrojax.families._base import Dimensionless, Head, Rows, SampledFamily, only_of_rho_q
+from synchrojax.families._box import S_PERP, S_RANGE, Box, anywhere, direction_features
+from synchrojax.families._learning import oblique
+from synchrojax.tables import cold
 
-_HEADS = {
-    "emission": (0, 3),
-    "absorption": (3, 6),
-    "rho_Q": (6, 7),
-    "rho_V": (7, 8),
-}  # of the eight coefficients, from .. before
-_FAINT = 0.1  # quantile of the magnitudes below which a coefficient of either sign counts as near zero
+# head -> its results among the eight coefficients, from .. before
+_RESULTS = {"emission": (0, 3), "absorption": (3, 6), "rho_Q": (6, 7), "rho_V": (7, 8)}
+_NEAR_ZERO = 0.1  # quantile of the magnitudes below which a coefficient of either sign counts as near zero
 
 
 def _ends(name, given):
@@ -33,7 +31,7 @@ def _ends(name, given):
     return ends
 
 
-class Family(_scale_free.Family):
+class Family(SampledFamily):
     """A distribution of your own and the box in which a network shall stand for it.
 
     ``name``: what models call it. ``f``: a function f(gamma, mu, **parameters) in JAX, even in mu and normalised to one
@@ -46,8 +44,10 @@ class Family(_scale_free.Family):
     Raises ValueError for a box that does not fit f, for an f that is not even and for breaks beside a ``Distribution``.
     """
 
-    WIDTHS = (32, 32)
-    BLOCK = 16384
+    block = 16384
+    default_policy = "clip"
+    results = ()
+    base = None
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Family(_scale_free.Family):
         f,
         box,
         *,
-        s=_scale_free.S_RANGE,
+        s=S_RANGE,
         gamma_min=1.0,
         gamma_max=HIGHEST_GAMMA,
         breaks=(),
@@ -76,41 +76,29 @@ class Family(_scale_free.Family):
         self.maps: tuple = ()
 
     def _set(self, name, box, s, highest_x):
-        box, s = {k: _ends(k, ends) for k, ends in box.items()}, _ends("s", s)
-        super().__init__(str(name), box, s=s)
-        self.DOMAIN["s_over_sin_theta"] = (self.DOMAIN["s"][0], min(float(highest_x), s[1] ** 2 / _scale_free.S_PERP))
-        self.LINEAR = tuple(k for k, (low, _) in box.items() if low <= 0.0)
-        inputs = 4 + len(box)
-        self.HEADS = {head: (inputs, stop - start) for head, (start, stop) in _HEADS.items()}
-        self._point = collections.namedtuple("Point", ("s", "sine", "cosine", *box))
-
-    @property
-    def _highest_x(self):
-        return self.DOMAIN["s_over_sin_theta"][1]
-
-    def coordinates(self, p):
-        return *super().coordinates(p), p.s / jnp.maximum(p.sine, 1e-30)
-
-    def clamp(self, p):
-        p = super().clamp(p)
-        p = p._replace(sine=jnp.maximum(p.sine, np.sqrt(_scale_free.S_PERP / self._highest_x)))
-        return p._replace(s=jnp.minimum(p.s, self._highest_x * p.sine))
+        own, s = {k: _ends(k, ends) for k, ends in box.items()}, _ends("s", s)
+        self.box = Box(own, s=s, highest_x=min(float(highest_x), s[1] ** 2 / S_PERP))
+        self.name, self.parameters, self.domain = str(name), tuple(own), self.box.domain
+        self.dimensions = 2 + len(own)
+        self.linear = ("theta", *(k for k, (low, _) in own.items() if low <= 0.0))
+        # beside the length of ``_features``
+        self.heads = {head: Head(4 + len(own), stop - start) for head, (start, stop) in _RESULTS.items()}
+        self._point = collections.namedtuple("Point", ("s", "sine", "cosine", *own))
 
     # What is learned, on file -----------------------------------------------------------------
 
-    def describe(self):
-        """All of it but f, as text."""
-        box = {k: self.DOMAIN[k] for k in self.PARAMETERS}
-        rest = {"s": self.DOMAIN["s"], "highest_x": self._highest_x, "maps": self.maps}
-        return json.dumps({"name": self.NAME, "box": box, **rest})
+    def described(self):
+        """All of it but f."""
+        rest = {"s": self.box.s, "highest_x": self.box.highest_x, "maps": self.maps}
+        return {"family": json.dumps({"name": self.name, "box": self.box.own, **rest})}
 
     @classmethod
     def read(cls, text):
-        """Inverse of ``describe``, without f."""
+        """Inverse of ``described``, without f."""
         family, given = cls.__new__(cls), json.loads(text)
         family._set(given["name"], given["box"], given["s"], given["highest_x"])
         family.maps = tuple(tuple(m) for m in given["maps"])
-        family.distribution = Absent(family.NAME, family.PARAMETERS)
+        family.distribution = Absent(family.name, family.parameters)
         return family
 
     def replaced(self, **changes):
@@ -120,15 +108,15 @@ class Family(_scale_free.Family):
         return other
 
     def __eq__(self, other):
-        if not isinstance(other, Family) or self.describe() != other.describe():
+        if not isinstance(other, Family) or self.described() != other.described():
             return False
         return self.distribution == other.distribution
 
     def __hash__(self):
-        return hash((self.NAME, self.maps))
+        return hash((self.name, self.maps))
 
     def __reduce__(self):
-        return _rebuilt, (self.describe(), self.distribution)
+        return _rebuilt, (self.described()["family"], self.distribution)
 
     def locked(self, table):
         """The same family with the maps that suit a table: (sign or 0, scale, mean, deviation) of each coefficient."""
@@ -138,21 +126,27 @@ class Family(_scale_free.Family):
                 count = np.count_nonzero(row[k] <= 0.0)
                 raise ValueError(f"{k} is not positive in {count} of {len(row[k])} rows: there is no network for that")
         maps = []
-        for value in self._plain(self._point_of(row), row):
+        for value in self._plain(self.point(row["s"], row["theta"], row), row):
             value = value[np.isfinite(value)]
             sign = 1.0 if np.all(value > 0.0) else -1.0 if np.all(value < 0.0) else 0.0
-            scale = 1.0 if sign else float(np.quantile(np.abs(value), _FAINT))
+            scale = 1.0 if sign else float(np.quantile(np.abs(value), _NEAR_ZERO))
             y = np.log(sign * value) if sign else np.arcsinh(value / scale)
             maps.append((sign, scale, float(np.mean(y)), float(np.std(y)) or 1.0))
         return self.replaced(maps=tuple(maps))
 
     # Between physical and network space -------------------------------------------------------
 
-    def point(self, s, theta, *own):
-        return self._point(s, *sine_cosine(theta), *own)
+    def point(self, s, theta, own):
+        return self._point(s, *sine_cosine(theta), *(own[name] for name in self.parameters))
 
-    def _point_of(self, row):
-        return self.point(*(row[k] for k in ("s", "theta", *self.PARAMETERS)))
+    def coordinates(self, p):
+        return self.box.coordinates(p)
+
+    def invalid(self, outside, p):
+        return anywhere(outside)
+
+    def combine(self, head, output, extra):
+        return output
 
     def _plain(self, p, row):
         """The eight as they are mapped."""
@@ -172,28 +166,27 @@ class Family(_scale_free.Family):
         return [np.asarray(v) for v in values]
 
     def _features(self, p):
-        (low, high), perp, highest_x = self.DOMAIN["s"], _scale_free.S_PERP, self._highest_x
+        (low, high), highest_x = self.box.s, self.box.highest_x
 
         def scaled(value, a, b):
             return (2.0 * value - (a + b)) / (b - a)
 
         rows = [
-            scaled(jnp.log(p.s * p.sine), np.log(perp), np.log(high)),
+            scaled(jnp.log(p.s * p.sine), np.log(S_PERP), np.log(high)),
             scaled(jnp.log(p.s) - jnp.log(p.sine), np.log(low), np.log(highest_x)),
-            *_scale_free.features(p.s, p.sine),
+            *direction_features(p.s, p.sine),
         ]
-        for name in self.PARAMETERS:
-            value, (a, b) = getattr(p, name), self.DOMAIN[name]
-            rows.append(scaled(value, a, b) if name in self.LINEAR else scaled(jnp.log(value), np.log(a), np.log(b)))
+        for name, (a, b) in self.box.own.items():
+            value = getattr(p, name)
+            rows.append(scaled(value, a, b) if name in self.linear else scaled(jnp.log(value), np.log(a), np.log(b)))
         return jnp.stack(rows)
 
     def training_rows(self, head, table, networks):
-        """Row numbers, features, nothing, targets and the weights that make errors relative."""
         row = {k: np.asarray(v) for k, v in table.items()}
-        keep = np.flatnonzero(_scale_free.oblique(row["theta"]))
+        keep = np.flatnonzero(oblique(row["theta"]))
         row = {k: v[keep] for k, v in row.items()}
-        p = self._point_of(row)
-        start, stop = _HEADS[head]
+        p = self.point(row["s"], row["theta"], row)
+        start, stop = _RESULTS[head]
         targets, weights = [], []
         for value, (sign, scale, mean, deviation) in zip(
             self._plain(p, row)[start:stop], self.maps[start:stop], strict=True
@@ -201,13 +194,13 @@ class Family(_scale_free.Family):
             size = np.abs(value)
             targets.append(((np.log(size) if sign else np.arcsinh(value / scale)) - mean) / deviation)
             weights.append(deviation * (1.0 if sign else np.hypot(value, scale) / np.maximum(size, scale)) + 0.0 * size)
-        return keep, self._features(p).T, np.zeros((len(keep), 1)), np.stack(targets, -1), np.stack(weights, -1)
+        nothing = np.zeros((len(keep), 1))
+        return Rows(keep, self._features(p).T, nothing, np.stack(targets, -1), np.stack(weights, -1))
 
     def evaluate(self, networks, p, *, clip):
-        """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3."""
-        p = self.clamp(p) if clip else self.within_reach(p)
+        p = self.box.clamp(p) if clip else self.box.within_reach(p)
         features = self._features(p)
-        outputs = jnp.concatenate([networks[head](features) for head in _HEADS])
+        outputs = jnp.concatenate([networks[head](features) for head in _RESULTS])
         y = [o * deviation + mean for o, (_, _, mean, deviation) in zip(outputs, self.maps, strict=True)]
         value = [
             sign * jnp.exp(v) if sign else scale * jnp.sinh(v)
@@ -215,24 +208,46 @@ class Family(_scale_free.Family):
         ]
         unit_q, unit_v = cold(p.s, p.sine, p.cosine)
         q, v = from_plane(value[1], value[2] * p.cosine)
-        return y[0], q, v, y[3], value[4], value[5] * p.cosine, unit_q * value[6], unit_v * value[7]
+        alpha = value[4], value[5] * p.cosine
+        return Dimensionless(y[0], q, v, y[3], *alpha, unit_q * value[6], unit_v * value[7])
 
-    def rotation_floor(self, p):
-        """The magnitude of rho_Q below which its errors are not relative any more: near its zero."""
+    def results_outside(self, networks, p):
+        return ()
+
+    def error_scale(self, p, truth):
+        """A rho_Q that changes sign is relative to no less than the scale of its asinh."""
         sign, scale, _, _ = self.maps[6]
-        return jnp.abs(cold(p.s, p.sine, p.cosine)[0]) * (0.0 if sign else scale)
+        return only_of_rho_q(jnp.abs(cold(p.s, p.sine, p.cosine)[0]) * (0.0 if sign else scale))
+
+    def with_policy(self, policy):
+        return self
+
+    # To learn from ---------------------------------------------------------------------------
 
     def sample(self, u, margin):
-        """Unit numbers [n, DIMENSIONS] to the box, widened by ``margin``; theta <= pi/2."""
-        rows = self.sample_direction(u, margin, highest_x=self._highest_x)
-        for k, name in enumerate(self.PARAMETERS):
-            low, high = self.DOMAIN[name]
-            if name in self.LINEAR:
+        rows = self.box.directions(u, margin)
+        for k, (name, (low, high)) in enumerate(self.box.own.items()):
+            if name in self.linear:
                 widen = 0.05 * (high - low) * (margin > 1.0)
                 rows[name] = low - widen + (high - low + 2.0 * widen) * u[:, 2 + k]
             else:
                 rows[name] = low * (high / low) ** u[:, 2 + k]
         return rows
+
+    def sample_to_learn(self, u, margin):
+        return self.sample(u, margin)
+
+    def physical(self, points):
+        return dict(points)
+
+    def reference(self, points):
+        return None
+
+    def counted(self, truth, reference):
+        return np.ones(len(truth), bool)
+
+    def resolved(self, name, points):
+        return np.ones(len(points["s"]), bool)
 
 
 def _rebuilt(text, distribution):

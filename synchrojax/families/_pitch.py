@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from synchrojax.families._scale_free import conversion_cone, power_until
+from synchrojax.families._single_electron import conversion_cone, power_until
 
 BOX = {"k": (0.0, 4.0)}
 FLOOR = 0.1  # of the scale of rho_Q, in training: heavier points are too few to learn from
@@ -135,7 +135,7 @@ def rotation_v_ratio(p, gamma):
 
 
 def angle_weight(sine):
-    """Weight of rho_V as in ``_scale_free``, but that sin^k changes its slope down to theta = 1 / gamma = 1e-3."""
+    """Weight of rho_V as in ``_learning``, but that sin^k changes its slope down to theta = 1 / gamma = 1e-3."""
     return np.clip(np.minimum(0.05 / sine, 3e4 * sine), 1.0, None)
 
 

@@ -1,15 +1,23 @@
-"""Which distributions have a network: by name, or a ``Family`` of the user's own."""
+"""Which distributions have a family: by name, or one of the user's own."""
 
-from synchrojax.distributions import get_distribution
-from synchrojax.families import _kappa, _powerlaw, _thermal
+from synchrojax.families._base import AbstractFamily, SampledFamily
+from synchrojax.families._custom import Family
+from synchrojax.families._tabular import TableFamily
+from synchrojax.families._thermal import THERMAL
+from synchrojax.families.kappa import KAPPA, KAPPA_PITCH
+from synchrojax.families.powerlaw import POWERLAW, POWERLAW_PITCH
 
-FAMILIES = {
-    family.NAME: family
-    for family in (_thermal.THERMAL, _powerlaw.POWERLAW, _powerlaw.POWERLAW_PITCH, _kappa.KAPPA, _kappa.KAPPA_PITCH)
+FAMILIES: dict[str, SampledFamily] = {
+    family.name: family for family in (THERMAL, POWERLAW, POWERLAW_PITCH, KAPPA, KAPPA_PITCH)
+}
+# entry of a model file's header -> what reads a family from it, and what must be in it
+DESCRIBED = {
+    "family": (Family.read, ("name", "box", "s", "highest_x", "maps")),
+    "table": (TableFamily.read, ("name", "config", "lowest_sine")),
 }
 
 
-def get_family(name):
+def get_family(name) -> SampledFamily:
     """The family of a name, or the one that was given."""
     if not isinstance(name, str):
         return name
@@ -18,12 +26,6 @@ def get_family(name):
     return FAMILIES[name]
 
 
-def is_packaged(family):
+def is_packaged(family: AbstractFamily) -> bool:
     """True for the families that come with the package, whatever name one of the user's own may have."""
-    return FAMILIES.get(family.NAME) is family
-
-
-def distribution_of(family):
-    """The distribution that the exact calculator takes."""
-    own = getattr(family, "distribution", None)
-    return get_distribution(family.NAME) if own is None else own
+    return FAMILIES.get(family.name) is family

@@ -9,85 +9,81 @@ import jax.numpy as jnp
 import numpy as np
 
 from synchrojax.distributions import Absent
-from synchrojax.tables import configuration, network_space
+from synchrojax.families._base import AbstractFamily, Dimensionless, Head
+from synchrojax.tables import RESULTS, RHO_Q_SIGN, configuration, network_space
 from synchrojax.tables.mapping import LN10
 
 _LOGARITHMIC = ("log", "neg_log", "abs_log")
 _POLICIES = {"clip": "clip", "extrapolate": "ignore", "nan": "nan"}
 
 
-class TableFamily:
-    """What ``train`` and ``Model`` need to know (see ``_families``), from a locked ``Config``.
+class TableFamily(AbstractFamily):
+    """What a locked ``Config`` says of a model. Each input has a policy of its own, for what lies outside of the table.
 
     ``lowest_sine``: of theta in the table, below which features stay what they are.
     """
 
-    BLOCK = 4096
+    block = 4096
+    default_policy = "configured"
 
     def __init__(self, name, config, lowest_sine):
         if not config.is_locked:
             raise ValueError("the configuration is not locked: `synchrojax lock` stores bounds, means and deviations")
-        self.NAME, self.config, self.lowest_sine = str(name), config, float(lowest_sine)
-        self.PARAMETERS = tuple(m.name for m in config.params if m.name not in ("s", "theta"))
-        self.DOMAIN = {m.name: (m.phys_min, m.phys_max) for m in config.params}
-        self.distribution = Absent(self.NAME, self.PARAMETERS)
-        self._point = collections.namedtuple("Point", ("s", "theta", *self.PARAMETERS))
+        self.name, self.config, self.lowest_sine = str(name), config, float(lowest_sine)
+        self.parameters = tuple(m.name for m in config.params if m.name not in ("s", "theta"))
+        self.domain = {m.name: (m.phys_min, m.phys_max) for m in config.params}
+        self.distribution = Absent(self.name, self.parameters)
+        self._point = collections.namedtuple("Point", ("s", "theta", *self.parameters))
         self.members: dict = {}  # of each head: the results it gives, in order
         for result in config.results:
             self.members.setdefault(result.head, []).append(result)
         middle = {m.name: np.array([0.5 * (m.phys_min + m.phys_max)]) for m in config.params}
-        self.HEADS, self.ACTIVATIONS = {}, {}
+        self.results = tuple(result.mapping.name for result in config.results)
+        self.heads = {}
         for head, results in self.members.items():
-            self.HEADS[head] = len(self.features(head, middle, np)), len(results)
-            recipe = results[0].recipe
-            self.ACTIVATIONS[head] = {"activation": recipe.activation, "output": recipe.output}
+            inputs, recipe = len(self.features(head, middle, np)), results[0].recipe
+            self.heads[head] = Head(inputs, len(results), recipe.units, recipe.activation, recipe.output)
 
     # On file ---------------------------------------------------------------------------------
 
-    def describe(self):
-        """All of it as text."""
+    def described(self):
         text = configuration.dump(self.config)
-        return json.dumps({"name": self.NAME, "config": text, "lowest_sine": self.lowest_sine})
+        return {"table": json.dumps({"name": self.name, "config": text, "lowest_sine": self.lowest_sine})}
 
     @classmethod
     def read(cls, text):
-        """Inverse of ``describe``."""
+        """Inverse of ``described``."""
         given = json.loads(text)
         return cls(
             given["name"], configuration.parse(given["config"], "configuration in the model"), given["lowest_sine"]
         )
 
     def __eq__(self, other):
-        return isinstance(other, TableFamily) and self.describe() == other.describe()
+        return isinstance(other, TableFamily) and self.described() == other.described()
 
     def __hash__(self):
-        return hash((self.NAME, self.lowest_sine, self.config))
+        return hash((self.name, self.lowest_sine, self.config))
 
     def __reduce__(self):
-        return TableFamily.read, (self.describe(),)
+        return TableFamily.read, (self.described()["table"],)
 
     def with_policy(self, policy):
-        """The same with one policy for all inputs in place of the configured ones."""
         params = tuple(replace(m, out_of_sample=_POLICIES[policy]) for m in self.config.params)
-        return TableFamily(self.NAME, replace(self.config, params=params), self.lowest_sine)
+        return TableFamily(self.name, replace(self.config, params=params), self.lowest_sine)
 
     # Between physical and network space -------------------------------------------------------
 
-    def point(self, s, theta, *own):
-        return self._point(s, theta, *own)
+    def point(self, s, theta, own):
+        return self._point(s, theta, *(own[name] for name in self.parameters))
 
     def coordinates(self, p):
         """The values of ``DOMAIN``, theta folded into 0..pi/2."""
         values = p._asdict() | {"theta": network_space.fold(p.theta, jnp)[0]}
-        return [values[m.name] for m in self.config.params]
+        return {m.name: values[m.name] for m in self.config.params}
 
     def invalid(self, outside, p):
         """Where the policy "nan" applies: ``evaluate`` has put NaN there already."""
         return (jnp.zeros_like(p.s, bool),) * 2
-
-    def combine(self, head, output, extra):
-        """Network output to the target: nothing in between."""
-        return output
 
     def features(self, head, values, xp=jnp):
         """Rows of input of a network: the mapped inputs, or those and combinations that the physics suggests."""
@@ -130,13 +126,17 @@ class TableFamily:
         j, alpha = columns["j_I"], columns["alpha_I"]
         return np.stack([j, j * j_q, j * j_v, alpha, alpha * alpha_q, alpha * alpha_v, rho_q, rho_v], -1)
 
-    def faint(self, columns):
-        """{result: column}, those mapped by asinh replaced by the scale below which they count as near zero."""
-        mappings = [r.mapping for r in self.config.results]
-        return {
-            m.name: np.full_like(columns[m.name], m.scale) if m.maptype == "asinh" else columns[m.name]
-            for m in mappings
-        }
+    def error_scale(self, p, truth):
+        """Results mapped by asinh are relative to no less than the scale below which they count as near zero."""
+        columns = {m.name: np.asarray(getattr(p, m.name)) for m in self.config.params}
+        columns |= dict(zip(RESULTS, np.asarray(truth).T, strict=True))
+        columns["rho_Q"] = RHO_Q_SIGN[self.config.convention] * columns["rho_Q"]
+        known = network_space.to_network(columns, self.config.space, self.config.convention)
+        for result in self.config.results:
+            m = result.mapping
+            if m.maptype == "asinh":
+                known[m.name] = np.full_like(known[m.name], m.scale)
+        return np.abs(self.eight(columns | known))
 
     def mean_squares(self, networks, columns):
         """{result: mean squared error in network space} over columns of it (NumPy), where its mapping is defined."""
@@ -156,27 +156,23 @@ class TableFamily:
             known |= {result.mapping.name: n for result, n in zip(results, outputs, strict=True)}
         return known
 
-    def admitted(self, p):
+    def held(self, p):
         """({input: value under its policy}, where a policy gives NaN, sign of the V coefficients)."""
         theta, sign = network_space.fold(p.theta, jnp)
         values, outside = p._asdict() | {"theta": theta}, []
         for m in self.config.params:
-            values[m.name], bad = m.admit(values[m.name])
+            values[m.name], bad = m.held(values[m.name])
             outside.append(bad)
         return values, functools.reduce(jnp.logical_or, outside), sign
 
-    def beyond(self, networks, p):
-        """For each result: where its network leaves the range that the table held, or a policy gives NaN."""
-        values, bad, _ = self.admitted(p)
+    def results_outside(self, networks, p):
+        values, bad, _ = self.held(p)
         outputs, mappings = self.outputs(networks, values), [r.mapping for r in self.config.results]
-        return [bad | ~((outputs[m.name] >= m.norm_min) & (outputs[m.name] <= m.norm_max)) for m in mappings]
+        return tuple(bad | ~((outputs[m.name] >= m.norm_min) & (outputs[m.name] <= m.norm_max)) for m in mappings)
 
     def evaluate(self, networks, p, *, clip):
-        """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3.
-
-        Out of the table each input follows its own policy, whatever ``clip`` says.
-        """
-        values, bad, sign = self.admitted(p)
+        """Out of the table each input follows its own policy, whatever ``clip`` says."""
+        values, bad, sign = self.held(p)
         outputs = self.outputs(networks, values)
         mappings = [r.mapping for r in self.config.results]
         known = {m.name: (m.from_network(outputs[m.name]), m) for m in mappings}
@@ -191,4 +187,4 @@ class TableFamily:
             rest, self.config.space, self.config.convention, values["s"], jnp.sin(theta), cosine, jnp
         )
         out = (log_total[0], j_q, j_v, log_total[1], alpha_q, alpha_v, rho_q, rho_v)
-        return tuple(jnp.where(bad, jnp.nan, v) for v in out)
+        return Dimensionless(*(jnp.where(bad, jnp.nan, v) for v in out))

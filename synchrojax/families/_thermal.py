@@ -8,18 +8,27 @@ the sign of V. Everything here is a pure function of one point, with arrays broa
 """
 
 import functools
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax.core import CLASSICAL, ELECTRON_CHARGE, ELECTRON_MASS, SPEED_OF_LIGHT, from_plane, sine_cosine, to_plane
-from synchrojax.networks import product
+from synchrojax.core import (
+    E2_OVER_MC,
+    ELECTRON_CHARGE,
+    ELECTRON_MASS,
+    SPEED_OF_LIGHT,
+    from_plane,
+    product,
+    sine_cosine,
+    to_plane,
+)
+from synchrojax.distributions import get_distribution
+from synchrojax.families._base import Dimensionless, Head, Rows, SampledFamily, only_of_rho_q
 from synchrojax.special import scaled_k012
 
-NAME = "thermal"
-PARAMETERS = ("theta_e",)
 # the trained box: s, theta and theta_e as in the contract, then two combinations
 DOMAIN = {
     "s": (10.0, 1e8),
@@ -29,11 +38,6 @@ DOMAIN = {
     "x": (0.0, 1e5),  # s / (theta_e^2 sin(theta))
 }
 ROTATION_THETA_E = 1e-3  # rotativities: lowest theta_e, and any x
-DIMENSIONS = 3
-WIDTHS = (32, 32)  # of the hidden layers that are shipped
-BLOCK = 32768  # points that go through the call at once: intermediates stay in cache, both cores stay busy
-HEADS = {"emission": (4, 9), "rho_Q": (4, 3), "rho_V": (4, 3)}  # inputs, outputs: a third is the mean, the rest ripple
-
 _MAHADEVAN = (4.0505, 0.40, 0.5316)  # Mahadevan, Narayan & Yi 1996 (ApJ 465, 327), eq. 33
 
 
@@ -46,14 +50,9 @@ class Point(NamedTuple):
     theta_e: jax.Array
 
 
-def point(s, theta, theta_e):
-    return Point(s, *sine_cosine(theta), theta_e)
-
-
-def coordinates(p):
-    """The values of ``DOMAIN``, theta excepted: never outside."""
-    x = p.s / p.theta_e / (p.theta_e * jnp.maximum(p.sine, 1e-30))
-    return p.s, jnp.zeros_like(p.s), p.theta_e, p.s * p.sine, x
+def x_of(p):
+    """s / (theta_e^2 sin(theta))."""
+    return p.s / p.theta_e / (p.theta_e * jnp.maximum(p.sine, 1e-30))
 
 
 def clamp(p, *, s, theta_e):
@@ -193,7 +192,7 @@ def faraday_limits(p):
     """
     k0, k1, k2 = scaled_k012(1.0 / p.theta_e)
     ratio = p.sine / p.s
-    return -CLASSICAL * ratio * ratio * (k1 / k2 + 6.0 * p.theta_e), 2.0 * CLASSICAL * p.cosine / p.s * (k0 / k2)
+    return -E2_OVER_MC * ratio * ratio * (k1 / k2 + 6.0 * p.theta_e), 2.0 * E2_OVER_MC * p.cosine / p.s * (k0 / k2)
 
 
 # Network input -------------------------------------------------------------------------
@@ -268,101 +267,7 @@ def encode_rotation(ratio_q, ratio_v, p):
     return jnp.stack([jnp.log((ratio_q / low + _LOWEST) / (1.0 + _LOWEST)) / scale_q, (ratio_v - 1.0) / scale_v])
 
 
-def rotation_floor(p):
-    """The magnitude of rho_Q below which its errors are not relative any more: near its zero."""
-    return 0.02 * _rotation_frame(p)[0] * jnp.abs(faraday_limits(p)[0])
-
-
-def combine(head, output, ripple):
-    """[3 k, ...] network output -> [k, ...]: a mean and the two phases of the harmonic ripple [2, ...]."""
-    mean, cos_part, sin_part = jnp.split(output, 3)
-    return mean + ripple[:1] * cos_part + ripple[1:] * sin_part
-
-
-# Training rows and the whole evaluation --------------------------------------------------
-
-
-def training_rows(head, table, networks):
-    """What the network of ``head`` learns from a table ``{name: array}``.
-
-    Returns the row numbers used, features, ripple (cos, sin), targets, and the weights that turn an
-    error of the network's output into a relative error of the coefficient (rho_V: more at small angles).
-    """
-    p = point(*(np.asarray(table[k]) for k in ("s", "theta", "theta_e")))
-    keep = np.abs(p.cosine) > 1e-12  # V carries no information at right angles
-    if head == "emission":
-        x = coordinates(p)[-1]
-        keep &= (p.theta_e > DOMAIN["theta_e"][0] / 1.25) & (x < 1.25 * DOMAIN["x"][1])
-        keep &= np.asarray(table["j_I"]) > 0.0
-    keep = np.flatnonzero(keep)
-    p, row = Point(*(v[keep] for v in p)), {k: np.asarray(v)[keep] for k, v in table.items()}
-    wave = saddle(p)
-    ripple = jnp.stack([wave.ripple_cos, wave.ripple_sin]).T
-    if head == "emission":
-        base = log_emissivity(p, wave.exponent)
-        polarization = row["j_Q"] / row["j_I"], row["j_V"] / row["j_I"]
-        target = encode_stokes(np.log(row["j_I"]), *polarization, base, p.cosine, wave.alpha)
-        return keep, emission_features(p).T, ripple, target.T, np.ones(target.T.shape)
-    limit_q, limit_v = faraday_limits(p)
-    ratio_q, ratio_v = row["rho_Q"] / limit_q, row["rho_V"] / limit_v
-    target = encode_rotation(ratio_q, ratio_v, p)
-    low, scale_q, scale_v = _rotation_frame(p)
-    if head == "rho_Q":
-        # near its zero it counts relative to 2 % of its low-frequency law
-        g = ratio_q / low
-        target, weight = target[:1], scale_q * (g + _LOWEST) / jnp.maximum(jnp.abs(g), 0.02)
-    else:
-        # d/d theta is 1 / sin(theta) times the derivative with the logarithm that the network sees
-        target, weight = target[1:], scale_v / jnp.abs(ratio_v) * jnp.maximum(1.0, 0.02 / jnp.maximum(p.sine, 1e-4))
-    return keep, rotation_features(p).T, ripple, target.T, weight[:, None]
-
-
-def invalid(outside, p):
-    """Where the policy "nan" applies: (emission and absorption, rotativities)."""
-    s, _, theta_e, perp, _ = outside
-    cold = p.theta_e < ROTATION_THETA_E * (1.0 - 1e-6)
-    hot = p.theta_e > DOMAIN["theta_e"][1] * (1.0 + 1e-6)
-    return functools.reduce(jnp.logical_or, outside), s | perp | (theta_e & (cold | hot))
-
-
-def evaluate(networks, p, *, clip):
-    """ln j_I, j_Q / j_I, j_V / j_I, the same of alpha, rho_Q, rho_V at nu = 1 Hz, n_e = 1 cm^-3.
-
-    ``networks``: head -> function of the features. With ``clip`` the corrections see the nearest
-    point of the box, while saddle and limits keep the true frequency and temperature above s = 10.
-    """
-    low = (DOMAIN["s"][0], 1e14)
-    true = clamp(p, s=low, theta_e=(1e-5, 1e6))
-    inner = outer = true
-    highest_x = DOMAIN["x"][1] if clip else jnp.inf
-    if clip:
-        inner = clamp(p, s=DOMAIN["s"], theta_e=DOMAIN["theta_e"])
-        outer = clamp(p, s=DOMAIN["s"], theta_e=(ROTATION_THETA_E, DOMAIN["theta_e"][1]))
-    wave = saddle(true)
-
-    ripple = jnp.stack([wave.ripple_cos, wave.ripple_sin])
-
-    def output(head, features):
-        return combine(head, networks[head](features), ripple)
-
-    y = output("emission", emission_features(inner, highest_x))
-    log_j, q, v = decode_stokes(y, log_emissivity(true, wave.exponent), p.cosine, wave.alpha)
-    # Kirchhoff: j / alpha = 2 m_e theta_e nu^2, taken in logarithms to stay inside float32
-    log_alpha = log_j - jnp.log(p.theta_e) - float(np.log(2.0 * ELECTRON_MASS))
-
-    features = rotation_features(outer)
-    y = jnp.concatenate([output("rho_Q", features), output("rho_V", features)])
-    ratio_q, ratio_v = decode_rotation(y, true)
-    limit_q, limit_v = faraday_limits(true._replace(s=jnp.maximum(p.s, DOMAIN["s"][0]), sine=p.sine))
-    return log_j, q, v, log_alpha, q, v, limit_q * ratio_q, limit_v * ratio_v
-
-
 # A space-filling sample of the box -------------------------------------------------------
-
-
-def lessons(u, margin):
-    """A sample to learn from."""
-    return sample(u, margin)
 
 
 def sample(u, margin):
@@ -394,18 +299,135 @@ def sample(u, margin):
     return {"s": s, "theta": theta, "theta_e": theta_e}
 
 
-class _Family:
-    """Thermal electrons; see ``_families``. The functions above as one object, which can be pickled and compared."""
+class ThermalFamily(SampledFamily):
+    """Thermal electrons."""
 
-    NAME, PARAMETERS, DOMAIN, DIMENSIONS, WIDTHS = NAME, PARAMETERS, DOMAIN, DIMENSIONS, WIDTHS
-    BLOCK, HEADS = BLOCK, HEADS
-    point, coordinates, invalid = staticmethod(point), staticmethod(coordinates), staticmethod(invalid)
-    evaluate, rotation_floor = staticmethod(evaluate), staticmethod(rotation_floor)
-    combine, training_rows = staticmethod(combine), staticmethod(training_rows)
-    sample, lessons = staticmethod(sample), staticmethod(lessons)
+    name = "thermal"
+    parameters = ("theta_e",)
+    domain = DOMAIN
+    distribution = get_distribution("thermal")
+    # inputs, outputs: a third of them is the mean, the rest the ripple
+    heads = MappingProxyType({"emission": Head(4, 9), "rho_Q": Head(4, 3), "rho_V": Head(4, 3)})
+    block = 32768
+    default_policy = "clip"
+    results = ()
+    dimensions = 3
+    linear = ("theta",)
+    base = None
 
     def __reduce__(self):
-        return "THERMAL"
+        return "THERMAL"  # one object, under that name below
+
+    def point(self, s, theta, own):
+        return Point(s, *sine_cosine(theta), own["theta_e"])
+
+    def coordinates(self, p):
+        never = jnp.zeros_like(p.s)
+        return {"s": p.s, "theta": never, "theta_e": p.theta_e, "s_sin_theta": p.s * p.sine, "x": x_of(p)}
+
+    def invalid(self, outside, p):
+        cold = p.theta_e < ROTATION_THETA_E * (1.0 - 1e-6)
+        hot = p.theta_e > DOMAIN["theta_e"][1] * (1.0 + 1e-6)
+        rotation = outside["s"] | outside["s_sin_theta"] | (outside["theta_e"] & (cold | hot))
+        return functools.reduce(jnp.logical_or, outside.values()), rotation
+
+    def combine(self, head, output, extra):
+        """[3 k, ...] network output -> [k, ...]: a mean and the two phases of the ripple ``extra`` [2, ...]."""
+        mean, cos_part, sin_part = jnp.split(output, 3)
+        return mean + extra[:1] * cos_part + extra[1:] * sin_part
+
+    def evaluate(self, networks, p, *, clip):
+        """With ``clip`` the corrections see the nearest point of the box; saddle and limits keep the true point."""
+        low = (DOMAIN["s"][0], 1e14)
+        true = clamp(p, s=low, theta_e=(1e-5, 1e6))
+        inner = outer = true
+        highest_x = DOMAIN["x"][1] if clip else jnp.inf
+        if clip:
+            inner = clamp(p, s=DOMAIN["s"], theta_e=DOMAIN["theta_e"])
+            outer = clamp(p, s=DOMAIN["s"], theta_e=(ROTATION_THETA_E, DOMAIN["theta_e"][1]))
+        wave = saddle(true)
+        ripple = jnp.stack([wave.ripple_cos, wave.ripple_sin])
+
+        def output(head, features):
+            return self.combine(head, networks[head](features), ripple)
+
+        y = output("emission", emission_features(inner, highest_x))
+        log_j, q, v = decode_stokes(y, log_emissivity(true, wave.exponent), p.cosine, wave.alpha)
+        # Kirchhoff: j / alpha = 2 m_e theta_e nu^2, taken in logarithms to stay inside float32
+        log_alpha = log_j - jnp.log(p.theta_e) - float(np.log(2.0 * ELECTRON_MASS))
+
+        features = rotation_features(outer)
+        y = jnp.concatenate([output("rho_Q", features), output("rho_V", features)])
+        ratio_q, ratio_v = decode_rotation(y, true)
+        limit_q, limit_v = faraday_limits(true._replace(s=jnp.maximum(p.s, DOMAIN["s"][0]), sine=p.sine))
+        return Dimensionless(log_j, q, v, log_alpha, q, v, limit_q * ratio_q, limit_v * ratio_v)
+
+    def results_outside(self, networks, p):
+        return ()
+
+    def error_scale(self, p, truth):
+        """rho_Q, which changes sign, is relative to no less than 2 % of its low-frequency law."""
+        floor = 0.02 * _rotation_frame(p)[0] * jnp.abs(faraday_limits(p)[0])
+        return only_of_rho_q(floor)
+
+    def with_policy(self, policy):
+        return self
+
+    def described(self):
+        return {}
+
+    # To learn from ---------------------------------------------------------------------------
+
+    def sample(self, u, margin):
+        return sample(u, margin)
+
+    def sample_to_learn(self, u, margin):
+        return sample(u, margin)
+
+    def locked(self, table):
+        return self
+
+    def training_rows(self, head, table, networks):
+        """``extra``: cos and sin of the ripple. V carries no information at right angles; rho_V counts more near B."""
+        p = self.point(np.asarray(table["s"]), np.asarray(table["theta"]), {"theta_e": np.asarray(table["theta_e"])})
+        keep = np.abs(p.cosine) > 1e-12
+        if head == "emission":
+            keep &= (p.theta_e > DOMAIN["theta_e"][0] / 1.25) & (x_of(p) < 1.25 * DOMAIN["x"][1])
+            keep &= np.asarray(table["j_I"]) > 0.0
+        keep = np.flatnonzero(keep)
+        p, row = Point(*(v[keep] for v in p)), {k: np.asarray(v)[keep] for k, v in table.items()}
+        wave = saddle(p)
+        ripple = jnp.stack([wave.ripple_cos, wave.ripple_sin]).T
+        if head == "emission":
+            base = log_emissivity(p, wave.exponent)
+            polarization = row["j_Q"] / row["j_I"], row["j_V"] / row["j_I"]
+            target = encode_stokes(np.log(row["j_I"]), *polarization, base, p.cosine, wave.alpha)
+            return Rows(keep, emission_features(p).T, ripple, target.T, np.ones(target.T.shape))
+        limit_q, limit_v = faraday_limits(p)
+        ratio_q, ratio_v = row["rho_Q"] / limit_q, row["rho_V"] / limit_v
+        target = encode_rotation(ratio_q, ratio_v, p)
+        low, scale_q, scale_v = _rotation_frame(p)
+        if head == "rho_Q":
+            # near its zero it counts relative to 2 % of its low-frequency law
+            g = ratio_q / low
+            target, weight = target[:1], scale_q * (g + _LOWEST) / jnp.maximum(jnp.abs(g), 0.02)
+        else:
+            # d/d theta is 1 / sin(theta) times the derivative with the logarithm that the network sees
+            near_b = jnp.maximum(1.0, 0.02 / jnp.maximum(p.sine, 1e-4))
+            target, weight = target[1:], scale_v / jnp.abs(ratio_v) * near_b
+        return Rows(keep, rotation_features(p).T, ripple, target.T, weight[:, None])
+
+    def physical(self, points):
+        return dict(points)
+
+    def reference(self, points):
+        return None
+
+    def counted(self, truth, reference):
+        return np.ones(len(truth), bool)
+
+    def resolved(self, name, points):
+        return np.ones(len(points["s"]), bool)
 
 
-THERMAL = _Family()
+THERMAL = ThermalFamily()

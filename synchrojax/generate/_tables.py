@@ -19,7 +19,7 @@ from scipy.stats import qmc
 
 from synchrojax import exact
 from synchrojax.core import from_json, number, progress, read_text, write_text
-from synchrojax.families import distribution_of, get_family
+from synchrojax.families import get_family
 from synchrojax.tables import table_files
 
 PART_ROWS = 4096
@@ -33,15 +33,15 @@ class GenerateError(ValueError):
     """A table that cannot be made; the message says why."""
 
 
-def draw(name, n, *, seed, margin, lessons=False):
+def draw(name, n, *, seed, margin, to_learn=False):
     """Scrambled Sobol sample of the box: ``{input: array}``, 8 significant digits.
 
-    ``lessons``: what the networks of that family learn from instead, which may be pairs of rows.
+    ``to_learn``: what the networks of that family learn from instead, which may be pairs of rows.
     Rounding the inputs first makes them exact in a text table.
     """
     family = get_family(name)
-    cube = qmc.Sobol(family.DIMENSIONS, scramble=True, rng=seed).random(1 << (n - 1).bit_length())[:n]
-    points = (family.lessons if lessons else family.sample)(cube, margin)
+    cube = qmc.Sobol(family.dimensions, scramble=True, rng=seed).random(1 << (n - 1).bit_length())[:n]
+    points = (family.sample_to_learn if to_learn else family.sample)(cube, margin)
     return {k: np.array([float(f"{x:.8g}") for x in v[:n]]) for k, v in points.items()}
 
 
@@ -52,7 +52,7 @@ def _exact_chunk(distribution, rows):
     """(values [row, 8], milliseconds [row], {failed row: why}) of one chunk."""
     begin = time.perf_counter()
     with jax.enable_x64(True):
-        values = np.asarray(exact.hatted(distribution, **rows))
+        values = np.asarray(exact.at_unit_frequency(distribution, **rows))
     elapsed = 1e3 * (time.perf_counter() - begin) / len(values)
     return values, np.full(len(values), elapsed), {}
 
@@ -262,15 +262,13 @@ def generate(name, n, out, *, seed=0, margin=1.2, suffix=".txt.gz", quiet=False,
     """
     _check_size(n, margin, suffix)
     family = get_family(name)
-    settings = {"distribution": family.NAME, "n": n, "seed": seed, "margin": margin, "suffix": suffix}
-    if hasattr(family, "describe"):
-        settings["family"] = family.describe()
-    points = draw(name, n, seed=seed, margin=margin, lessons=True)
+    settings = {"distribution": family.name, "n": n, "seed": seed, "margin": margin, "suffix": suffix}
+    settings |= family.described()
+    points = draw(name, n, seed=seed, margin=margin, to_learn=True)
     out = _prepare(out, settings)
-    linear = ("theta", *getattr(family, "LINEAR", ()))
-    distribution = family.NAME if isinstance(name, str) else distribution_of(family)
+    distribution = family.name if isinstance(name, str) else family.distribution
     who = _workers(executor, workers, (_Inline,))
-    _fill(out, points, linear, suffix, PART_ROWS, lambda rows: (distribution, rows), _exact_chunk, who, quiet)
+    _fill(out, points, family.linear, suffix, PART_ROWS, lambda rows: (distribution, rows), _exact_chunk, who, quiet)
     return out
 
 

@@ -8,15 +8,13 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from synchrojax.core import from_json, whole
-from synchrojax.families import FAMILIES, Family, TableFamily
-from synchrojax.networks import members_of
-from synchrojax.tables.table_files import RESULTS
+from synchrojax.core import from_json, written_in_one
+from synchrojax.families import DESCRIBED, FAMILIES
+from synchrojax.networks import described, restored, tensors_of
+from synchrojax.tables import RESULTS
 
 FORMAT = "synchrojax-model-1"
 MODEL_FILE = "model.safetensors"  # in the directory of a configuration
-_DESCRIBED = {"family": Family, "table": TableFamily}  # header entry -> what describes itself there
-_DESCRIPTION = {"family": ("name", "box", "s", "highest_x", "maps"), "table": ("name", "config", "lowest_sine")}
 
 
 class ModelFileError(ValueError):
@@ -28,30 +26,25 @@ def packaged(name):
     return pathlib.Path(str(importlib.resources.files("synchrojax") / "weights" / f"{name}.safetensors"))
 
 
-def write_model(path, family, weights, report):
-    """Write ``weights`` (head -> ((kernel, bias), ...)) as float64, with the domain and ``report``."""
+def write_model(path, family, networks, report):
+    """Write ``networks`` (head -> module) with what makes family and modules again, and ``report``, as data."""
     path = pathlib.Path(path)
     tensors = {
-        f"{head}.{k}.{name}": np.ascontiguousarray(value, np.float64)
-        for head, layers in weights.items()
-        for k, layer in enumerate(layers)
-        for name, value in zip(("kernel", "bias"), layer, strict=True)
+        f"{head}.{name}": np.ascontiguousarray(value)
+        for head, network in networks.items()
+        for name, value in tensors_of(network).items()
     }
     header = {
         "format": FORMAT,
-        "distribution": family.NAME,
-        "domain": json.dumps(family.DOMAIN),
+        "distribution": family.name,
+        "domain": json.dumps(dict(family.domain)),
         "units": "CGS; s = nu / nu_c, theta [rad]",
+        "networks": json.dumps({head: described(network) for head, network in networks.items()}),
         "shapes": json.dumps({k: list(v.shape) for k, v in tensors.items()}),
         "report": json.dumps(report),
+        **family.described(),
     }
-    members = members_of(weights)
-    if members > 1:
-        header["members"] = str(members)
-    for key, kind in _DESCRIBED.items():
-        if isinstance(family, kind):
-            header[key] = family.describe()
-    with whole(path) as temporary:
+    with written_in_one(path) as temporary:
         safetensors.numpy.save_file(tensors, temporary, header)
 
 
@@ -67,22 +60,15 @@ def _field(path, header, key, kind=dict):
         raise ModelFileError(str(error)) from None
 
 
-def _members(path, header):
-    text = header.get("members", "1")
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise ModelFileError(f"{path}: header field 'members': {text!r} is not a positive whole number")
-    return int(text)
-
-
 def _check_domain(path, header, family):
     """The box that the file names must be one, of the inputs of its family."""
     domain = _field(path, header, "domain")
     for name, ends in domain.items():
         if not (isinstance(ends, list) and len(ends) == 2 and all(map(_number, ends)) and ends[0] < ends[1]):
             raise ModelFileError(f"{path}: header field 'domain', {name!r}: {ends!r} is not low and high numbers")
-    if domain and set(domain) != set(family.DOMAIN):
+    if domain and set(domain) != set(family.domain):
         raise ModelFileError(
-            f"{path}: header field 'domain' is for {', '.join(domain)}; {family.NAME!r} has {', '.join(family.DOMAIN)}"
+            f"{path}: header field 'domain' is for {', '.join(domain)}; {family.name!r} has {', '.join(family.domain)}"
         )
 
 
@@ -99,19 +85,19 @@ def _check_shapes(path, header, tensors):
 def _family(path, header):
     """What the header says the networks are for."""
     distribution = header.get("distribution")
-    described = next((key for key in _DESCRIBED if key in header), None)
-    if not described:
+    entry = next((key for key in DESCRIBED if key in header), None)
+    if not entry:
         if distribution in FAMILIES:
             return FAMILIES[distribution]
         raise ModelFileError(f"{path}: distribution {distribution!r} is unknown here; known: {', '.join(FAMILIES)}")
 
     def refuse(why):
         return ModelFileError(
-            f"{path}: its description of {distribution!r} cannot be read (header field {described!r}: {why})"
+            f"{path}: its description of {distribution!r} cannot be read (header field {entry!r}: {why})"
         )
 
-    given = _field(path, header, described)
-    missing = [k for k in _DESCRIPTION[described] if k not in given]
+    (read, needed), given = DESCRIBED[entry], _field(path, header, entry)
+    missing = [k for k in needed if k not in given]
     if missing:
         raise refuse(f"{', '.join(missing)} missing")
     for key in ("highest_x", "lowest_sine"):
@@ -122,7 +108,7 @@ def _family(path, header):
     if len(rows) != len(RESULTS) or not all(isinstance(m, list) and len(m) == 4 and all(map(_number, m)) for m in rows):
         raise refuse(f"maps are not four numbers for each of {len(RESULTS)} coefficients")
     try:
-        return _DESCRIBED[described].read(header[described])
+        return read(header[entry])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise refuse(str(error)) from None
 
@@ -144,37 +130,51 @@ def read_model(path):
     _check_domain(path, header, family)
     _check_shapes(path, header, tensors)
     report = _field(path, header, "report")
-    weights: dict = {}
-    ensemble = _members(path, header) > 1
-    for head, (inputs, outputs) in family.HEADS.items():
-        layers = []
-        while f"{head}.{len(layers)}.kernel" in tensors:
-            layer = []
-            for name in ("kernel", "bias"):
-                key = f"{head}.{len(layers)}.{name}"
-                if key not in tensors:
-                    raise ModelFileError(f"{path}: tensor {key} is missing")
-                value = tensors.pop(key)
-                if value.dtype != np.float64 or not np.all(np.isfinite(value)):
-                    raise ModelFileError(f"{path}: tensor {key} is not finite float64 (dtype {value.dtype})")
-                layer.append(value)
-            kernel, bias = layer
-            members = kernel.shape[:-2]  # of an ensemble
-            if (
-                not 2 <= kernel.ndim <= 3
-                or kernel.shape[-2] != inputs
-                or bias.shape != (*members, kernel.shape[-1])
-                or len(members) != ensemble
-            ):
-                raise ModelFileError(
-                    f"{path}: tensors {head}.{len(layers)}: kernel {kernel.shape} and bias {bias.shape} "
-                    f"do not fit {inputs} inputs"
-                )
-            inputs = kernel.shape[-1]
-            layers.append((kernel, bias))
-        if not layers or inputs != outputs:
-            raise ModelFileError(f"{path}: tensors of {head} end in {inputs} outputs, expected {outputs}")
-        weights[head] = tuple(layers)
+    descriptions, tensors = _descriptions(path, header, family, tensors)
+    try:
+        networks = {head: restored(each, tensors, head) for head, each in descriptions.items()}
+    except ValueError as error:
+        raise ModelFileError(f"{path}: {error}") from None
     if tensors:
         raise ModelFileError(f"{path}: unknown tensors {', '.join(sorted(tensors))}")
-    return family, weights, report
+    return family, networks, report
+
+
+def _descriptions(path, header, family, tensors):
+    """({head: what ``restored`` takes}, tensors by the names that it knows), checked against the family.
+
+    Files of version 0.1 do not describe their networks: perceptrons of the family's kind, as wide as their tensors.
+    """
+    if "networks" in header:
+        found = _field(path, header, "networks")
+        wrong = [head for head in (*family.heads, *found) if head not in found or head not in family.heads]
+        if wrong:
+            raise ModelFileError(
+                f"{path}: header field 'networks' is for {', '.join(found)}; {family.name!r} has "
+                f"{', '.join(family.heads)}"
+            )
+        for head, wanted in family.heads.items():
+            sizes = tuple(found[head].get(k) for k in ("inputs", "outputs")) if isinstance(found[head], dict) else ()
+            if sizes != (wanted.inputs, wanted.outputs):
+                raise ModelFileError(
+                    f"{path}: header field 'networks', {head!r}: {found[head]!r} has not the {wanted.inputs} inputs "
+                    f"and {wanted.outputs} outputs of this head"
+                )
+        return found, tensors
+    text = header.get("members", "1")
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ModelFileError(f"{path}: header field 'members': {text!r} is not a positive whole number")
+    members = {"members": int(text)} if int(text) > 1 else {}
+    renamed = {}
+    for name, value in tensors.items():
+        head, dot, rest = name.partition(".")
+        renamed[f"{head}.layers.{rest}" if dot and head in family.heads else name] = value
+    found = {}
+    for head, wanted in family.heads.items():
+        biases = []
+        while f"{head}.layers.{len(biases)}.bias" in renamed:
+            biases.append(renamed[f"{head}.layers.{len(biases)}.bias"])
+        widths = [bias.shape[-1] if bias.ndim else 0 for bias in biases[:-1]]
+        kind = {"activation": wanted.activation, "output": wanted.output}
+        found[head] = {"inputs": wanted.inputs, "outputs": wanted.outputs, "widths": widths, **kind, **members}
+    return found, renamed

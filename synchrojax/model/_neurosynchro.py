@@ -7,6 +7,7 @@ import numpy as np
 from synchrojax.core import from_json
 from synchrojax.families import TableFamily
 from synchrojax.model._files import ModelFileError, write_model
+from synchrojax.networks import Perceptron
 from synchrojax.tables import configuration
 from synchrojax.tables.configuration import ConfigError, Result
 from synchrojax.tables.network_space import SPACES
@@ -105,7 +106,7 @@ def import_neurosynchro(directory, out):
         raise ConfigError(f"{path}: its results are not those of neurosynchro: {', '.join(SPACES['neurosynchro'])}")
     if not config.is_locked:
         raise ConfigError(f"{path}: holds no bounds, means and deviations: neurosynchro lock-domain-range was not run")
-    weights, results = {}, []
+    networks, results = {}, []
     for result in config.results:
         name = result.mapping.name
         file = directory / f"{name}.h5"
@@ -125,10 +126,10 @@ def import_neurosynchro(directory, out):
         }
         trainer = "binary" if last == "sigmoid" else "generic"
         results.append(Result(result.mapping, trainer, None, tuple(changes.items())))
-        weights[name] = layers
+        networks[name] = Perceptron.of(layers, activation=changes["activation"], output=last)
     config = configuration.Config(config.convention, config.params, tuple(results))
     family = TableFamily(directory.resolve().name, config, 0.0)
     report = {"imported": "from a neurosynchro directory; its accuracy was not measured here"}
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_model(out, family, weights, report)
+    write_model(out, family, networks, report)
     return out

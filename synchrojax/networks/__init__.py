@@ -1,14 +1,37 @@
 """The networks: the only room that imports Flax. It may import core.
 
-Adding a network: an ``nnx.Module`` here whose call takes features [inputs, ...] and returns [outputs, ...], points
-along the last axes.
+``Perceptron`` stands for smooth functions of few inputs. What a model file keeps of a network is its description and
+the tensors of its own tree (``described``, ``tensors_of``, ``restored``), whatever module it is.
+
+Adding a network: an ``nnx.Module`` with ``__init__(self, inputs, outputs, *, ..., rngs)``, ``__call__`` from features
+[inputs, ...] to [outputs, ...], points along the last axes, and ``settings()``, under a name of its own by
+``register``. Training, model files and the call then take it as they take ``Perceptron``.
 """
 
-from synchrojax.networks._perceptron import forward, initial_weights, members_of, product
+from synchrojax.networks._modules import (
+    Ensemble,
+    described,
+    each_member,
+    initial,
+    members_of,
+    parameters_of,
+    register,
+    restored,
+    tensors_of,
+)
+from synchrojax.networks._perceptron import ACTIVATIONS, Affine, Perceptron
 
 __all__ = [
-    "forward",
-    "initial_weights",
+    "ACTIVATIONS",
+    "Affine",
+    "Ensemble",
+    "Perceptron",
+    "described",
+    "each_member",
+    "initial",
     "members_of",
-    "product",
+    "parameters_of",
+    "register",
+    "restored",
+    "tensors_of",
 ]

@@ -1,42 +1,12 @@
-"""The Flax networks: small multilayer perceptrons. The only module besides training that knows Flax."""
+"""Fully connected networks, points along the last axes."""
 
 import itertools
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
-
-class Perceptron(nnx.Module):
-    """Fully connected, tanh between layers, linear output; ``sizes`` includes input and output.
-
-    ``scale``: of normal kernels with zero biases, instead of kernels that keep the size of the signal.
-    """
-
-    def __init__(self, sizes, *, rngs, dtype=jnp.float64, scale=None):
-        init = nnx.initializers.variance_scaling(1.0, "fan_in", "normal")
-        bias = nnx.initializers.normal(0.3)
-        if scale is not None:
-            init, bias = nnx.initializers.normal(scale), nnx.initializers.zeros
-        self.layers = nnx.List(
-            nnx.Linear(a, b, kernel_init=init, bias_init=bias, param_dtype=dtype, dtype=dtype, rngs=rngs)
-            for a, b in itertools.pairwise(sizes)
-        )
-
-    def __call__(self, x):
-        """[..., inputs] -> [..., outputs]."""
-        return jnp.moveaxis(forward(self.weights(), jnp.moveaxis(x, -1, 0)), 0, -1)
-
-    def weights(self):
-        """The parameters as a plain pytree: ((kernel, bias), ...)."""
-        return tuple((layer.kernel[...], layer.bias[...]) for layer in self.layers)
-
-
-def initial_weights(sizes, seed, *, scale=None):
-    """Fresh float64 weights of a ``Perceptron``, drawn from an explicit seed."""
-    return Perceptron(sizes, rngs=nnx.Rngs(seed), scale=scale).weights()
-
+from synchrojax.core import product
 
 ACTIVATIONS = {
     "tanh": jnp.tanh,
@@ -46,36 +16,67 @@ ACTIVATIONS = {
 }
 
 
-def forward(weights, x, activation="tanh", output="linear"):
-    """The network as a pure function of its weights, in the precision of ``x``: [inputs, ...] -> [outputs, ...].
+class Affine(nnx.Module):
+    """kernel^T x + bias in the precision of x: [inputs, ...] -> [outputs, ...].
 
-    Points lie along the last axes: whole vectors of them go through every step, twice as fast as the other way round.
-    Weights with a leading axis are those of an ensemble: its mean.
+    Whole vectors of points go through every step, twice as fast as with the features along the last axis.
     """
-    if weights[0][0].ndim == 3:
-        members = jax.vmap(lambda w: forward(w, x, activation, output))(weights)
-        return jnp.mean(members, 0)
-    *hidden, last = [(kernel.astype(x.dtype), bias.astype(x.dtype)) for kernel, bias in weights]
-    for layer in hidden:
-        x = ACTIVATIONS[activation](_affine(layer, x))
-    return ACTIVATIONS[output](_affine(last, x))
+
+    def __init__(self, inputs, outputs, *, kernel_init, bias_init, rngs):
+        dtype = jax.dtypes.canonicalize_dtype(float)  # float64 where that is on
+        self.kernel = nnx.Param(kernel_init(rngs.params(), (inputs, outputs), dtype))
+        self.bias = nnx.Param(bias_init(rngs.params(), (outputs,), dtype))
+
+    def __call__(self, x):
+        kernel, bias = self.kernel[...].astype(x.dtype), self.bias[...].astype(x.dtype)
+        return product(kernel.T, x) + bias.reshape(-1, *(1,) * (x.ndim - 1))
 
 
-def members_of(weights):
-    """How many networks each head of a model has: 1, or the size of an ensemble."""
-    first = next(iter(weights.values()))[0][0]
-    return first.shape[0] if first.ndim == 3 else 1
+class Perceptron(nnx.Module):
+    """Layers ``Affine`` with an activation between them: [inputs, ...] -> [outputs, ...].
 
+    ``widths``: of the hidden layers. ``activation`` and ``output``: names in ``ACTIVATIONS``, between layers and after
+    the last. ``scale``: of normal kernels with zero biases, instead of kernels that keep the size of the signal.
+    ``rngs``: of the initial weights, which are float64 where that is on.
+    """
 
-def product(matrix, x):
-    """A matrix times the first axis of ``x``, in full precision: GPUs would round float32 to 10 bits."""
-    return jnp.tensordot(matrix, x, 1, precision="highest")
+    def __init__(self, inputs, outputs, *, widths, activation="tanh", output="linear", scale=None, rngs):
+        unknown = [name for name in (activation, output) if name not in ACTIVATIONS]
+        if unknown:
+            raise ValueError(f"activation {unknown[0]!r} is not one of {', '.join(ACTIVATIONS)}")
+        kernel_init = nnx.initializers.variance_scaling(1.0, "fan_in", "normal")
+        bias_init = nnx.initializers.normal(0.3)
+        if scale is not None:
+            kernel_init, bias_init = nnx.initializers.normal(scale), nnx.initializers.zeros
+        self.sizes = (int(inputs), *map(int, widths), int(outputs))
+        self.activation, self.output = activation, output
+        self.layers = nnx.List(
+            Affine(a, b, kernel_init=kernel_init, bias_init=bias_init, rngs=rngs)
+            for a, b in itertools.pairwise(self.sizes)
+        )
 
+    def __call__(self, x):
+        return ACTIVATIONS[self.output](self.before_output(x))
 
-def _affine(layer, x):
-    kernel, bias = layer
-    return product(kernel.T, x) + bias.reshape(-1, *(1,) * (x.ndim - 1))
+    def before_output(self, x):
+        """What the activation of the output is applied to."""
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = ACTIVATIONS[self.activation](layer(x))
+        return last(x)
 
+    @classmethod
+    def of(cls, layers, **options):
+        """From layers ((kernel [inputs, outputs], bias [outputs]), ...) that are there."""
+        inputs, *widths = (len(kernel) for kernel, _ in layers)
+        shape = {"widths": widths, **options}
+        module = nnx.eval_shape(lambda: cls(inputs, len(layers[-1][1]), **shape, rngs=nnx.Rngs(0)))
+        for own, (kernel, bias) in zip(module.layers, layers, strict=True):
+            own.kernel, own.bias = nnx.Param(kernel), nnx.Param(bias)
+        return module
 
-def sizes_of(weights):
-    return (weights[0][0].shape[0], *(np.shape(bias)[0] for _, bias in weights))
+    def settings(self):
+        """What ``Perceptron(**settings, rngs=...)`` makes one of the same shape from."""
+        inputs, *widths, outputs = self.sizes
+        own = {"activation": self.activation, "output": self.output}
+        return {"inputs": inputs, "outputs": outputs, "widths": widths, **own}

@@ -17,7 +17,7 @@ NORMALIZATIONS = ("gaussian", "unit_interval")
 OUT_OF_SAMPLE = ("ignore", "clip", "nan")
 LOCKED = ("x_mean", "x_std", "phys_min", "phys_max", "norm_min", "norm_max")
 _SLACK = 1e-6  # of an input: a table's numbers are rounded
-_FAINT = 0.1  # quantile of the magnitudes below which asinh is linear
+_NEAR_ZERO = 0.1  # quantile of the magnitudes below which asinh is linear
 
 
 class Kind(NamedTuple):
@@ -105,7 +105,7 @@ class Mapping:
         """t of n."""
         return n * self.x_std + self.x_mean
 
-    def admit(self, p):
+    def held(self, p):
         """(input p under ``out_of_sample``, where it has to give NaN)."""
         if self.out_of_sample == "clip":
             p = jnp.clip(p, self.phys_min, self.phys_max)
@@ -140,7 +140,7 @@ class Mapping:
             mapping = replace(mapping, maptype="log" if signs[0] else "neg_log" if signs[1] else "asinh")
         if mapping.maptype == "asinh" and mapping.scale is None:
             size = np.abs(finite[finite != 0.0])
-            mapping = replace(mapping, scale=float(np.quantile(size, _FAINT)) if len(size) else 1.0)
+            mapping = replace(mapping, scale=float(np.quantile(size, _NEAR_ZERO)) if len(size) else 1.0)
         used = samples[mapping.valid(samples)]
         rejected = len(samples) - len(used)
         if len(used) < 3:

@@ -8,7 +8,7 @@ in them, with j_Q, alpha_Q < 0 < j_V, alpha_V, rho_V below a right angle built i
 
 import numpy as np
 
-from synchrojax.core import CLASSICAL, from_plane, to_plane
+from synchrojax.core import E2_OVER_MC, from_plane, to_plane
 from synchrojax.tables.table_files import RESULTS
 
 SPACES = {
@@ -65,7 +65,7 @@ def reasons(columns, space):
 def cold(s, sine, cosine):
     """rho_Q and rho_V of cold plasma at nu = 1 Hz, n_e = 1 cm^-3."""
     ratio = sine / s
-    return -CLASSICAL * ratio * ratio, 2.0 * CLASSICAL * cosine / s
+    return -E2_OVER_MC * ratio * ratio, 2.0 * E2_OVER_MC * cosine / s
 
 
 def to_network(columns, space, convention):

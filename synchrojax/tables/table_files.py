@@ -16,7 +16,7 @@ import zlib
 
 import numpy as np
 
-from synchrojax.core import progress, whole
+from synchrojax.core import progress, written_in_one
 
 RESULTS = ("j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V", "rho_Q", "rho_V")
 SUFFIXES = (".txt", ".txt.gz", ".parquet")
@@ -44,7 +44,7 @@ def _pyarrow():
 def write_part(path, columns):
     """Write ``{"name(kind)": array}`` to ``path`` at once: a killed run leaves no half file."""
     path = pathlib.Path(path)
-    with whole(path) as temporary:
+    with written_in_one(path) as temporary:
         if path.name.endswith(".parquet"):
             arrow = _pyarrow()
             arrow.parquet.write_table(arrow.table(columns), temporary, compression="zstd")

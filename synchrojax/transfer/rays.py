@@ -21,11 +21,11 @@ class Ray(NamedTuple):
     """Samples along a ray, the farthest first; all arrays of one length."""
 
     inputs: dict  # s = nu / nu_c, theta [rad] and the parameters of the distribution
-    hatted: Coefficients  # at nu = 1 Hz and n_e = 1 cm^-3, our signs
+    coefficients: Coefficients  # at nu = 1 Hz and n_e = 1 cm^-3, our signs
     d: np.ndarray  # [cm], growing towards the observer
     psi: np.ndarray  # [rad], as ``rotate`` takes it
     n_e: np.ndarray  # [cm^-3]
-    time_ms: np.ndarray  # what each sample of ``hatted`` took
+    time_ms: np.ndarray  # what each sample took
     g: np.ndarray  # nu_observed / nu_fluid
     nu: float | None  # [Hz], the observed frequency that the table names
 
@@ -98,9 +98,9 @@ def read_ray(path, *, convention="synchrojax"):
         refuse("nu", nu <= 0.0, "is not positive")
         refuse("nu", nu != nu[0], "differs from the first line")
     columns["rho_Q"] *= RHO_Q_SIGN[convention]
-    hatted = Coefficients(*(columns[n] for n in RESULTS))
+    coefficients = Coefficients(*(columns[n] for n in RESULTS))
     known = {n: columns[n] for n in inputs}
-    return Ray(known, hatted, *(columns[n] for n in _NEEDED), g=g, nu=None if nu is None else float(nu[0]))
+    return Ray(known, coefficients, *(columns[n] for n in _NEEDED), g=g, nu=None if nu is None else float(nu[0]))
 
 
 def _between(values):
@@ -137,7 +137,7 @@ def compare(model, ray, *, nu=None):
         raise ValueError(f"model {model.distribution!r}: {'; '.join(parts)}")
     fluid = nu / ray.g
     scale = [ray.n_e * fluid] * 3 + [ray.n_e / fluid] * 5
-    truth = Coefficients(*(v * f for v, f in zip(ray.hatted, scale, strict=True)))
+    truth = Coefficients(*(v * f for v, f in zip(ray.coefficients, scale, strict=True)))
     exact, depths = solve_samples(truth, ray.d, ray.psi, ray.g)
     params = {"nu": fluid, "B": fluid / (GYRO * ray.inputs["s"]), "n_e": ray.n_e}
     params = {k: jnp.asarray(v) for k, v in (params | {k: v for k, v in ray.inputs.items() if k != "s"}).items()}

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln, hyp2f1
 
-from synchrojax.core import CLASSICAL, ELECTRON_CHARGE, ELECTRON_MASS, SPEED_OF_LIGHT
+from synchrojax.core import E2_OVER_MC, ELECTRON_CHARGE, ELECTRON_MASS, SPEED_OF_LIGHT
 from synchrojax.special import scaled_k012
 from synchrojax.tables.network_space import cold
 from synchrojax.tables.table_files import RESULTS
 
-# e^2 nu_c / c is this over s; e^2 / (m_e c nu) is CLASSICAL
+# e^2 nu_c / c is this over s; e^2 / (m_e c nu) is E2_OVER_MC
 _EMISSION = ELECTRON_CHARGE**2 / SPEED_OF_LIGHT
 
 
@@ -70,7 +70,7 @@ def powerlaw(s, theta, p, gamma_min, gamma_max):
     tangent = jnp.abs(jnp.tan(theta))
     j_v = j_i * side * 0.684 * p**0.49 / tangent * jnp.sqrt(3.0 / x)
     a_i = norm * 3.0 ** (0.5 * (p + 1.0)) / 4.0 * x ** (-0.5 * (p + 2.0))
-    a_i = CLASSICAL * a_i * _gamma((3.0 * p + 2.0) / 12.0) * _gamma((3.0 * p + 22.0) / 12.0)
+    a_i = E2_OVER_MC * a_i * _gamma((3.0 * p + 2.0) / 12.0) * _gamma((3.0 * p + 22.0) / 12.0)
     a_q = -a_i * (0.034 * p - 0.0344) ** 0.086
     a_v = a_i * side * (0.71 * p + 0.0352) ** 0.394 * (3.1 * sine ** (-48 / 25) - 3.1) ** (64 / 125) / jnp.sqrt(x)
     bend = 0.5 * p - 1.0
@@ -114,7 +114,7 @@ def kappa(s, theta, kappa, w):
     high = high * (2.0 * _gamma(2.0 + 0.5 * kappa) / (2.0 + kappa) - 1.0)
     a_i = join(low, high * ((3.0 / kappa) ** (19 / 4) + 0.6), (-1.75 + 1.6 * kappa) ** (-43 / 50))
     a_q = -join(25 / 48 * low, high * (441.0 * kappa ** (-5.76) + 0.55), 1.4 * kappa ** (-23 / 20))
-    alpha = [CLASSICAL * a_i, CLASSICAL * a_q, jnp.full_like(a_i, jnp.nan)]
+    alpha = [E2_OVER_MC * a_i, E2_OVER_MC * a_q, jnp.full_like(a_i, jnp.nan)]
     rho = [a * b for a, b in zip(cold(s, sine, jnp.cos(theta)), _kappa_rotativities(x, kappa, w), strict=True)]
     return _all([_EMISSION / s * v for v in (j_i, j_q, j_v)], alpha, rho)
 

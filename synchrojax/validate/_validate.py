@@ -10,15 +10,12 @@ import numpy as np
 
 from synchrojax import exact
 from synchrojax.core import GYRO, progress, quick_jit
-from synchrojax.distributions import HIGHEST_GAMMA
-from synchrojax.families import distribution_of, is_packaged
+from synchrojax.families import SampledFamily, TableFamily, is_packaged
 from synchrojax.generate import draw
-from synchrojax.tables import network_space, table_files
-from synchrojax.tables.table_files import RESULTS
+from synchrojax.tables import RESULTS, RHO_Q_SIGN, network_space, table_files
 from synchrojax.validate import _fits
 
 _SMALLEST_SINE = 1e-3  # for slopes with theta
-_DECAYED = 1e-3  # of j_I without gamma_max: below, emission and absorption of a power law are not compared
 _STEP = 2e-3  # of the fourth-order differences; their error is below 1e-7
 _PATIENCE = 2.0  # [s] after which ``cost`` does not measure again
 _AT_ONCE = 1024  # integrals between two looks at the clock
@@ -45,17 +42,12 @@ class Validation(NamedTuple):
     network_mse: dict
 
 
-def linear_inputs(family):
-    """Inputs whose slopes are with the input itself, not with its logarithm."""
-    return ("theta", "k", *getattr(family, "LINEAR", ()))
-
-
 def _unit(family, direction, points):
-    """What a step along an input is measured in: ln of it, but theta in sin(theta) and some in 1."""
+    """What a step along an input is measured in: ln of it, but theta in sin(theta) and other linear ones in 1."""
     value = points[direction]
     if direction == "theta":
         return np.sin(value)
-    return np.ones_like(value) if direction in linear_inputs(family) else value
+    return np.ones_like(value) if direction in family.linear else value
 
 
 class _Integrals:
@@ -69,7 +61,7 @@ class _Integrals:
         n = len(next(iter(points.values())))
         found = []
         for part in np.array_split(np.arange(n), -(-n // _AT_ONCE)):
-            found.append(exact.hatted(self.distribution, **{k: v[part] for k, v in points.items()}))
+            found.append(exact.at_unit_frequency(self.distribution, **{k: v[part] for k, v in points.items()}))
             self._advance(len(part))
         return np.concatenate(found)
 
@@ -78,25 +70,19 @@ def _exact_slopes(integrals, family, points, directions):
     """Derivatives of c with each input, in the units of ``_unit``."""
 
     def at(direction, shift):
-        step = shift if direction in linear_inputs(family) else np.expm1(shift)
+        step = shift if direction in family.linear else np.expm1(shift)
         moved = points[direction] + step * _unit(family, direction, points)
-        if direction == "gamma_min":
-            moved = np.maximum(moved, 1.0)
-        return integrals({**points, direction: moved})
+        return integrals(family.physical({**points, direction: moved}))
 
     h = _STEP
     return {d: (8.0 * (at(d, h) - at(d, -h)) - (at(d, 2 * h) - at(d, -2 * h))) / (12.0 * h) for d in directions}
 
 
-def endless_too(family):
-    """True for power laws, which are looked at without gamma_max, too."""
-    return is_packaged(family) and "gamma_max" in family.PARAMETERS
-
-
 def integrals_of(family, n, *, slopes):
-    """How many exact integrals ``validate`` needs for ``n`` points: four more for each slope, one for gamma_max."""
-    inputs = ("s", "theta", *family.PARAMETERS)
-    return n * (1 + 4 * len(inputs) * bool(slopes) + endless_too(family))
+    """How many exact integrals ``validate`` needs for ``n`` points: four more for each slope, one for a reference."""
+    inputs = ("s", "theta", *family.parameters)
+    has_reference = family.reference({k: np.ones(1) for k in inputs}) is not None
+    return n * (1 + 4 * len(inputs) * bool(slopes) + has_reference)
 
 
 def duration(family, n, *, slopes):
@@ -124,17 +110,21 @@ def _model_values(model, points):
     return np.stack([np.asarray(v) for v in quick_jit(model.coefficients)(_at_unit_frequency(points))], -1)
 
 
-def _sample_of(model, fit, points):
-    """(the eight as [point, 8], flags, ``rotation_floor``, those of the published ``fit`` or NaN): one program."""
-    family = model.family
+def _point_of(family, points):
+    return family.point(points["s"], points["theta"], {k: points[k] for k in family.parameters})
 
-    def everything(points):
+
+def _sample_of(model, fit, points, truth):
+    """(the eight as [point, 8], flags, ``error_scale``, those of the published ``fit`` or NaN): one program."""
+
+    def everything(points, truth):
         values = jnp.stack(model.coefficients(_at_unit_frequency(points)), -1)
-        floor = family.rotation_floor(family.point(*(points[k] for k in ("s", "theta", *family.PARAMETERS))))
+        least = model.family.error_scale(_point_of(model.family, points), truth)
         fitted = jnp.stack(fit(*points.values()), -1) if fit else jnp.full(values.shape, jnp.nan)
-        return values, model.flags(_at_unit_field(points)), floor, fitted
+        return values, model.flags(_at_unit_field(points)), least, fitted
 
-    return (np.asarray(v) for v in quick_jit(everything)({k: jnp.asarray(v) for k, v in points.items()}))
+    points = {k: jnp.asarray(v) for k, v in points.items()}
+    return (np.asarray(v) for v in quick_jit(everything)(points, jnp.asarray(truth)))
 
 
 def _model_slopes(model, points, directions):
@@ -156,22 +146,22 @@ def validate(model, *, n=5000, seed=12345, slopes=True, family=None, quiet=False
 
     ``family``: the ``Family`` of a distribution of your own, since a model file does not hold its f. ``quiet``: no
     progress on standard error.
-    Errors are relative. rho_Q, which changes sign, is relative to no less than a few percent of its scale
-    (``rotation_floor`` of the family). Slopes are d ln|c| / d ln(input), but d / d theta and d / d k; their errors are
+    Errors are relative, to no less than ``error_scale`` of the family: a few percent of its scale for rho_Q, which
+    changes sign. Slopes are d ln|c| / d ln(input), but d / d(input) for the family's ``linear`` ones; their errors are
     absolute, and relative where the slope exceeds one; those with theta count for sin(theta) > 1e-3, where
-    differences of the exact integrals resolve them, those with gamma_min above 1.01. Emission and absorption count
-    inside ``model.domain``, those of a power law where j_I is above 1e-3 of its value without gamma_max,
-    rotativities of thermal electrons also below its theta_e and above its x.
+    differences of the exact integrals resolve them, others where the family says so (``resolved``). Emission and
+    absorption count inside ``model.domain`` and where the family says so (``counted``: for a power law where j_I is
+    above 1e-3 of its value without gamma_max), rotativities of thermal electrons below its theta_e and above its x too.
     """
     name = model.distribution
     given, family = family, model.family
     if given is not None:
-        if (given.NAME, given.DOMAIN) != (family.NAME, family.DOMAIN):
+        if (given.name, given.domain) != (family.name, family.domain):
             raise ValueError(
-                f"the model is for {family.NAME!r} in {family.DOMAIN}, not {given.NAME!r} in {given.DOMAIN}"
+                f"the model is for {family.name!r} in {family.domain}, not {given.name!r} in {given.domain}"
             )
         family = family.replaced(distribution=given.distribution)
-    if not hasattr(family, "sample"):
+    if not isinstance(family, SampledFamily):
         raise ValueError(f"{name!r} was made from a table: compare it with one, by validate_table or --table")
     points = draw(family, n, seed=seed, margin=1.0)
     mirrored = np.random.default_rng(seed).random(n) < 0.5
@@ -181,22 +171,18 @@ def validate(model, *, n=5000, seed=12345, slopes=True, family=None, quiet=False
     fit = _fits.FITS.get(name) if is_packaged(family) else None
     total = integrals_of(family, n, slopes=slopes)
     with progress("validate", total, "integrals", quiet=quiet) as advance:
-        integrals = _Integrals(distribution_of(family), advance)
+        integrals = _Integrals(family.distribution, advance)
         truth = integrals(points)
         truth_slopes = _exact_slopes(integrals, family, points, directions)
-        if endless_too(family):  # far above gamma_max^2 nu_c only the decay is promised
-            endless = integrals({**points, "gamma_max": np.full(n, HIGHEST_GAMMA)})
-    ours, flags, floor, fitted = _sample_of(model, fit, points)
+        reference = family.reference(points)
+        reference = reference if reference is None else integrals(reference)
+    ours, flags, least, fitted = _sample_of(model, fit, points, truth)
     our_slopes = _model_slopes(model, points, directions)
-    inside = flags == 0
-    if endless_too(family):
-        inside &= truth[:, 0] > _DECAYED * endless[:, 0]
+    inside = (flags == 0) & family.counted(truth, reference)
     stated = _fits.stated(name, points) if fit else {c: np.zeros(n, bool) for c in RESULTS}
     used, values, fits, slope_errors = {}, {}, {}, {d: {} for d in directions}
     for k, coefficient in enumerate(RESULTS):
-        scale = np.abs(truth[:, k])
-        if coefficient == "rho_Q":
-            scale = np.maximum(scale, floor)
+        scale = np.maximum(np.abs(truth[:, k]), least[:, k])
         use = scale > 1e-250
         if not coefficient.startswith("rho"):
             use &= inside
@@ -212,9 +198,9 @@ def validate(model, *, n=5000, seed=12345, slopes=True, family=None, quiet=False
             error = np.abs(our_slope - exact_slope) / np.maximum(unit, np.abs(exact_slope))
             # closer to B the differences of the integrals do not resolve d/d theta any more
             resolved = (np.sin(points["theta"][use]) > _SMALLEST_SINE) | (d != "theta")
-            resolved &= (points["gamma_min"][use] > 1.01) if d == "gamma_min" else True
+            resolved &= family.resolved(d, points)[use]
             slope_errors[d][coefficient] = error[resolved]
-    return Validation(points, used, values, slope_errors, fits, stated, linear_inputs(family), truth, ours, {})
+    return Validation(points, used, values, slope_errors, fits, stated, family.linear, truth, ours, {})
 
 
 def validate_table(model, table, *, convention=None, max_rows=200_000, seed=0, rows=None, quiet=True):
@@ -225,49 +211,53 @@ def validate_table(model, table, *, convention=None, max_rows=200_000, seed=0, r
     the box of the model and, of the eight, those that break an invariant do not count. ``rows``: a function from the
     number of rows to the mask of those to use. ``quiet``: no progress of reading. Raises TableError.
     """
-    family, files = model.family, table_files.parts(table)
-    inputs = ("s", "theta", *family.PARAMETERS)
-    config = getattr(family, "config", None)
-    raw = "j_Q" in table_files.header_of(files[0])
-    if not raw and config is None:
-        raise table_files.TableError(
-            f"{table}: holds no j_Q(res): the model {family.NAME!r} needs the eight coefficients"
-        )
-    results = RESULTS if raw else [r.mapping.name for r in config.results]
-    columns = table_files.read_columns(table, [*inputs, *results], max_rows=max_rows, seed=seed, quiet=quiet)
-    if rows is not None:
-        use = rows(len(columns["s"]))
-        columns = {k: v[use] for k, v in columns.items()}
-    convention = convention or (config.convention if config else "synchrojax")
+    family = model.family
+    if isinstance(family, TableFamily):
+        space, own, linear = family.config.space, family.config.convention, _not_logarithmic(family.config)
+    elif isinstance(family, SampledFamily):
+        space, own, linear = "synchrojax", "synchrojax", family.linear
+    read = _read(table, family, max_rows, seed, quiet)
+    raw = "j_Q" in read
+    keep = np.ones(len(read["s"]), bool) if rows is None else rows(len(read["s"]))
     if raw:
-        space = config.space if config else "synchrojax"
-        use = ~np.any(list(network_space.reasons(columns, space).values()), axis=0)
-        columns = {k: v[use] for k, v in columns.items()}
-    physical = {"nu": GYRO * columns["s"], "B": 1.0, "n_e": 1.0, **{k: columns[k] for k in inputs[1:]}}
-    columns = {k: v[np.asarray(model.flags(physical)) == 0] for k, v in columns.items()}
-    if not len(columns["s"]):
+        keep &= ~np.any(list(network_space.reasons(read, space).values()), axis=0)
+    inputs = ("s", "theta", *family.parameters)
+    keep &= np.asarray(model.flags(_at_unit_field({k: read[k] for k in inputs}))) == 0
+    columns = {k: v[keep] for k, v in read.items()}
+    if not np.any(keep):
         raise table_files.TableError(f"{table}: no valid row in the box of the model, {model.domain}")
     points = {k: columns[k] for k in inputs}
-    ours = _model_values(model, points)
+    ours, squares = _model_values(model, points), {}
     if raw:
         truth = np.stack([columns[k] for k in RESULTS], -1)
-        truth[:, RESULTS.index("rho_Q")] *= network_space.RHO_Q_SIGN[convention]
-        known = points | network_space.to_network(columns, config.space, convention) if config else None
-    else:
-        truth, known = family.eight(columns), columns
-    scale = np.abs(truth)
-    if config:
-        scale = np.maximum(scale, np.abs(family.eight({**points, **family.faint(known)})))
-    else:
-        point = family.point(points["s"], points["theta"], *(points[k] for k in family.PARAMETERS))
-        scale[:, 6] = np.maximum(scale[:, 6], np.asarray(family.rotation_floor(point)))
+        truth[:, RESULTS.index("rho_Q")] *= RHO_Q_SIGN[convention or own]
+        columns = points | network_space.to_network(columns, space, convention or own)
+    if isinstance(family, TableFamily):
+        truth = truth if raw else family.eight(columns)
+        squares = family.mean_squares(model.networks, columns)
+    scale = np.maximum(np.abs(truth), np.asarray(family.error_scale(_point_of(family, points), truth)))
     used = {c: np.flatnonzero(scale[:, k] > 1e-250) for k, c in enumerate(RESULTS)}
     values = {c: (np.abs(ours - truth)[:, k] / scale[:, k])[used[c]] for k, c in enumerate(RESULTS)}
     nothing = {c: np.full(len(v), np.nan) for c, v in values.items()}
     nowhere = {c: np.zeros(len(v), bool) for c, v in values.items()}
-    squares = family.mean_squares(model.networks, known) if config else {}
-    linear = tuple(m.name for m in config.params if m.maptype != "log") if config else linear_inputs(family)
     return Validation(points, used, values, {}, nothing, nowhere, linear, truth, ours, squares)
+
+
+def _not_logarithmic(config):
+    return tuple(m.name for m in config.params if m.maptype != "log")
+
+
+def _read(table, family, max_rows, seed, quiet):
+    """Columns of a table: inputs, and the eight coefficients or, for a model of a table, results in network space."""
+    results = RESULTS
+    if "j_Q" not in table_files.header_of(table_files.parts(table)[0]):
+        if not isinstance(family, TableFamily):
+            raise table_files.TableError(
+                f"{table}: holds no j_Q(res): the model {family.name!r} needs the eight coefficients"
+            )
+        results = family.results
+    names = ["s", "theta", *family.parameters, *results]
+    return table_files.read_columns(table, names, max_rows=max_rows, seed=seed, quiet=quiet)
 
 
 def summary(validation, *, fits=False):
@@ -298,7 +288,7 @@ def cost(model, *, n=1_000_000, points=None):
     """
     points = draw(model.family, min(n, 4096), seed=1, margin=1.0) if points is None else points
     points = {k: np.resize(v, n) for k, v in points.items()}
-    result = {"weights": sum(leaf.size for leaf in jax.tree.leaves(model.weights))}
+    result = {"weights": sum(leaf.size for leaf in jax.tree.leaves(model.networks))}
     for precision in ("float32", "float64"):
         with jax.enable_x64(precision == "float64"):
             own = {k: jnp.asarray(v, precision) for k, v in points.items() if k != "s"}

@@ -1,24 +1,31 @@
 """Train a model on a table in network space, as its configuration says."""
 
-import functools
 import json
 import pathlib
 import shutil
-import time
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from synchrojax.core import progress, write_text
-from synchrojax.families import TableFamily
-from synchrojax.model import MODEL_FILE, Model, write_model
-from synchrojax.networks import forward, initial_weights
-from synchrojax.tables import configuration, network_space, table_files
-from synchrojax.train import _train as training
-from synchrojax.train._train import Options, Rows, TrainingError, _Checkpoints, _save_history, fit, parts_of
+from synchrojax.core import write_text
+from synchrojax.families import Rows, TableFamily
+from synchrojax.model import MODEL_FILE, write_model
+from synchrojax.networks import Ensemble, Perceptron, initial, parameters_of
+from synchrojax.tables import RESULTS, configuration, network_space, table_files
+from synchrojax.train._distribution import Options, fit
+from synchrojax.train._loop import (
+    Plan,
+    history_of,
+    model_path,
+    parts_of,
+    require_x64,
+    run,
+    save_history,
+    workplace,
+)
+from synchrojax.train._optimisers import Gradient, adam, loss_of
 
 
 class TableOptions(NamedTuple):
@@ -60,7 +67,7 @@ def lock(table, directory, *, overwrite=False, drop=False, quiet=False):
 def _require_network_space(table, config, directory):
     """Say what to do with a table that nobody transformed."""
     found = table_files.header_of(table_files.parts(table)[0])
-    if set(table_files.RESULTS) <= set(found) and not {r.mapping.name for r in config.results} <= set(found):
+    if set(RESULTS) <= set(found) and not {r.mapping.name for r in config.results} <= set(found):
         raise table_files.TableError(
             f"{table}: not in network space: `synchrojax transform {table} {directory} --out NEW` brings it there"
         )
@@ -85,120 +92,76 @@ def _deviations(output, rows):
         return np.nan_to_num(np.abs(error - np.nanmean(error, 0)) / np.nanstd(error, 0))
 
 
-@functools.lru_cache(maxsize=16)
-def _adam(recipe):
-    """(optimiser, jitted epoch, jitted loss): networks of one shape share their compilation."""
-    optimiser = optax.adam(recipe.rate)
-
-    def loss_of(weights, features, target, used):
-        y = forward(weights, features.T, recipe.activation, "linear").T
-        loss = optax.sigmoid_binary_cross_entropy(y, target) if recipe.output == "sigmoid" else (y - target) ** 2
-        return jnp.sum(loss * used) / jnp.maximum(jnp.sum(used), 1.0)
-
-    @jax.jit
-    def epoch(state, data, key):
-        n = len(data[0])
-        batch = min(recipe.batch_size, n)
-        order = jax.random.permutation(key, n)[: n // batch * batch].reshape(-1, batch)
-
-        def step(state, index):
-            weights, moments = state
-            loss, gradient = jax.value_and_grad(loss_of)(weights, *(a[index] for a in data))
-            update, moments = optimiser.update(gradient, moments)
-            return (optax.apply_updates(weights, update), moments), loss
-
-        state, losses = jax.lax.scan(step, state, order)
-        return state, jnp.mean(losses)
-
-    return optimiser, epoch, jax.jit(loss_of)
+def _mean_square(module, data):
+    features, target, used = data
+    return jnp.sum((module.before_output(features.T).T - target) ** 2 * used) / jnp.maximum(jnp.sum(used), 1.0)
 
 
-def fit_adam(rows, sizes, recipe, seed, *, patience, checkpoints=None, quiet=False, title="train"):
+def _cross_entropy(module, data):
+    features, target, used = data
+    loss = optax.sigmoid_binary_cross_entropy(module.before_output(features.T).T, target)
+    return jnp.sum(loss * used) / jnp.maximum(jnp.sum(used), 1.0)
+
+
+def fit_adam(rows, module, recipe, seed, *, patience, checkpoints=None, quiet=False, title="train"):
     """Two passes of Adam with sigma-clipping between them, as neurosynchro trains (Williams 2018).
 
-    ``rows`` = (train, validation). Mean squared error, or cross-entropy for a sigmoid output. Returns (weights,
-    history as of ``train.fit``, row numbers of the training rows left out of the second pass, their deviations).
+    ``rows`` = (train, validation). Mean squared error, or cross-entropy for a sigmoid output. Returns (module,
+    history as of ``fit``, row numbers of the training rows left out of the second pass, their deviations).
     """
     train, validation = rows
-    weights = initial_weights(sizes, seed, scale=0.05)
-    total = 2 * recipe.epochs
-    optimiser, epoch, check = _adam(recipe)
-    state = {
-        "weights": weights,
-        "moments": optimiser.init(weights),
-        "best": weights,
-        "best_loss": np.array(np.inf),
-        "best_epoch": np.array(0),
-        "epoch": np.array(0),
-        "kept": np.ones(train.target.shape, bool),
-        "deviations": np.zeros(train.target.shape),
-        "history": np.full((total + 1, 3), np.nan),
-    }
-    store = _Checkpoints(checkpoints) if checkpoints else None
-    # as NumPy: Orbax reads in threads of its own, where float64 may be off
-    found = store.load(jax.tree.map(np.asarray, state)) if store else None
-    if found is not None:
-        state = jax.tree.map(np.array, found)
-    offset = np.nanmax([0.0, *state["history"][:, 2]])
-    begin = saved = time.perf_counter()
-    known = validation.weight > 0.0
-    held = tuple(jnp.asarray(a) for a in (validation.features, validation.target, known))
-    features, target = jnp.asarray(train.features), jnp.asarray(train.target)
-    try:
-        with progress(title, total, "epochs", quiet=quiet) as advance:
-            advance(int(state["epoch"]), counted=False)
-            while state["epoch"] < total:
-                k = int(state["epoch"]) + 1
-                if k == recipe.epochs + 1 and recipe.sigma_clip > 0.0:
-                    output = forward(state["weights"], features.T, recipe.activation, recipe.output)
-                    deviations = _deviations(output, train)
-                    state |= {"kept": deviations <= recipe.sigma_clip, "deviations": deviations}
-                used = jnp.asarray(state["kept"] & (train.weight > 0.0), target.dtype)
-                pair, loss = epoch(
-                    (state["weights"], state["moments"]), (features, target, used), jax.random.key(seed + 1000003 * k)
-                )
-                held_loss = float(check(pair[0], *held))
-                state |= {"weights": pair[0], "moments": pair[1], "epoch": np.array(k)}
-                state["history"][k] = np.sqrt(float(loss)), np.sqrt(held_loss), offset + time.perf_counter() - begin
-                if held_loss < state["best_loss"] or k == recipe.epochs + 1:  # outliers are gone: begin again
-                    state |= {"best": pair[0], "best_loss": np.array(held_loss), "best_epoch": np.array(k)}
-                advance(1, f"loss {held_loss:.2e}")
-                stalled = k - int(state["best_epoch"]) >= patience
-                if stalled and k <= recipe.epochs:  # on to the second pass
-                    state["epoch"] = np.array(recipe.epochs)
-                elif stalled:
-                    state["epoch"] = np.array(total)
-                if store and (time.perf_counter() - saved > training._SAVE_EVERY or state["epoch"] >= total):
-                    store.save(int(state["epoch"]), jax.tree.map(np.asarray, state))
-                    saved = time.perf_counter()
-    finally:
-        if store:
-            store.close()
-    history = state["history"][~np.isnan(state["history"][:, 0])]
-    clipped = np.flatnonzero(~np.all(state["kept"], axis=1))
-    return state["best"], history, clipped, np.max(state["deviations"], axis=1)[clipped]
+    fresh, frame = parameters_of(module)
+    loss = _cross_entropy if recipe.output == "sigmoid" else _mean_square
+    held = tuple(map(jnp.asarray, (validation.features, validation.target, validation.weight > 0.0)))
+    plan, states = Plan(recipe.epochs, patience), []
+    kept, deviations = np.ones(train.target.shape, bool), np.zeros(train.target.shape)
+    start = fresh, adam(recipe.rate).init(fresh)
+    for number, name in enumerate(("first", "second")):
+        used = (kept & (train.weight > 0.0)).astype(train.target.dtype)
+        data = tuple(map(jnp.asarray, (train.features, train.target, used)))
+        done = number * recipe.epochs
+        optimiser = Gradient(adam(recipe.rate), loss, frame, data, batch_size=recipe.batch_size, seed=seed, done=done)
+        states.append(
+            run(
+                optimiser,
+                lambda parameters: np.sqrt(float(loss_of(parameters, frame, held, loss=loss))),
+                lambda start=start: (*start, (np.inf, np.inf)),
+                plan,
+                like=fresh,
+                checkpoints=checkpoints / name if checkpoints else None,
+                quiet=quiet,
+                title=f"{title}, {name} pass",
+                unit="epochs",
+            )
+        )
+        start = states[-1].parameters, states[-1].memory
+        if number == 0 and recipe.sigma_clip > 0.0:
+            deviations = _deviations(frame.module(start[0])(jnp.asarray(train.features).T), train)
+            kept = deviations <= recipe.sigma_clip
+    clipped = np.flatnonzero(~np.all(kept, axis=1))
+    return frame.module(states[-1].best), history_of(*states), clipped, np.max(deviations, axis=1)[clipped]
 
 
-def _fold_in(weights, mean, deviation):
+def _fold_in(module, mean, deviation):
     """The same network for features that are not normalised."""
-    (kernel, bias), *rest = weights
+    layers = [(np.asarray(layer.kernel[...]), np.asarray(layer.bias[...])) for layer in module.layers]
+    (kernel, bias), *rest = layers
     kernel = kernel / deviation[:, None]
-    return ((kernel, bias - mean @ kernel), *rest)
+    return Perceptron.of([(kernel, bias - mean @ kernel), *rest], activation=module.activation, output=module.output)
 
 
 def _as_is(output, extra):
     return output
 
 
-def _fit_head(family, head, rows, options, seed, *, checkpoints, quiet, title):
-    """One network of one member: (weights, history, clipped training rows, their deviations)."""
-    recipe = family.members[head][0].recipe
-    inputs, outputs = family.HEADS[head]
-    sizes = (inputs, *recipe.units, outputs)
+def _fit_head(head, recipe, rows, options, seed, *, checkpoints, quiet, title):
+    """One network of one member: (module, history, clipped training rows, their deviations)."""
+    scale = 0.05 if recipe.method == "adam" else None
+    kind = {"widths": head.widths, "activation": head.activation, "output": head.output, "scale": scale}
+    module = initial(Perceptron, inputs=head.inputs, outputs=head.outputs, **kind, seed=seed)
+    shown = {"quiet": quiet, "title": title}
     if recipe.method == "adam":
-        return fit_adam(
-            rows, sizes, recipe, seed, patience=options.patience, checkpoints=checkpoints, quiet=quiet, title=title
-        )
+        return fit_adam(rows, module, recipe, seed, patience=options.patience, checkpoints=checkpoints, **shown)
     mean, deviation = np.mean(rows[0].features, 0), np.std(rows[0].features, 0)
     deviation = np.where(deviation > 0.0, deviation, 1.0)
     chosen = Options(seed=seed, iterations=recipe.iterations, patience=options.patience)
@@ -207,13 +170,13 @@ def _fit_head(family, head, rows, options, seed, *, checkpoints, quiet, title):
     if recipe.sigma_clip > 0.0:
         brief = chosen._replace(iterations=-(-recipe.iterations // 4))
         aside = checkpoints.with_name(f"{checkpoints.name}-first")
-        first, _ = fit(scaled, _as_is, sizes, brief, checkpoints=aside, quiet=quiet, title=f"{title}, first pass")
-        found = _deviations(forward(first, scaled[0].features.T), scaled[0])
+        first, _ = fit(scaled, _as_is, module, brief, checkpoints=aside, quiet=quiet, title=f"{title}, first pass")
+        found = _deviations(first(jnp.asarray(scaled[0].features.T)), scaled[0])
         scaled[0] = scaled[0]._replace(weight=np.where(found > recipe.sigma_clip, 0.0, scaled[0].weight))
         clipped = np.flatnonzero(np.any(found > recipe.sigma_clip, axis=1))
         deviations = np.max(found, axis=1)[clipped]
-    weights, history = fit(scaled, _as_is, sizes, chosen, checkpoints=checkpoints, quiet=quiet, title=title)
-    return _fold_in(weights, mean, deviation), history, clipped, deviations
+    module, history = fit(scaled, _as_is, module, chosen, checkpoints=checkpoints, **shown)
+    return _fold_in(module, mean, deviation), history, clipped, deviations
 
 
 def train_table(table, directory, *, out=None, options=TableOptions(), overwrite=False, quiet=False):
@@ -224,18 +187,14 @@ def train_table(table, directory, *, out=None, options=TableOptions(), overwrite
     holds the state: the same command resumes from it. Train, validation and test rows are disjoint and fixed by
     ``options.seed``. Needs float64. Returns the path. Raises ConfigError, TableError and TrainingError.
     """
-    if not jax.config.jax_enable_x64:
-        raise RuntimeError('training needs float64: jax.config.update("jax_enable_x64", True)')
+    require_x64()
     config = configuration.read(directory)
     if not config.is_locked:
         raise configuration.ConfigError(
             f"{configuration.path_of(directory)}: is not locked; run `synchrojax lock TABLE DIR` first"
         )
     out = pathlib.Path(out) if out else configuration.path_of(directory).parent / MODEL_FILE
-    if out.suffix != ".safetensors":
-        raise TrainingError(f"{out}: a model file ends in .safetensors")
-    if out.exists() and not overwrite:
-        raise TrainingError(f"{out} exists; choose another name or pass --overwrite")
+    out = model_path(out, overwrite=overwrite)
     names = [m.name for m in config.mappings]
     _require_network_space(table, config, directory)
     columns = table_files.read_columns(table, names, max_rows=options.max_rows, seed=options.seed, quiet=quiet)
@@ -250,46 +209,32 @@ def train_table(table, directory, *, out=None, options=TableOptions(), overwrite
     name = out.stem if out.name != MODEL_FILE else out.resolve().parent.name
     family = TableFamily(name, config, np.min(sine[sine > 0.0], initial=1.0))
     settings = json.dumps([configuration.dump(config), list(options), n, float(np.sum(np.log(np.abs(columns["j_I"]))))])
-    work = training.workplace(out, settings)
+    work = workplace(out, settings)
 
     part = parts_of(n, options)
-    weights, histories, clipped = {}, {}, []
+    networks, histories, clipped = {}, {}, []
     # inputs that their mapping cannot take teach nothing
     known = np.all([m.valid(columns[m.name]) for m in config.params], axis=0)
-    for head in family.members:
-        features = np.stack(family.features(head, columns, np), -1)
-        target, weight = family.targets(head, columns)
-        rows, numbers = [], np.flatnonzero(known & (part == 0))
-        for k in range(2):
-            use = known & (part == k)
-            empty = np.zeros((np.count_nonzero(use), 1))
-            rows.append(Rows(features[use], empty, target[use], weight[use]))
-        counts = np.min([np.count_nonzero(r.weight, axis=0) for r in rows], axis=0)
-        for result, count in zip(family.members[head], counts, strict=True):
-            if count == 0:
-                m = result.mapping
-                raise table_files.TableError(
-                    f"{table}: no values of {m.name} that its maptype {m.maptype!r} can take ({m.domain})"
-                )
+    for name, head in family.heads.items():
+        rows = [_rows(family, name, columns, known & (part == k)) for k in range(2)]
+        _require_rows(table, family.members[name], rows)
         fitted = []
         for member in range(options.members):
             tag = f" {member + 1}/{options.members}" * (options.members > 1)
-            seed = options.seed + member
             found, history, bad, deviations = _fit_head(
-                family,
                 head,
+                family.members[name][0].recipe,
                 rows,
                 options,
-                seed,
-                checkpoints=work / f"{head}-{member}",
+                options.seed + member,
+                checkpoints=work / f"{name}-{member}",
                 quiet=quiet,
-                title=f"train {head}{tag}",
+                title=f"train {name}{tag}",
             )
             fitted.append(found)
-            histories[f"{head}{tag}"] = history
-            clipped += [(head, member, numbers[i], d) for i, d in zip(bad, deviations, strict=True)]
-        weights[head] = jax.tree.map(lambda *w: jnp.stack(w), *fitted) if options.members > 1 else fitted[0]
-    networks = Model(weights, family, "configured", "{}").networks
+            histories[f"{name}{tag}"] = history
+            clipped += [(name, member, rows[0].numbers[i], d) for i, d in zip(bad, deviations, strict=True)]
+        networks[name] = Ensemble.of(fitted) if options.members > 1 else fitted[0]
     squares = {"training": part == 0, "test": part == 2}
     for name, use in squares.items():
         found = family.mean_squares(networks, {k: v[use & known] for k, v in columns.items()})
@@ -308,10 +253,29 @@ def train_table(table, directory, *, out=None, options=TableOptions(), overwrite
     }
     if clipped:
         _save_clipped(out.with_suffix(".clipped.csv"), columns, config, clipped)
-    write_model(out, family, weights, report)
-    _save_history(out, histories)
+    write_model(out, family, networks, report)
+    save_history(out, histories)
     shutil.rmtree(work)
     return out
+
+
+def _rows(family, head, columns, use):
+    """``Rows`` of a head from columns of network space."""
+    features = np.stack(family.features(head, columns, np), -1)
+    target, weight = family.targets(head, columns)
+    numbers = np.flatnonzero(use)
+    return Rows(numbers, features[use], np.zeros((len(numbers), 1)), target[use], weight[use])
+
+
+def _require_rows(table, results, rows):
+    """Refuse a table in which a result of a head has no usable values in training or validation rows."""
+    counts = np.min([np.count_nonzero(r.weight, axis=0) for r in rows], axis=0)
+    for result, count in zip(results, counts, strict=True):
+        if count == 0:
+            m = result.mapping
+            raise table_files.TableError(
+                f"{table}: no values of {m.name} that its maptype {m.maptype!r} can take ({m.domain})"
+            )
 
 
 def _save_clipped(path, columns, config, clipped):

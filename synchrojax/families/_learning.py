@@ -1,0 +1,15 @@
+"""What training rows of several families share."""
+
+import numpy as np
+
+FLOOR = 0.03  # of the scale of rho_Q: below, its errors are not relative any more
+
+
+def angle_weight(sine):
+    """Weight of rho_V at small angles: d/d theta is 1 / sin(theta) times the slope with the logarithm that is seen."""
+    return np.clip(0.05 / np.maximum(sine, 1e-4), 1.0, 4.0)
+
+
+def oblique(theta):
+    """Where V carries information: not at right angles."""
+    return np.abs(np.cos(theta)) > 1e-12

@@ -1,0 +1,134 @@
+"""Kappa electrons as families."""
+
+from types import MappingProxyType
+
+import jax.numpy as jnp
+import numpy as np
+
+from synchrojax.core import from_plane, sine_cosine
+from synchrojax.distributions import get_distribution
+from synchrojax.families import _pitch
+from synchrojax.families._base import Dimensionless, Head, SampledFamily, only_of_rho_q
+from synchrojax.families._box import Box, anywhere
+from synchrojax.families._learning import FLOOR
+from synchrojax.families.kappa import _anisotropy, _learning
+from synchrojax.families.kappa import _physics as physics
+
+_REACH = MappingProxyType({"kappa": (2.01, 16.0), "w": (1e-2, 2e3), "k": (-0.2, 4.2)})
+# beside the length of ``features`` (7)
+_ISOTROPIC = {"emission": Head(7, 3), "absorption": Head(7, 3), "rho_Q": Head(7, 1), "rho_V": Head(7, 1)}
+_PITCH = {
+    "pitch_emission": Head(9, 4, (24, 24), needs=("emission",)),
+    "pitch_absorption": Head(9, 4, (24, 24), needs=("absorption",)),
+    "pitch_rho_Q_far": Head(7, 1, (24, 24), needs=("rho_Q",)),
+    "pitch_rho_Q": Head(8, 2, needs=("rho_Q", "pitch_rho_Q_far")),
+    "pitch_rho_V_far": Head(8, 1, needs=("rho_V",)),
+    "pitch_rho_V": Head(10, 1, needs=("rho_V", "pitch_rho_V_far")),
+}
+
+
+class KappaFamily(SampledFamily):
+    """Kappa electrons, isotropic or (``pitch``) times sin^k of the pitch angle."""
+
+    default_policy = "clip"
+    results = ()
+
+    def __init__(self, name, *, pitch):
+        self.name, self.pitch = name, pitch
+        own = {"kappa": (2.5, 8.0), "w": (0.1, 200.0)} | (_pitch.BOX if pitch else {})
+        self.box = Box(own, reach=_REACH)
+        self.parameters, self.domain = tuple(own), self.box.domain
+        self.distribution = get_distribution(name)
+        self.heads = _ISOTROPIC | (_PITCH if pitch else {})
+        self.block = 4096 if pitch else 2048  # times the nodes of the average
+        self.dimensions = 2 + len(own)
+        self.linear = ("theta", "k") if pitch else ("theta",)
+        self.base = "kappa" if pitch else None
+
+    def __reduce__(self):
+        return self.name.upper()  # one object each, under that name below
+
+    def point(self, s, theta, own):
+        k = own["k"] if self.pitch else None
+        return physics.Point(s, *sine_cosine(theta), own["kappa"], own["w"], k)
+
+    def coordinates(self, p):
+        return self.box.coordinates(p)
+
+    def invalid(self, outside, p):
+        return anywhere(outside)
+
+    def combine(self, head, output, extra):
+        return _anisotropy.combine(head, output, extra) if head.startswith("pitch") else output
+
+    def evaluate(self, networks, p, *, clip):
+        true, p = p, self.box.clamp(p) if clip else self.box.within_reach(p)
+        frame = physics.frame_of(p)
+        log_j, log_alpha, scale_v = physics.baselines(p, frame)
+        rotation_q, step_q, size_q, rotation_v = physics.rotation_scales(p, frame)
+        features = jnp.stack(physics.features(p, frame))
+        emission, absorption, rho_q, rho_v = (networks[h](features) for h in _ISOTROPIC)
+        log_j, log_alpha = log_j + emission[0], log_alpha + absorption[0]
+        j, alpha = physics.plane(emission, scale_v), from_plane(*physics.plane(absorption, scale_v))
+        rho_q, rho_v = rotation_q + step_q * rho_q[0], rotation_v * jnp.exp(rho_v[0])
+        if self.pitch:
+            emission, absorption, far_q, near_q, far_v, near_v = (
+                self.combine(h, networks[h](x), extra) for h, (x, extra) in _anisotropy.inputs(p, frame).items()
+            )
+            log_mean, log_fixed = _pitch.log_mean(p.k), p.k * frame.log_sine
+            log_v = _anisotropy.log_rotation_v(p, frame, p.sine / p.s)
+            log_j, log_alpha = (v + log_fixed - log_mean for v in (log_j + emission[0], log_alpha + absorption[0]))
+            j = tuple(value * jnp.exp(change) for value, change in zip(j, emission[1:], strict=True))
+            alpha = tuple(value * jnp.exp(change) for value, change in zip(alpha, absorption[1:], strict=True))
+            rho_q, rho_v = rho_q + size_q * (far_q + near_q)[0], rho_v * jnp.exp(log_v + (far_v + near_v)[0])
+        thin = jnp.minimum(true.sine / p.sine, 1.0)
+        return Dimensionless(log_j, *from_plane(*j), log_alpha, *alpha, rho_q * thin * thin, rho_v)
+
+    def results_outside(self, networks, p):
+        return ()
+
+    def error_scale(self, p, truth):
+        """rho_Q changes sign: it is relative to no less than ``FLOOR`` of its scale."""
+        return only_of_rho_q(FLOOR * jnp.abs(physics.rotation_scales(p, physics.frame_of(p))[2]))
+
+    def with_policy(self, policy):
+        return self
+
+    def described(self):
+        return {}
+
+    # To learn from ---------------------------------------------------------------------------
+
+    def sample(self, u, margin):
+        rows = self.box.directions(u, margin) | {"kappa": self.box.uniform("kappa", u[:, 2], margin)}
+        rows["w"] = 0.1 / margin * (2000.0 * margin**2) ** u[:, 3]
+        if self.pitch:
+            rows["k"] = self.box.uniform("k", u[:, 4], margin)
+        return rows
+
+    def sample_to_learn(self, u, margin):
+        return self.sample(u, margin)
+
+    def locked(self, table):
+        return self
+
+    def training_rows(self, head, table, networks):
+        read = _learning.read(table, self.point)
+        if head.startswith("pitch"):
+            return _learning.anisotropic_rows(head, *read, networks)
+        return _learning.isotropic_rows(head, *read)
+
+    def physical(self, points):
+        return dict(points)
+
+    def reference(self, points):
+        return None
+
+    def counted(self, truth, reference):
+        return np.ones(len(truth), bool)
+
+    def resolved(self, name, points):
+        return np.ones(len(points["s"]), bool)
+
+
+KAPPA, KAPPA_PITCH = KappaFamily("kappa", pitch=False), KappaFamily("kappa_pitch", pitch=True)

@@ -1,0 +1,97 @@
+"""What the networks of kappa electrons learn from a table."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synchrojax.core import from_plane, to_plane
+from synchrojax.families import _pitch
+from synchrojax.families._base import Rows
+from synchrojax.families._learning import FLOOR, oblique
+from synchrojax.families.kappa import _anisotropy
+from synchrojax.families.kappa import _physics as physics
+
+
+def read(table, point):
+    """(numbers of the rows used, their columns, points and frames); ``point``: (s, theta, own) -> ``Point``."""
+    table = {k: np.asarray(v) for k, v in table.items()}
+    keep = np.flatnonzero(oblique(table["theta"]))
+    row = {k: v[keep] for k, v in table.items()}
+    p = point(row["s"], row["theta"], row)
+    return keep, row, p, physics.frame_of(p)
+
+
+def _rows(keep, use, features, extra, target, weight):
+    return Rows(keep[use], *(np.asarray(v)[:, use].T for v in (features, extra, target, weight)))
+
+
+def isotropic_rows(head, keep, row, p, frame):
+    """``Rows`` of a network of the isotropic distribution."""
+    if head in ("emission", "absorption"):
+        log_j, log_alpha, scale_v = physics.baselines(p, frame)
+        kind, base = ("j", log_j) if head == "emission" else ("alpha", log_alpha)
+        a, b = to_plane(row[f"{kind}_Q"] / row[f"{kind}_I"], row[f"{kind}_V"] / row[f"{kind}_I"])
+        target = jnp.stack([jnp.log(row[f"{kind}_I"]) - base, jnp.log(-a), jnp.log(b / scale_v)])
+        weight = jnp.ones_like(target)
+    else:
+        rotation_q, step_q, size_q, rotation_v = physics.rotation_scales(p, frame)
+        if head == "rho_Q":
+            target = ((row["rho_Q"] - rotation_q) / step_q)[None]
+            weight = (jnp.abs(step_q) / jnp.maximum(jnp.abs(row["rho_Q"]), FLOOR * jnp.abs(size_q)))[None]
+        else:
+            target = jnp.log(row["rho_V"] / rotation_v)[None]
+            weight = jnp.ones_like(target)
+    every, extra = np.ones(len(keep), bool), jnp.zeros((1, len(keep)))
+    return _rows(keep, every, jnp.stack(physics.features(p, frame)), extra, target, weight)
+
+
+def _rotation_v_ratio(p):
+    """rho_V with anisotropy over that without, far above resonance, by quadrature."""
+    nodes = np.arange(-18.0, 22.01, physics.STEP)  # along B slow electrons count more
+
+    def one(p):
+        gamma = 1.0 + p.kappa * p.w * jnp.exp(nodes)
+        shape = jnp.exp(nodes - (p.kappa + 1.0) * np.log1p(np.exp(nodes)))
+        weight = shape * jnp.arcsinh(jnp.sqrt(0.5 * (gamma - 1.0)))
+        return jnp.sum(weight * _pitch.rotation_v_ratio(p, gamma)) / jnp.sum(weight) / jnp.exp(_pitch.log_mean(p.k))
+
+    return jax.lax.map(one, jax.tree.map(jnp.asarray, p), batch_size=64)
+
+
+def anisotropic_rows(head, keep, row, p, frame, networks):
+    """``Rows`` of a network of anisotropy: what it changes."""
+    isotropic = networks[head.removeprefix("pitch_").removesuffix("_far")](jnp.stack(physics.features(p, frame)))
+    target, weight = _change(head, row, p, frame, isotropic)
+    inputs, use = _anisotropy.inputs(p, frame), np.ones(len(keep), bool)
+    if head in ("pitch_rho_Q", "pitch_rho_V"):
+        far, scale = inputs[f"{head}_far"]
+        target = target - scale * networks[f"{head}_far"](far)
+    if head == "pitch_rho_Q_far":
+        use &= np.asarray(jnp.abs(inputs["pitch_rho_Q"][1][0]) < _pitch.FAR)
+    elif head == "pitch_rho_V":
+        use &= np.asarray(frame.log_x < 0.5 * np.log(1e4))
+    return _rows(keep, use, *inputs[head], target, weight)
+
+
+def _change(head, row, p, frame, isotropic):
+    """Targets and weights of a network of anisotropy, given the isotropic network's output."""
+    scales = physics.rotation_scales(p, frame)
+    if head in ("pitch_emission", "pitch_absorption"):
+        baselines, kind = physics.baselines(p, frame), "j" if head == "pitch_emission" else "alpha"
+        q, v = row[f"{kind}_Q"] / row[f"{kind}_I"], row[f"{kind}_V"] / row[f"{kind}_I"]
+        base = baselines[kind == "alpha"] + p.k * frame.log_sine - _pitch.log_mean(p.k)
+        a, b = physics.plane(isotropic, baselines[2])
+        a, b, q, v = (a, b, *to_plane(q, v)) if kind == "j" else (*from_plane(a, b), q, v)
+        target = jnp.stack([jnp.log(row[f"{kind}_I"]) - base - isotropic[0], jnp.log(q / a), jnp.log(v / b)])
+        return target, jnp.ones_like(target)
+    weight = _pitch.angle_weight(p.sine)
+    if head == "pitch_rho_V_far":
+        change = jnp.log(_rotation_v_ratio(p)) - _anisotropy.log_rotation_v(p, frame, 0.0)
+        return change[None], weight[None]
+    if head == "pitch_rho_V":
+        change = jnp.log(row["rho_V"] / scales[3]) - _anisotropy.log_rotation_v(p, frame, p.sine / p.s)
+        return change[None] - isotropic, weight[None]
+    scale = scales[2]
+    known = scales[0] + scales[1] * isotropic[0]
+    weight = jnp.abs(scale) / jnp.maximum(jnp.abs(row["rho_Q"]), _pitch.FLOOR * jnp.abs(scale))
+    return ((row["rho_Q"] - known) / scale)[None], weight[None]

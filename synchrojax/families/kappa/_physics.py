@@ -1,0 +1,110 @@
+"""Kappa electrons: asymptotic power laws joined by hand, the average that gives rho_Q, and network input."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synchrojax.core import E2_OVER_MC
+from synchrojax.families import _pitch
+from synchrojax.families._box import direction_features
+from synchrojax.families._single_electron import conversion_kernel
+
+
+class Point(NamedTuple):
+    """A direction and a distribution; all that the coefficients depend on."""
+
+    s: jax.Array
+    sine: jax.Array
+    cosine: jax.Array
+    kappa: jax.Array
+    w: jax.Array
+    k: jax.Array | None  # none: isotropic
+
+
+class Frame(NamedTuple):
+    """What baselines and features are built from."""
+
+    log_s: jax.Array
+    log_sine: jax.Array
+    gamma: jax.Array  # gamma_0
+    width: jax.Array  # W
+    log_x: jax.Array  # ln(gamma_0 / W)
+
+
+def frame_of(p):
+    log_s, log_sine = jnp.log(p.s), jnp.log(p.sine)
+    log_gamma = 0.5 * (log_s - log_sine)
+    width = 2.0 * p.kappa * p.w / (p.kappa - 1.0)
+    return Frame(log_s, log_sine, jnp.exp(log_gamma), width, log_gamma - jnp.log(width))
+
+
+def baselines(p, frame):
+    """ln j_I, ln alpha_I and the scale of j_V / j_I, at nu = 1 Hz and n_e = 1 cm^-3 up to a constant.
+
+    j ~ f(gamma_0) gamma_0 far above W (a power law) and gamma_0^(-4/3) far below (single electrons at low frequency).
+    """
+    tail = p.kappa * p.w
+    shape = (p.kappa + 1.0) * jnp.log1p((frame.gamma - 1.0) / tail)
+    reach = jnp.log(frame.gamma) + jax.nn.softplus(7.0 / 3.0 * (jnp.log(tail) - jnp.log(frame.gamma)))
+    norm = jnp.log(tail**3 / (p.kappa - 2.0) / p.kappa**2 + tail * jnp.sqrt(tail) / p.kappa**1.5)
+    log_j = reach - shape - norm - 67.0
+    log_alpha = log_j + jnp.log((p.kappa + 1.0) / (tail + frame.gamma - 1.0)) + 62.0
+    lean = jnp.exp(-jnp.logaddexp(0.0, -frame.log_x) / 3.0 - 0.5 * (frame.log_s + frame.log_sine))
+    return log_j, log_alpha, 2.0 * p.cosine * lean
+
+
+# nodes in ln((gamma - 1) / (kappa w)): the trapezoidal rule converges exponentially
+STEP = 0.35
+_NODES = np.arange(-7.0, 22.01, STEP)
+
+
+def conversion(p, frame):
+    """<(2 gamma - 1 / gamma) kernel> over the distribution: rho_Q over its unit for large s sin(theta), and its size.
+
+    Limit: Shcherbakov & Huang 2011 (MNRAS 410, 1052). With sin^k as each electron smears it.
+    """
+    like = p.kappa.dtype
+    steps = jnp.asarray(_NODES, like).reshape(-1, *(1,) * p.kappa.ndim)
+    grow = jnp.asarray(np.log1p(np.exp(_NODES)), like).reshape(steps.shape)
+    tail = p.kappa * p.w
+    cold = 1.0 / (tail * jnp.exp(steps))
+    gamma = 1.0 + 1.0 / cold
+    count = jnp.sqrt(1.0 + 2.0 * cold) * jnp.exp(3.0 * steps - (p.kappa + 1.0) * grow)
+    weight = count * (2.0 + cold * (4.0 + cold)) * jnp.exp(steps)
+    log_x = 2.0 * (jnp.log(frame.gamma) - jnp.log(gamma))
+    kernel = conversion_kernel(log_x)
+    if p.k is not None:
+        kernel = kernel + _pitch.off_cone(p, gamma, log_x)
+        weight = weight * jnp.exp(p.k * frame.log_sine - _pitch.log_mean(p.k))
+    value, size = jnp.sum(weight * kernel, 0), jnp.sum(weight * jnp.abs(kernel), 0)
+    per = tail / jnp.sum(count * (1.0 + cold), 0)
+    return value * per, size * per
+
+
+def rotation_scales(p, frame):
+    """rho_Q at high s sin(theta), the size of its corrections, its own size, and rho_V up to a factor of order one."""
+    value, size = conversion(p, frame)
+    ratio = p.sine / p.s
+    unit = -E2_OVER_MC * ratio * ratio
+    scale_v = (1.0 + jnp.log1p(p.w)) / (1.0 + 10.0 * p.w * p.w)
+    small = 1e-3 + jnp.exp(-(frame.log_s + frame.log_sine) * (2.0 / 3.0))
+    return unit * value, unit * size * small, unit * size, 2.0 * E2_OVER_MC * p.cosine / p.s * scale_v
+
+
+def features(p, frame):
+    """Network input [7]."""
+    return [
+        frame.log_x / 6.0,
+        jnp.tanh(0.5 * frame.log_x),
+        jnp.log(frame.width) / 4.0,
+        1.0 / (1.0 + frame.width),
+        (p.kappa - 5.0) / 3.0,
+        *direction_features(p.s, p.sine),
+    ]
+
+
+def plane(output, scale_v):
+    """Where the polarization lies in the plane (``from_plane``)."""
+    return -jnp.exp(output[1]), scale_v * jnp.exp(output[2])

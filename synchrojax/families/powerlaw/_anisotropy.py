@@ -1,0 +1,108 @@
+"""What a factor sin^k of the pitch angle changes in the cumulative coefficients (see ``families._pitch``)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synchrojax.families import _pitch
+from synchrojax.families._single_electron import conversion_cone, power_until
+from synchrojax.families.powerlaw._cumulative import (
+    Cumulative,
+    decline,
+    edge_features,
+    far_features,
+    rows_of,
+    steady,
+    total_features,
+)
+
+
+def rotation_v(p, isotropic, cone):
+    """g^(p + 1) C(g) of rho_V with the logarithm over angles that anisotropy adds."""
+    fixed, spread = _pitch.rotation_v(p, cone)
+    return fixed * isotropic + spread / (p.p + 1.0)
+
+
+# nodes in ln(gamma / g) over its range to the power 1/3
+_ROOTS, _WEIGHTS = np.polynomial.legendre.leggauss(16)
+_ROOTS, _WEIGHTS = 0.5 * (1.0 + _ROOTS), 0.5 * _WEIGHTS
+
+
+def off_cone(p, edge):
+    """What sin^k over the cone of each electron, instead of sin^k(theta), adds to C(g) / g^(2 - p) of rho_Q."""
+    reach = 5.0 + 0.5 * jnp.log1p((p.cosine / (p.sine * edge.gamma)) ** 2)
+    root, weight = rows_of(_ROOTS, p.p), rows_of(_WEIGHTS, p.p)
+    t = reach * root**3
+    gamma = edge.gamma * jnp.exp(t)
+    each = _pitch.off_cone(p, gamma, edge.log_x - 2.0 * t) * jnp.exp((2.0 - p.p) * t) * (2.0 - 1.0 / (gamma * gamma))
+    return jnp.exp(p.k * jnp.log(p.sine)) * jnp.sum(3.0 * weight * root**2 * each, 0) * reach
+
+
+def rotation_scales(p, edge):
+    """Sizes of the corrections of rho_Q: that stay, and that fall with s sin(theta)."""
+    smear, cone = _pitch.smear(p, edge.gamma), conversion_cone(edge.log_x)
+    reach = 0.5 * (smear.log_across - 2.0 * jnp.log(p.sine))
+    stay = 0.04 * cone * cone * jnp.exp(smear.log_power) * power_until(2.0 - p.p - p.k, reach)
+    length = 0.25 * jax.nn.softplus(2.0 * edge.log_x)
+    low, high = jax.nn.softplus(-edge.log_x), jax.nn.softplus(edge.log_x)
+    follow = jnp.exp((2.0 - p.p) * length - 3.0 * low + p.k * jnp.log(p.sine))  # from gamma_0
+    own = jnp.exp(smear.log_power - 4.0 / 3.0 * low - 2.0 * high)  # from g
+    middle = jnp.zeros_like(edge.log_x)
+    return p.k * stay, follow * _pitch.second_order(p, middle) + own * _pitch.second_order(p, edge.log_x)
+
+
+# With the networks ---------------------------------------------------------------------------
+
+
+def combine(head, output, extra):
+    """Parts that stay and parts that fall with s sin(theta), each in proportion to k; for V one that stays."""
+    if head not in ("pitch_total", "pitch_edge"):
+        return jnp.sum(extra * output, 0, keepdims=True)
+    k, *falling = extra
+    change = sum(fall * output[6 * i : 6 * i + 6] for i, fall in enumerate(falling))
+    emitted, absorbed = (rows_of(v, k) for v in ((0, 0, 1, 0, 0, 0), (0, 0, 0, 0, 0, 1)))
+    return change + k * (emitted * output[-2] + absorbed * output[-1])
+
+
+def total_inputs(p):
+    """Features and what ``combine`` takes for the network that knows no edge."""
+    return jnp.stack([*total_features(p), 0.5 * p.k - 1.0]), jnp.stack([p.k, p.k * decline(p)])
+
+
+def edge_inputs(p, edge):
+    """head -> (features, what ``combine`` takes) for the networks at an edge."""
+    smear, slow = _pitch.smear(p, edge.gamma), p.k * decline(p)
+    angle = [0.5 * p.k - 1.0, smear.log_across / 6.0]
+    smeared = jnp.stack([*edge_features(p, edge), *angle, jnp.exp(smear.log_power)])
+    x = jnp.exp(jnp.minimum(edge.log_x, 10.0))
+    share, curved = x / (1.0 + 0.1 * x), slow * _pitch.curvature(p)[1]
+    stay, near = rotation_scales(p, edge)
+    square = 1.0 - 2.0 * p.sine * p.sine
+    far, k = jnp.stack([*far_features(p, edge), *angle, smeared[-1], square]), p.k[None]
+    turning = jnp.stack([*far, 2.0 * smear.share - 1.0, 2.0 / (1.0 + edge.log_gamma) - 1.0])  # at 1 / gamma
+    return {
+        "pitch_edge": (smeared[:-1], jnp.stack([p.k, slow, curved, slow * share, curved * share])),
+        "pitch_rho_V_far": (turning, k),
+        "pitch_rho_V": (smeared, k * steady(edge.log_x)),
+        "pitch_rho_Q_far": (far, stay[None]),
+        "pitch_rho_Q_edge": (smeared[:-2], near[None]),
+    }
+
+
+def changed(networks, p, edge, isotropic):
+    """``Cumulative`` with anisotropy, as far as ``networks`` holds its heads."""
+    change = {
+        head: combine(head, networks[head](x), extra)
+        for head, (x, extra) in edge_inputs(p, edge).items()
+        if head in networks
+    }
+
+    def total(*heads):
+        return sum(change[head][0] for head in heads if head in change)
+
+    power, slow = jnp.exp(p.k * jnp.log(p.sine)), off_cone(p, edge)
+    odds = isotropic.odds + change.get("pitch_edge", 0.0)
+    rho_q = power * isotropic.rho_q + slow + total("pitch_rho_Q_far", "pitch_rho_Q_edge")
+    rho_v = rotation_v(p, isotropic.rho_v, jnp.exp(-2.0 * edge.log_gamma) + p.sine / p.s)
+    rho_v = rho_v * jnp.exp(total("pitch_rho_V_far", "pitch_rho_V"))
+    return Cumulative(odds, rho_q, power * isotropic.size + jnp.abs(slow), rho_v)

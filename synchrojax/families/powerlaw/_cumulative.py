@@ -1,0 +1,262 @@
+"""Isotropic power laws: cumulative coefficients of the electrons above an edge, their limits and corrections."""
+
+import pathlib
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synchrojax.core import E2_OVER_MC, product
+from synchrojax.families._box import direction_features
+from synchrojax.families._pitch import log_mean
+from synchrojax.families._single_electron import power_until
+
+
+class Point(NamedTuple):
+    """A direction and a distribution; all that the coefficients depend on."""
+
+    s: jax.Array
+    sine: jax.Array
+    cosine: jax.Array
+    p: jax.Array
+    gamma_min: jax.Array
+    gamma_max: jax.Array
+    k: jax.Array | None = None  # none: isotropic
+
+
+class Cumulative(NamedTuple):
+    """Of electrons above an edge g: L [6], C of rho_Q over ``rotation_unit`` and its scale, g^(p + 1) C of rho_V."""
+
+    odds: jax.Array
+    rho_q: jax.Array
+    size: jax.Array
+    rho_v: jax.Array
+
+
+class Edge(NamedTuple):
+    """One end of the power law: ln of its Lorentz factor, of x = gamma_0^2 / gamma^2, and the exponent there."""
+
+    gamma: jax.Array
+    log_gamma: jax.Array
+    log_x: jax.Array
+    exponent: jax.Array
+
+
+def log_gamma_0(p):
+    return 0.5 * (jnp.log(p.s) - jnp.log(p.sine))
+
+
+def edge_at(p, gamma):
+    """J_a(z)^2 ~ exp(-exponent) for electrons of pitch angle theta: (2/3) x for large gamma."""
+    log_gamma = jnp.log(gamma)
+    u = jnp.sqrt((gamma - 1.0) * (gamma + 1.0) + 1e-4)
+    drift = p.cosine / p.sine / (gamma + u)
+    w = jnp.sqrt(1.0 + drift * drift)
+    g = jnp.sqrt(u * u * p.sine * p.sine + w * w)
+    r = w / g
+    small = r < 0.3
+    r2 = jnp.where(small, r * r, 0.0)
+    series = 1 / 3 + r2 * (1 / 5 + r2 * (1 / 7 + r2 * (1 / 9 + r2 * (1 / 11 + r2 / 13))))
+    big = jnp.where(small, 0.5, r)
+    direct = (jnp.log((1.0 + big) * g / (u * p.sine)) - big) / big**3
+    exponent = 2.0 * p.s * p.sine * w * r * r * jnp.where(small, series, direct)
+    return Edge(gamma, log_gamma, 2.0 * (log_gamma_0(p) - log_gamma), exponent)
+
+
+# Emission and absorption -------------------------------------------------------------------
+
+
+def rows_of(values, like):
+    """Constants along a new first axis; a stack of expressions would evaluate what they share for each."""
+    return jnp.asarray(values, like.dtype).reshape(-1, *(1,) * like.ndim)
+
+
+def log_totals(p):
+    """ln |C(1)| of j_I, j_Q, j_V, alpha_I, alpha_Q, alpha_V, up to order one [6, ...]; V over |cos(theta)|."""
+    log_gamma, log_sine = log_gamma_0(p), jnp.log(p.sine)
+    emission = (-1.0 - p.p) * log_gamma - 65.0
+    if p.k is not None:
+        emission = emission + p.k * log_sine
+    circular = float(np.log(2.0)) - 0.5 * (jnp.log(p.s) + log_sine)  # of cos(theta) times this
+    absorbed, turned = (rows_of(v, log_gamma) for v in ((0, 0, 0, 1, 1, 1), (0, 0, 1, 0, 0, 1)))
+    return emission + absorbed * (63.5 - log_gamma) + turned * circular
+
+
+# L ~ (n / 2) ln x for x -> 0 and exponent - (m / 2) ln x for x -> infinity, with n and m above p
+_LOW = (-1 / 3, -1 / 3, 0.0, 2 / 3, 2 / 3, 1.0)
+_HIGH = (-2.0, -2.0, -1.0, 1.0, 1.0, 2.0)
+
+
+def log_odds(p, edge):
+    """The asymptotes of L [6, ...], joined."""
+    low, high = 0.5 * jax.nn.softplus(-edge.log_x), 0.5 * jax.nn.softplus(edge.log_x)
+    n, m = rows_of(_LOW, low), rows_of(_HIGH, high)
+    return (edge.exponent - p.p * (low + high)) - n * low - m * high
+
+
+CLIP_X = (-14.0, 5.0)  # ln x beyond which the corrections are constant
+# made by data/make_powerlaw_limit.py
+_TABLES = np.load(pathlib.Path(__file__).with_name("_limit.npz"), allow_pickle=False)
+_TABLES = {name: _TABLES[name] for name in _TABLES}
+_LIMIT = tuple((_TABLES[f"odds.{k}.kernel"], _TABLES[f"odds.{k}.bias"]) for k in range(3))
+
+
+def limit_features(p, log_x):
+    """What the limit of L depends on; in the first, powers of x^(2/3) on both sides become polynomials."""
+    log_x = jnp.minimum(log_x, CLIP_X[1])
+    return jnp.stack([jnp.tanh(log_x / 3.0), jnp.tanh(log_x), mapped_p(p)])
+
+
+def mapped_far(log_x):
+    """ln x to -1..1 about the sharpest feature of rho_Q."""
+    return jnp.tanh((log_x - 2.5) / 3.0)
+
+
+def mapped_p(p):
+    return (p - 4.275) / 2.925
+
+
+def _chebyshev(z, degree):
+    """T_0 ... T_degree of z [degree + 1, ...]."""
+    rows = [jnp.ones_like(z), z]
+    for _ in range(degree - 1):
+        rows.append(2.0 * z * rows[-1] - rows[-2])
+    return jnp.stack(rows)
+
+
+def limit_odds(p, edge):
+    """L - ``log_odds`` of I, Q and V of both kinds where s sin(theta) is large [6, ...]."""
+    x = limit_features(p.p, edge.log_x)
+    for layer, (kernel, bias) in enumerate(_LIMIT):
+        x = jnp.tanh(x) if layer else x
+        kernel, bias = kernel.astype(x.dtype), bias.astype(x.dtype)
+        x = product(kernel.T, x) + bias.reshape(-1, *(1,) * (x.ndim - 1))
+    return x
+
+
+def total_features(p):
+    return [(p.p - 4.0) / 3.0, *direction_features(p.s, p.sine)]
+
+
+def edge_features(p, edge):
+    log_x = jnp.clip(edge.log_x, *CLIP_X)
+    slow = 1.0 / (1.0 + 1.5 * edge.exponent * jnp.exp(-edge.log_x))  # 1/2 for large gamma, less for small
+    return [(log_x + 2.0) / 5.0, jnp.tanh(0.5 * log_x), 1.0 / edge.gamma, 4.0 * slow - 1.0, *total_features(p)]
+
+
+def far_features(p, edge):
+    return [(p.p - 4.0) / 3.0, 2.0 / edge.gamma - 1.0]
+
+
+def decline(p):
+    """How corrections to the limit of large s sin(theta) decline."""
+    return 1.0 / (p.s * p.sine)
+
+
+def slow_share(p, edge):
+    """1 / gamma^2 over ``decline``, x sin^2(theta), bounded."""
+    share = p.sine * p.sine * jnp.exp(edge.log_x)
+    return share / (1.0 + 0.1 * share)
+
+
+# Rotativities ------------------------------------------------------------------------------
+
+
+def log_rotation_v(p, edge):
+    """ln of g^(p + 1) C(g) of rho_V, from the high-frequency kernel arccosh(gamma) / (gamma u), up to order one."""
+    return jnp.log(jnp.log1p(edge.gamma) / (p.p + 1.0))
+
+
+def log_rotation_v_of(c, p, edge):
+    """The same of exact ``c``."""
+    return np.log(c / (2.0 * E2_OVER_MC * p.cosine / p.s)) + (p.p + 1.0) * edge.log_gamma
+
+
+def steady(log_x):
+    """How corrections to rho_V vanish where gamma is far below gamma_0."""
+    return jax.nn.sigmoid(3.0 - log_x)
+
+
+def flat(p, edge):
+    """Where what follows gamma_0 matters to edges far below it, and can be learned from them."""
+    return jax.nn.sigmoid(6.0 * (3.3 - p.p)) * jax.nn.sigmoid(2.0 * (edge.log_x - 4.0))
+
+
+def rotation_q_parts(p, edge):
+    """C(g) / g^(2 - p) of rho_Q = ``inside`` + ``constant`` t + ``envelope`` y + ``wide`` z, t, y known, z learned.
+
+    ``inside``: the high-frequency kernel 2 gamma - 1 / gamma up to gamma_0, ``constant``: what follows, which matters
+    where p is small. The kernel is 1 + 16 / x^2 + 2.1 / (s' x) + ... of its limit for x -> infinity and goes as x^(4/3)
+    for x -> 0; its corrections fall as 1 / s' and are largest where x is a few.
+    """
+    log_x = edge.log_x
+    length = 0.25 * jax.nn.softplus(2.0 * log_x)  # ln(gamma_0 / g) where that is positive
+    inside = 2.0 * power_until(2.0 - p.p, length) - jnp.exp(-2.0 * edge.log_gamma) * power_until(-p.p, length)
+    level = jax.nn.sigmoid(1.5 * (3.5 - p.p))
+    constant = 2.0 * level * jnp.exp((2.0 - p.p) * length) * jax.nn.sigmoid(2.0 * log_x)
+    low = 4.0 / 3.0 * log_x - jnp.log(p.p + 2.0 / 3.0)
+    tail = (1.0 - level) * jnp.exp(low - jax.nn.softplus(7.0 / 3.0 * log_x))
+    envelope = jnp.exp(low - jax.nn.softplus(10.0 / 3.0 * log_x)) + tail
+    peak = jnp.exp(-jnp.logaddexp(2.0 * (1.2 - log_x), 1.5 * (log_x - 1.7)))
+    reach = 0.02 * jax.nn.sigmoid(7.0 - log_x) + peak
+    return inside, constant, envelope, reach * rotation_size(inside, constant, envelope)
+
+
+def conversion_limit(p, edge):
+    """t and y of ``rotation_q_parts`` where s sin(theta) is large."""
+    constant, table = (jnp.asarray(_TABLES[k], p.p.dtype) for k in ("constant", "conversion"))
+    by_p = _chebyshev(mapped_p(p.p), table.shape[1] - 1)
+    by_x, t = product(table, by_p), product(constant[None], by_p[: len(constant)])[0]
+    # Clenshaw's recurrence
+    z, after, last = mapped_far(edge.log_x), 0.0, 0.0
+    for row in by_x[:0:-1]:
+        after, last = row + 2.0 * z * after - last, after
+    return t, by_x[0] + z * after - last
+
+
+def rotation_unit(p, gamma):
+    """What ``rotation_q_parts`` is measured in."""
+    return -E2_OVER_MC * (p.sine / p.s) ** 2 * jnp.exp((2.0 - p.p) * jnp.log(gamma))
+
+
+def rotation_size(inside, constant, envelope):
+    """The scale of rho_Q, which has no zero."""
+    return jnp.abs(inside) + 0.5 * constant + 0.3 * envelope
+
+
+def log_norm(p):
+    """ln of (p - 1) / (gamma_min^(1 - p) - gamma_max^(1 - p)), and over the mean of sin^k."""
+    decades = jnp.log1p((p.gamma_max - p.gamma_min) / p.gamma_min)  # right for ends close to each other
+    steep = p.p - 1.0
+    norm = jnp.log(steep) + steep * jnp.log(p.gamma_min) - jnp.log(-jnp.expm1(-steep * decades))
+    return norm if p.k is None else norm - log_mean(p.k)
+
+
+# With the networks ---------------------------------------------------------------------------
+
+
+def combine(head, output, extra):
+    """Corrections near an edge: a part that falls as 1 / s' and one that falls as 1 / gamma^2 (``slow_share``)."""
+    if head not in ("edge", "rho_Q_edge"):
+        return output
+    half = len(output) // 2
+    return output[:half] + extra * output[half:]
+
+
+def cumulative(networks, p, edge):
+    """``Cumulative`` of isotropic electrons."""
+    features, falls = jnp.stack(edge_features(p, edge)), decline(p)
+
+    def correction(head):
+        return falls * combine(head, networks[head](features), slow_share(p, edge))
+
+    odds = log_odds(p, edge) + limit_odds(p, edge) + correction("edge")
+    t, y = conversion_limit(p, edge)
+    following = falls * networks["rho_Q_total"](jnp.stack(total_features(p)))[0]
+    inside, constant, envelope, wide = rotation_q_parts(p, edge)
+    size = rotation_size(inside, constant, envelope)
+    rho_q = inside + constant * (t + flat(p, edge) * following) + envelope * y + wide * correction("rho_Q_edge")[0]
+    far = networks["rho_V_far"](jnp.stack(far_features(p, edge)))
+    near = steady(edge.log_x) * networks["rho_V"](features)
+    return Cumulative(odds, rho_q, size, jnp.exp(log_rotation_v(p, edge) + (far + near)[0]))

@@ -1,0 +1,189 @@
+"""Power laws as families: both ends of the cumulative functions, joined without losing digits."""
+
+from types import MappingProxyType
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synchrojax.core import E2_OVER_MC, limit_polarization, product, sine_cosine
+from synchrojax.distributions import HIGHEST_GAMMA, get_distribution
+from synchrojax.families import _pitch
+from synchrojax.families._base import Dimensionless, Head, SampledFamily, only_of_rho_q
+from synchrojax.families._box import Box, anywhere
+from synchrojax.families._learning import FLOOR
+from synchrojax.families.powerlaw import _anisotropy, _learning
+from synchrojax.families.powerlaw import _cumulative as physics
+
+_RATIOS = np.kron(np.eye(2), [[1.0, 0.0, 0.0], [-1.0, 1.0, 0.0], [-1.0, 0.0, 1.0]])  # ln I, ln Q / I, ln V / I
+_REACH = MappingProxyType(
+    {"p": (1.01, 8.5), "gamma_min": (1.0, 3e3), "gamma_max": (1.001, HIGHEST_GAMMA), "k": (-0.2, 4.2)}
+)
+_DECAYED = 1e-3  # of j_I without gamma_max: below, only the decay of emission and absorption is promised
+
+# beside the lengths of ``total_features`` (3), ``edge_features`` (7) and ``far_features`` (2)
+_ISOTROPIC = {
+    "total": Head(3, 6, (24, 24)),
+    "edge": Head(7, 12, (24, 24)),
+    "rho_V_far": Head(2, 1, (24, 24)),
+    "rho_V": Head(7, 1, (24, 24), needs=("rho_V_far",)),
+    "rho_Q_total": Head(3, 1, (24, 24)),
+    "rho_Q_edge": Head(7, 2, (32, 32), needs=("rho_Q_total",)),
+}
+_AT_EDGE = ("edge", "rho_V_far", "rho_V", "rho_Q_total", "rho_Q_edge")
+_PITCH = {
+    "pitch_total": Head(4, 8, (24, 24), needs=("total",)),
+    "pitch_edge": Head(9, 26, (32, 32), needs=_AT_EDGE),
+    "pitch_rho_V_far": Head(8, 1, (32, 32), needs=("rho_V_far",)),
+    "pitch_rho_V": Head(10, 1, (32, 32), needs=(*_AT_EDGE, "pitch_rho_V_far")),
+    "pitch_rho_Q_far": Head(6, 1, (24, 24), needs=_AT_EDGE),
+    "pitch_rho_Q_edge": Head(8, 1, (32, 32), needs=(*_AT_EDGE, "pitch_rho_Q_far")),
+}
+
+
+class PowerLawFamily(SampledFamily):
+    """Power-law electrons, isotropic or (``pitch``) times sin^k of the pitch angle."""
+
+    default_policy = "clip"
+    results = ()
+
+    def __init__(self, name, *, pitch):
+        self.name, self.pitch = name, pitch
+        own = {"p": (1.5, 7.0), "gamma_min": (1.0, 1e3), "gamma_max": (1e2, HIGHEST_GAMMA)}
+        self.box = Box(own | (_pitch.BOX if pitch else {}), reach=_REACH)
+        self.parameters, self.domain = tuple(self.box.own), self.box.domain
+        self.distribution = get_distribution(name)
+        self.heads = _ISOTROPIC | (_PITCH if pitch else {})
+        self.block = 16384 if pitch else 32768
+        self.dimensions = 2 + len(self.parameters)
+        self.linear = ("theta", "k") if pitch else ("theta",)
+        self.base = "powerlaw" if pitch else None
+
+    def __reduce__(self):
+        return self.name.upper()  # one object each, under that name below
+
+    def point(self, s, theta, own):
+        gamma_max = jnp.minimum(own["gamma_max"], HIGHEST_GAMMA)
+        k = own["k"] if self.pitch else None
+        return physics.Point(s, *sine_cosine(theta), own["p"], own["gamma_min"], gamma_max, k)
+
+    def coordinates(self, p):
+        return self.box.coordinates(p)
+
+    def invalid(self, outside, p):
+        return anywhere(outside)
+
+    def combine(self, head, output, extra):
+        of = _anisotropy if head.startswith("pitch") else physics
+        return of.combine(head, output, extra)
+
+    def _cumulative(self, networks, p, edge):
+        isotropic = physics.cumulative(networks, p, edge)
+        return _anisotropy.changed(networks, p, edge, isotropic) if self.pitch else isotropic
+
+    def evaluate(self, networks, p, *, clip):
+        true, p = p, self.box.clamp(p) if clip else self.box.within_reach(p)
+        norm = physics.log_norm(p)
+
+        def at(gamma):
+            edge = physics.edge_at(p, gamma)
+            # with the norm in the same exponential, since each alone may leave the range of the numbers
+            units = tuple(jnp.exp(norm + power * edge.log_gamma) for power in (2.0 - p.p, -1.0 - p.p))
+            return self._cumulative(networks, p, edge), physics.log_odds(p, edge), units
+
+        ends = jnp.stack([p.gamma_min, p.gamma_max])
+        if isinstance(ends, jax.core.Tracer):
+            # one after the other: on CPU the end of a loop is where XLA keeps results instead of evaluating them again
+            both, asymptote, units = jax.lax.map(at, ends)
+        else:  # outside jit a loop would be compiled at every call
+            both, asymptote, units = jax.tree.map(lambda *v: jnp.stack(v), *(at(gamma) for gamma in ends))
+        # L falls with gamma; the networks may err on that where the two ends meet
+        a, b = both.odds
+        gap = jnp.maximum(a - b, 0.2 * (asymptote[0] - asymptote[1]))
+        gap = jnp.maximum(gap, 0.01 * jnp.log(p.gamma_max / p.gamma_min))
+        # ln of sigma(a) sigma(-b) (1 - exp(-gap)), without overflow
+        joined = -jnp.expm1(-gap) / ((1.0 + jnp.exp(-jnp.abs(a))) * (1.0 + jnp.exp(-jnp.abs(b))))
+        parts = physics.log_totals(p) + networks["total"](jnp.stack(physics.total_features(p)))
+        parts = parts + jnp.minimum(a, 0.0) - jnp.maximum(b, 0.0)
+        if self.pitch:
+            features, extra = _anisotropy.total_inputs(p)
+            parts = parts + _anisotropy.combine("pitch_total", networks["pitch_total"](features), extra)
+        parts = parts + jnp.log(joined)
+        # a product of matrices is kept, too
+        log_j, j_q, j_v, log_alpha, alpha_q, alpha_v = product(jnp.asarray(_RATIOS, parts.dtype), parts)
+        j = limit_polarization(-jnp.exp(j_q), p.cosine * jnp.exp(j_v))
+        alpha = -jnp.exp(alpha_q), p.cosine * jnp.exp(alpha_v)
+        rho_q, rho_v = (v[0] - v[1] for v in (both.rho_q * units[0], both.rho_v * units[1]))
+        thin = true.sine / p.s
+        rho_q, rho_v = -E2_OVER_MC * thin * thin * rho_q, 2.0 * E2_OVER_MC * p.cosine / p.s * rho_v
+        return Dimensionless(log_j + norm, *j, log_alpha + norm, *alpha, rho_q, rho_v)
+
+    def results_outside(self, networks, p):
+        return ()
+
+    def error_scale(self, p, truth):
+        """rho_Q changes sign: it is relative to no less than ``FLOOR`` of its scale."""
+        edge = physics.edge_at(p, p.gamma_min)
+        size = physics.rotation_size(*physics.rotation_q_parts(p, edge)[:3])
+        if self.pitch:
+            size = jnp.exp(p.k * jnp.log(p.sine)) * size + jnp.abs(_anisotropy.off_cone(p, edge))
+        unit = jnp.abs(physics.rotation_unit(p, p.gamma_min)) * jnp.exp(physics.log_norm(p))
+        return only_of_rho_q(FLOOR * size * unit)
+
+    def with_policy(self, policy):
+        return self
+
+    def described(self):
+        return {}
+
+    # To learn from ---------------------------------------------------------------------------
+
+    def sample(self, u, margin):
+        rows = self.box.directions(u, margin) | {"p": self.box.uniform("p", u[:, 2], margin)}
+        lowest, highest = (self.domain["gamma_min"][1] * margin, HIGHEST_GAMMA)
+        gamma_min = lowest ** u[:, 3]
+        start = np.maximum(self.domain["gamma_max"][0], gamma_min * 1.01)
+        ends = {"gamma_min": gamma_min, "gamma_max": start * (highest / start) ** u[:, 4]}
+        if self.pitch:
+            ends["k"] = self.box.uniform("k", u[:, 5], margin)
+        return rows | ends
+
+    def sample_to_learn(self, u, margin):
+        """Pairs of rows that share an edge, gamma_min of one and gamma_max of the next."""
+        # a quarter of them mildly relativistic, 40 % between 1 and 1e3, the others from 80 to beyond gamma_0
+        rows = self.box.directions(u, margin, crowding=3.0) | {"p": self.box.uniform("p", u[:, 2], margin)}
+        top = np.maximum(1e3, 30.0 * np.sqrt(rows["s"] / np.sin(rows["theta"]))) * margin
+        if self.pitch:
+            rows["k"] = self.box.uniform("k", u[:, 5], margin)
+        t = u[:, 3]
+        edge = np.where(t < 0.65, (1e3 * margin) ** ((t - 0.25) / 0.4), 80.0 * (top / 80.0) ** ((t - 0.65) / 0.35))
+        edge = np.where(t < 0.25, 1.0 + 10.0 ** (12.0 * t - 2.0), np.maximum(edge, 1.0 + 1e-5))
+        first = {"gamma_min": edge, "gamma_max": np.full(len(u), HIGHEST_GAMMA)}
+        second = {"gamma_min": np.full(len(u), _learning.NEARLY_ONE), "gamma_max": edge}
+        pairs = [[{**rows, **ends}[n] for n in ("s", "theta", *self.parameters)] for ends in (first, second)]
+        return dict(zip(("s", "theta", *self.parameters), np.stack(pairs, -1).reshape(-1, 2 * len(u)), strict=True))
+
+    def locked(self, table):
+        return self
+
+    def training_rows(self, head, table, networks):
+        pairs = _learning.read_pairs(table, self.point)
+        rows = _learning.anisotropic_rows if head.startswith("pitch") else _learning.isotropic_rows
+        return rows(head, pairs, networks)
+
+    def physical(self, points):
+        return {**points, "gamma_min": np.maximum(points["gamma_min"], 1.0)}
+
+    def reference(self, points):
+        """The same without gamma_max."""
+        return {**points, "gamma_max": np.full(len(points["s"]), HIGHEST_GAMMA)}
+
+    def counted(self, truth, reference):
+        """Far above gamma_max^2 nu_c only the decay is promised."""
+        return truth[:, 0] > _DECAYED * reference[:, 0]
+
+    def resolved(self, name, points):
+        return points["gamma_min"] > 1.01 if name == "gamma_min" else np.ones(len(points["s"]), bool)
+
+
+POWERLAW, POWERLAW_PITCH = PowerLawFamily("powerlaw", pitch=False), PowerLawFamily("powerlaw_pitch", pitch=True)

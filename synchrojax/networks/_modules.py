@@ -1,0 +1,138 @@
+"""Any module as data: what it is, its tensors by name, and back again."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from synchrojax.networks._perceptron import Perceptron
+
+KINDS: dict[str, type] = {"perceptron": Perceptron}  # what files call them -> the module
+
+
+def register(name):
+    """Decorator: let model files hold networks of this class under ``name``.
+
+    The class is an ``nnx.Module``: ``__init__(self, inputs, outputs, *, ..., rngs)``, ``__call__(x)`` from features
+    [inputs, ...] to [outputs, ...] in the precision of x, and ``settings()``, the mapping of numbers, words and lists
+    of them that ``__init__`` takes beside ``rngs``. Whoever loads such a file imports the class first.
+    """
+
+    def keep(kind):
+        if KINDS.setdefault(name, kind) is not kind:
+            raise ValueError(f"a network named {name!r} is registered already")
+        return kind
+
+    return keep
+
+
+def initial(kind, *, seed, **settings):
+    """A fresh network of a class of ``KINDS`` or any other, its weights drawn from ``seed``."""
+    return kind(**settings, rngs=nnx.Rngs(seed))
+
+
+def described(module):
+    """What ``restored`` makes a module like ``module`` from, as plain data. Raises ValueError for unregistered ones."""
+    if isinstance(module, Ensemble):
+        return described(module.first()) | {"members": len(module)}
+    name = next((n for n, kind in KINDS.items() if type(module) is kind), None)
+    if name is None:
+        raise ValueError(f"{type(module).__name__} is not registered: synchrojax.networks.register(name) does that")
+    return {"kind": name, **module.settings()}
+
+
+def tensors_of(module):
+    """{dotted name in the tree of the module: NumPy array}; those of an ensemble with a leading axis."""
+    module = module.stacked if isinstance(module, Ensemble) else module
+    return {".".join(map(str, path)): np.asarray(v[...]) for path, v in nnx.to_flat_state(nnx.state(module))}
+
+
+def restored(description, tensors, where):
+    """The module of a ``described`` one and its tensors, which are taken out of the mapping ``tensors``.
+
+    Raises ValueError naming ``where`` and the tensor that is missing or has another shape or dtype.
+    """
+    description = dict(description)
+    kind, members = description.pop("kind", "perceptron"), description.pop("members", None)
+    if kind not in KINDS:
+        raise ValueError(f"{where} is a network {kind!r}; known: {', '.join(KINDS)} (synchrojax.networks.register)")
+    with jax.enable_x64(True):
+        try:
+            shape = nnx.eval_shape(lambda: KINDS[kind](**description, rngs=nnx.Rngs(0)))
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise ValueError(f"{where}: no network {kind!r} is made from {description} ({error})") from None
+    graph, state = nnx.split(shape)
+    found = {}
+    for path, variable in nnx.to_flat_state(state):
+        name, wanted = f"{where}.{'.'.join(map(str, path))}", variable.get_value()
+        if name not in tensors:
+            raise ValueError(f"tensor {name} is missing")
+        value = tensors.pop(name)
+        size = wanted.shape if members is None else (members, *wanted.shape)
+        if value.dtype != wanted.dtype or value.shape != size:
+            given, needed = (f"{dtype} {shape}" for dtype, shape in ((value.dtype, value.shape), (wanted.dtype, size)))
+            raise ValueError(f"tensor {name} is {given}; its network needs {needed}")
+        if not np.all(np.isfinite(value)):
+            raise ValueError(f"tensor {name} is not finite")
+        found[path] = variable.replace(value)
+    module = nnx.merge(graph, nnx.from_flat_state(found))
+    return module if members is None else Ensemble(module)
+
+
+class Ensemble(nnx.Module):
+    """Networks of one shape; their mean. ``stacked``: the module whose tensors have a leading axis of members."""
+
+    def __init__(self, stacked):
+        self.stacked = stacked
+
+    @classmethod
+    def of(cls, members):
+        """Of a list of modules."""
+        return cls(jax.tree.map(lambda *w: jnp.stack(w), *members))
+
+    def __len__(self):
+        return len(jax.tree.leaves(self.stacked)[0])
+
+    def __call__(self, x):
+        return jnp.mean(jax.vmap(lambda network: network(x))(self.stacked), 0)
+
+    def first(self):
+        """One member."""
+        return jax.tree.map(lambda w: w[0], self.stacked)
+
+
+def members_of(networks: Mapping):
+    """How many networks each head of a model has: 1, or the size of an ensemble."""
+    first = next(iter(networks.values()))
+    return len(first) if isinstance(first, Ensemble) else 1
+
+
+def each_member(function, networks):
+    """``function`` of the networks of every member, results along a new first axis."""
+    return jax.vmap(function)({head: ensemble.stacked for head, ensemble in networks.items()})
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=("rest",), meta_fields=("graph",))
+@dataclass(frozen=True)
+class Frame:
+    """A module without its trainable parameters: how it is built and constants of other kinds."""
+
+    graph: nnx.GraphDef
+    rest: nnx.State
+
+    def module(self, parameters):
+        """The module with such parameters."""
+        return nnx.merge(self.graph, parameters, self.rest)
+
+
+def parameters_of(module):
+    """(its trainable parameters, the ``Frame`` around them): constants, which are no ``nnx.Param``, stay as they are.
+
+    The parameters are a pytree of arrays, as jax.grad and Optax take them.
+    """
+    graph, parameters, rest = nnx.split(module, nnx.Param, ...)
+    return parameters, Frame(graph, rest)

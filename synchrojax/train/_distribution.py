@@ -1,0 +1,157 @@
+"""Train the networks of a distribution on a table of exact coefficients.
+
+Two stages per network: Adam with a decaying rate finds the basin, Levenberg-Marquardt goes to the bottom.
+"""
+
+import functools
+import json
+import shutil
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from synchrojax.families import get_family
+from synchrojax.model import packaged, read_model, write_model
+from synchrojax.networks import Perceptron, initial, parameters_of
+from synchrojax.tables import table_files
+from synchrojax.train._loop import (
+    Plan,
+    history_of,
+    model_path,
+    parts_of,
+    require_x64,
+    run,
+    save_history,
+    workplace,
+)
+from synchrojax.train._optimisers import BLOCK, LevenbergMarquardt, blocks_of, brief_adam
+
+
+class Options(NamedTuple):
+    """What a training depends on, beside the table."""
+
+    widths: tuple[int, ...] | None = None  # the family's own
+    seed: int = 0
+    adam_steps: int = 100  # more saturate units that the second stage cannot free
+    adam_batch: int = 1024
+    adam_rate: float = 3e-3
+    iterations: int = 170  # of Levenberg-Marquardt, the last 15 % of them on `final_rows`
+    rows: int = 16384  # drawn afresh for each of the others; up to four times as many where outputs are few
+    final_rows: int = 262144  # at most so many in the last iterations
+    patience: int = 40  # iterations without a better validation loss before stopping
+    validation: float = 0.1
+    test: float = 0.1
+
+
+def residuals_of(combine):
+    """(module, ``Rows``) -> relative errors [row, targets]; of one row [targets]."""
+
+    def residuals(module, rows):
+        return (combine(module(rows.features.T), rows.extra.T).T - rows.target) * rows.weight
+
+    return residuals
+
+
+def draw_blocks(blocks, step, options):
+    """The blocks of one iteration, the same again after a restart."""
+    more = max(4 // blocks.target.shape[-1], 1)
+    rows = options.final_rows if step > 0.85 * options.iterations else more * options.rows
+    count, total = max(rows // BLOCK, 1), len(blocks.features)
+    if count >= total:
+        return blocks
+    index = np.random.default_rng((options.seed, step)).choice(total, count, replace=False)
+    return jax.tree.map(lambda a: a[index], blocks)
+
+
+def fit(rows, combine, module, options, *, checkpoints=None, quiet=False, title="train"):
+    """Fit one network by least squares. ``rows`` = (train, validation) ``Rows``. Returns (module, history).
+
+    history [iteration, (training rms, validation rms, seconds)].
+    """
+    train, validation = rows
+    fresh, frame = parameters_of(module)
+    blocks, check, residuals = blocks_of(train), blocks_of(validation), residuals_of(combine)
+    optimiser = LevenbergMarquardt(residuals, frame, fresh, lambda step: draw_blocks(blocks, step, options))
+
+    def start():
+        warm = {"steps": options.adam_steps, "batch_size": options.adam_batch, "rate": options.adam_rate}
+        parameters = brief_adam(residuals, frame, fresh, train, **warm, seed=options.seed)
+        losses = optimiser.loss(parameters, blocks), optimiser.loss(parameters, check)
+        return parameters, optimiser.start(parameters), losses
+
+    state = run(
+        optimiser,
+        lambda parameters: optimiser.loss(parameters, check),
+        start,
+        Plan(options.iterations, options.patience, better=0.998),
+        like=fresh,
+        checkpoints=checkpoints,
+        quiet=quiet,
+        title=title,
+    )
+    return frame.module(state.best), history_of(state)
+
+
+_SCORES = {
+    "median": functools.partial(np.median, axis=0),
+    "p99": functools.partial(np.quantile, q=0.99, axis=0),
+    "max": functools.partial(np.max, axis=0),
+}
+
+
+def _scores(errors):
+    rounded = {k: [float(f"{x:.3g}") for x in f(errors)] for k, f in _SCORES.items()}
+    return {"rows": len(errors), **rounded}
+
+
+def train(table, out, *, distribution="thermal", options=Options(), network=Perceptron, overwrite=False, quiet=False):
+    """Train all networks of ``distribution``, a name or a ``Family``, on a table directory and write the model ``out``.
+
+    ``out`` is a .safetensors file; beside it appear ``.loss.csv`` and, with matplotlib, ``.loss.png``. While it
+    runs, ``<out>.checkpoints`` holds the state: the same command resumes from it. Train, validation
+    and test rows are disjoint and fixed by ``options.seed``. ``network``: the class of the networks, a registered one
+    (``synchrojax.networks``). Needs float64. Returns the path.
+    Raises TableError for a bad table and TrainingError for settings that contradict each other.
+    """
+    require_x64()
+    family, out = get_family(distribution), model_path(out, overwrite=overwrite)
+    data = table_files.read_table(table, ("s", "theta", *family.parameters))
+    family = family.locked(data)
+    n = len(data["s"])
+    if n < 100:
+        raise table_files.TableError(f"{table}: {n} rows are too few to train on")
+    widths = {name: options.widths or head.widths for name, head in family.heads.items()}
+    identity = [family.name, network.__name__, widths, list(options), n, float(np.sum(data["rho_V"] * data["s"]))]
+    work = workplace(out, json.dumps(identity))
+
+    part = parts_of(n, options)
+    networks = dict(read_model(packaged(family.base))[1]) if family.base else {}
+    histories, scores = {}, {}
+    for name, head in family.heads.items():
+        if name in networks:
+            continue
+        rows = family.training_rows(name, data, {k: networks[k] for k in head.needs})
+        parts = [
+            jax.tree.map(lambda a, use=use: np.asarray(a)[use], rows)
+            for use in (part[rows.numbers] == k for k in range(3))
+        ]
+        if min(len(r.features) for r in parts) == 0:
+            raise table_files.TableError(f"{table}: no rows for {name} inside the box {dict(family.domain)}")
+        kind = {"widths": widths[name], "activation": head.activation, "output": head.output}
+        module = initial(network, inputs=head.inputs, outputs=head.outputs, **kind, seed=options.seed)
+        combine = functools.partial(family.combine, name)
+        networks[name], histories[name] = fit(
+            parts[:2], combine, module, options, checkpoints=work / name, quiet=quiet, title=f"train {name}"
+        )
+        scores[name] = _scores(np.abs(np.asarray(residuals_of(combine)(networks[name], parts[2]))))
+    seconds = sum(h[-1, 2] for h in histories.values())
+    report = {
+        "held_out": f"test rows of the training table, {options.test:.0%} of {n}, seed {options.seed}",
+        "training": {"rows": n, "seconds": round(float(seconds)), "widths": widths, "seed": options.seed},
+        "network_space_error": scores,
+    }
+    write_model(out, family, networks, report)
+    save_history(out, histories)
+    shutil.rmtree(work)
+    return out

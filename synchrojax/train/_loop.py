@@ -1,0 +1,215 @@
+"""The one training loop: steps of an optimiser with checkpoints, history, patience and progress."""
+
+import contextlib
+import logging
+import pathlib
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from synchrojax.core import loss_curve, progress, save_figure, write_text
+
+SAVE_EVERY = 20.0  # [s] between checkpoints
+
+
+class TrainingError(ValueError):
+    """A training that cannot start; the message says why."""
+
+
+class State(NamedTuple):
+    """Where a training is.
+
+    ``step``: done so far; ``memory``: the optimiser's; ``history`` [steps + 1, 3]: training loss, validation loss and
+    seconds, a row for the start and for each step, NaN where there is none yet.
+    """
+
+    step: np.ndarray
+    parameters: Any
+    memory: Any
+    best: Any
+    best_loss: np.ndarray
+    best_step: np.ndarray
+    history: np.ndarray
+
+
+class Optimiser(Protocol):
+    """What makes the steps: an iteration or an epoch each."""
+
+    def start(self, parameters: Any) -> Any:
+        """What it has to remember at the start."""
+
+    def update(self, parameters: Any, memory: Any, step: int) -> tuple[Any, Any, float]:
+        """(parameters, memory, training loss) after step 1, 2, ...; the same again for the same arguments."""
+
+    def exhausted(self, memory: Any) -> bool:
+        """True where further steps would change nothing."""
+
+
+class Plan(NamedTuple):
+    """How long a loop runs. ``patience``: steps without a validation loss below ``better`` times the best."""
+
+    steps: int
+    patience: int
+    better: float = 1.0
+
+
+def run(
+    optimiser: Optimiser,
+    validate: Callable[[Any], float],
+    start: Callable[[], tuple[Any, Any, tuple[float, float]]],
+    plan: Plan,
+    *,
+    like: Any,
+    checkpoints=None,
+    quiet=False,
+    title="train",
+    unit="iterations",
+    callback: Callable[[State], None] = lambda state: None,
+) -> State:
+    """Steps of ``optimiser`` until the plan is fulfilled; ``State.best`` has the lowest validation loss.
+
+    ``validate``: parameters -> validation loss. ``start()``: (parameters, memory, (training, validation loss)) at the
+    beginning, infinite where they shall not count; it is not called where a checkpoint is found. ``like``: parameters
+    of the same shapes. ``checkpoints``: directory that holds the state, from which the same call goes on; a finished
+    run returns at once. ``callback``: called after each step.
+    """
+    empty = np.full((plan.steps + 1, 3), np.nan)
+    zero, never = np.array(0), np.array(np.inf)
+    state = State(zero, like, optimiser.start(like), like, never, zero, empty)
+    store = _Checkpoints(checkpoints) if checkpoints else None
+    try:
+        found = store.load(state) if store else None
+        begin = time.perf_counter()
+        if found is None:
+            parameters, memory, losses = start()
+            state = state._replace(parameters=parameters, memory=memory, best=parameters, best_loss=np.array(losses[1]))
+            if np.isfinite(losses[1]):
+                state.history[0] = *losses, time.perf_counter() - begin
+        else:
+            state = found
+        before = np.nanmax([0.0, *state.history[:, 2]])
+        begin = saved = time.perf_counter()
+
+        def finished():
+            stalled = state.step - state.best_step >= plan.patience
+            return bool(state.step >= plan.steps or stalled or optimiser.exhausted(state.memory))
+
+        with progress(title, plan.steps, unit, quiet=quiet) as advance:
+            advance(int(state.step), f"loss {state.best_loss:.2e}", counted=False)
+            while not finished():
+                step = int(state.step) + 1
+                parameters, memory, training = optimiser.update(state.parameters, state.memory, step)
+                loss = float(validate(parameters))
+                state.history[step] = training, loss, before + time.perf_counter() - begin
+                state = state._replace(step=np.array(step), parameters=parameters, memory=memory)
+                if loss < plan.better * state.best_loss:
+                    state = state._replace(best_step=np.array(step))
+                if loss < state.best_loss:
+                    state = state._replace(best=parameters, best_loss=np.array(loss))
+                callback(state)
+                advance(1, f"loss {loss:.2e}")
+                if store and (time.perf_counter() - saved > SAVE_EVERY or finished()):
+                    store.save(step, state)
+                    saved = time.perf_counter()
+    finally:
+        if store:
+            store.close()
+    return state
+
+
+class _Checkpoints:
+    """States of one loop on disk, so that a killed run goes on where it was."""
+
+    def __init__(self, directory):
+        from orbax.checkpoint import v1 as ocp
+
+        logging.getLogger("absl").setLevel(logging.ERROR)
+        keep = ocp.training.preservation_policies.LatestN(2)
+        self._store = ocp.training.Checkpointer(pathlib.Path(directory).absolute(), preservation_policy=keep)
+
+    def load(self, like):
+        """The latest state, or None; ``like`` gives tree, shapes and dtypes."""
+        if self._store.latest is None:
+            return None
+        # as NumPy: Orbax reads in threads of its own, where float64 may be off
+        leaves, tree = jax.tree.flatten(jax.tree.map(np.asarray, like))
+        found = self._store.load(None, {str(k): leaf for k, leaf in enumerate(leaves)})
+        return jax.tree.unflatten(tree, [np.array(found[str(k)]) for k in range(len(leaves))])
+
+    def save(self, step, state):
+        leaves = map(np.asarray, jax.tree.leaves(state))
+        self._store.save(step, {str(k): leaf for k, leaf in enumerate(leaves)})
+
+    def close(self):
+        self._store.close()
+
+
+# Around a loop -----------------------------------------------------------------------------------
+
+
+def split(n, options):
+    """Disjoint row numbers (train, validation, test), fixed by the seed."""
+    order = np.random.default_rng(options.seed).permutation(n)
+    validation, test = int(options.validation * n), int(options.test * n)
+    return order[validation + test :], order[:validation], order[validation : validation + test]
+
+
+def parts_of(n, options):
+    """Per row 0, 1 or 2: training, validation or test."""
+    part = np.zeros(n, int)
+    for k, index in enumerate(split(n, options)):
+        part[index] = k
+    return part
+
+
+def history_of(*states):
+    """[step, (training loss, validation loss, seconds)] of loops that follow each other."""
+    rows, before = [], 0.0
+    for state in states:
+        known = state.history[~np.isnan(state.history[:, 0])]
+        rows.append(known + np.array([0.0, 0.0, before]))
+        before += known[-1, 2] if len(known) else 0.0
+    return np.concatenate(rows)
+
+
+def save_history(path, histories):
+    """Beside the model ``path``: the losses of each network as .loss.csv and, with matplotlib, .loss.png."""
+    lines = ["head,iteration,train_rms,validation_rms,seconds"]
+    for head, history in histories.items():
+        lines += [f"{head},{i},{a:.6e},{b:.6e},{t:.1f}" for i, (a, b, t) in enumerate(history)]
+    write_text(path.with_suffix(".loss.csv"), "\n".join(lines) + "\n")
+    with contextlib.suppress(RuntimeError):  # without matplotlib the numbers have to do
+        save_figure(loss_curve(histories, path.stem), path.with_suffix(".loss.png"), dpi=150)
+
+
+def model_path(out, *, overwrite):
+    """``out`` as the path of a new model file. Raises TrainingError."""
+    out = pathlib.Path(out)
+    out = out if out.suffix else out.with_suffix(".safetensors")
+    if out.suffix != ".safetensors":
+        raise TrainingError(f"{out}: a model file ends in .safetensors")
+    if out.exists() and not overwrite:
+        raise TrainingError(f"{out} exists; choose another name or pass --overwrite")
+    return out
+
+
+def workplace(out, settings):
+    """The directory where the state of a training of ``out`` is kept; refuses that of another one."""
+    work = out.with_suffix(".checkpoints")
+    work.mkdir(parents=True, exist_ok=True)
+    record = work / "settings.json"
+    if record.exists() and record.read_bytes() != settings.encode():
+        raise TrainingError(
+            f"{work} belongs to a run with other settings or another table; remove it or choose another --out"
+        )
+    write_text(record, settings)
+    return work
+
+
+def require_x64():
+    """Raise RuntimeError where float64 is off."""
+    if not jax.config.jax_enable_x64:
+        raise RuntimeError('training needs float64: jax.config.update("jax_enable_x64", True)')

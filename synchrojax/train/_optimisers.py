@@ -1,0 +1,169 @@
+"""What makes the steps of a training: Levenberg-Marquardt for least squares, and whatever Optax has."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.flatten_util import ravel_pytree
+
+BLOCK = 1024  # rows per block of the Gauss-Newton sums
+
+
+def blocks_of(rows):
+    """``Rows`` as [block, row, ...], with zero-weight rows to fill the last block."""
+    n = len(rows.features)
+    fill = -n % BLOCK
+    index = np.concatenate([np.arange(n), np.zeros(fill, int)])
+    weight = np.concatenate([rows.weight, np.zeros((fill, rows.weight.shape[1]))])
+    rows = type(rows)(*(np.asarray(a)[index] for a in rows))._replace(weight=weight)
+    return jax.tree.map(lambda a: jnp.asarray(a).reshape(-1, BLOCK, *a.shape[1:]), rows)
+
+
+class Damping(NamedTuple):
+    """The memory of ``LevenbergMarquardt``."""
+
+    damping: np.ndarray
+
+
+class LevenbergMarquardt:
+    """The damped Gauss-Newton method for the residuals of one network (Marquardt 1963, J. SIAM 11, 431).
+
+    The networks are small, so that the full Gauss-Newton matrix is affordable. ``residuals(module, rows)``: [row,
+    targets], of one row [targets]. ``frame``, ``like``: as ``networks.parameters_of`` gives them. ``draw(step)``: the
+    blocks of rows of a step (``blocks_of``).
+    """
+
+    def __init__(self, residuals, frame, like, draw):
+        self._draw = draw
+        flat, self._unravel = ravel_pytree(like)
+        size = flat.size
+
+        def at(flat, rows):
+            return residuals(frame.module(self._unravel(flat)), rows)
+
+        def sum_of_squares(flat, blocks):
+            def step(total, rows):
+                return total + jnp.sum(at(flat, rows) ** 2), None
+
+            return jax.lax.scan(step, 0.0, blocks)[0]
+
+        def normal_equations(flat, blocks):
+            def step(state, rows):
+                matrix, gradient, total = state
+                r = at(flat, rows).reshape(-1)
+                jacobian = jax.vmap(jax.jacrev(at), (None, 0))(flat, rows).reshape(-1, size)
+                # the gradient decides where the bottom is, the matrix only how to get there: half the digits will do
+                half = jacobian.astype(jnp.float32)
+                return (matrix + (half.T @ half).astype(r.dtype), gradient + jacobian.T @ r, total + r @ r), None
+
+            start = jnp.zeros((size, size)), jnp.zeros(size), 0.0
+            return jax.lax.scan(step, start, blocks)[0]
+
+        def solve(matrix, gradient, damping):
+            diagonal = jnp.diag(matrix)
+            damped = matrix + jnp.diag(damping * (diagonal + 1e-9 * jnp.max(diagonal)))
+            return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(damped), gradient)
+
+        self._sum, self._equations, self._solve = map(jax.jit, (sum_of_squares, normal_equations, solve))
+
+    def start(self, parameters):
+        return Damping(np.array(1e-3))
+
+    def exhausted(self, memory):
+        return bool(memory.damping > 1e8)
+
+    def loss(self, parameters, blocks):
+        """Root mean square of the residuals of rows in blocks."""
+        return self._root(self._sum(ravel_pytree(parameters)[0], blocks), blocks)
+
+    @staticmethod
+    def _root(total, blocks):
+        count = float(jnp.sum(blocks.weight[..., 0] > 0.0)) * blocks.target.shape[-1]
+        return float(np.sqrt(total / count))
+
+    def update(self, parameters, memory, step):
+        """The damping follows success and failure."""
+        blocks = self._draw(step)
+        flat, damping = ravel_pytree(parameters)[0], float(memory.damping)
+        matrix, gradient, total = self._equations(flat, blocks)
+        for _ in range(10):
+            trial = flat - self._solve(matrix, gradient, damping)
+            value = self._sum(trial, blocks)
+            if bool(jnp.isfinite(value)) and value < total:
+                memory = Damping(np.array(max(damping / 3.0, 1e-12)))
+                return self._unravel(trial), memory, self._root(value, blocks)
+            damping *= 4.0
+        return parameters, Damping(np.array(damping)), self._root(total, blocks)
+
+
+class Gradient:
+    """Epochs of an Optax transformation on shuffled batches.
+
+    ``transformation``: such as ``optax.adam(rate)``; ``loss(module, batch)``: a number, of batches of the arrays in the
+    pytree ``data`` [row, ...]. Optimisers of one transformation and loss share their compiled programs. ``seed`` and
+    the number of the epoch, which starts after ``done``, fix the order of the rows.
+    """
+
+    def __init__(self, transformation, loss, frame, data, *, batch_size, seed, done=0):
+        self._fixed = {"transformation": transformation, "loss": loss, "batch_size": batch_size}
+        self._frame, self._data, self._seed, self._done = frame, data, seed, done
+
+    def start(self, parameters):
+        return self._fixed["transformation"].init(parameters)
+
+    def exhausted(self, memory):
+        return False
+
+    def update(self, parameters, memory, step):
+        key = jax.random.key(self._seed + 1000003 * (self._done + step))
+        parameters, memory, loss = _epoch(parameters, memory, self._frame, self._data, key, **self._fixed)
+        return parameters, memory, float(np.sqrt(loss))
+
+
+@functools.partial(jax.jit, static_argnames=("transformation", "loss", "batch_size"))
+def _epoch(parameters, memory, frame, data, key, *, transformation, loss, batch_size):
+    n = len(jax.tree.leaves(data)[0])
+    batch = min(batch_size, n)
+    order = jax.random.permutation(key, n)[: n // batch * batch].reshape(-1, batch)
+
+    def step(state, index):
+        parameters, memory = state
+        rows = jax.tree.map(lambda a: a[index], data)
+        found, slope = jax.value_and_grad(lambda values: loss(frame.module(values), rows))(parameters)
+        change, memory = transformation.update(slope, memory, parameters)
+        return (optax.apply_updates(parameters, change), memory), found
+
+    (parameters, memory), losses = jax.lax.scan(step, (parameters, memory), order)
+    return parameters, memory, jnp.mean(losses)
+
+
+def brief_adam(residuals, frame, parameters, rows, *, steps, batch_size, rate, seed):
+    """Parameters after so many steps of Adam on random batches, the rate decaying to zero along a cosine."""
+    optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps))
+    data = jax.tree.map(jnp.asarray, rows)
+
+    def step(state, key):
+        parameters, moments = state
+        index = jax.random.randint(key, (batch_size,), 0, len(data.features))
+        batch = jax.tree.map(lambda a: a[index], data)
+        slope = jax.grad(lambda values: jnp.mean(residuals(frame.module(values), batch) ** 2))(parameters)
+        update, moments = optimiser.update(slope, moments)
+        return (optax.apply_updates(parameters, update), moments), None
+
+    keys = jax.random.split(jax.random.key(seed), steps)
+    return jax.jit(lambda start: jax.lax.scan(step, (start, optimiser.init(start)), keys)[0][0])(parameters)
+
+
+@functools.partial(jax.jit, static_argnames=("loss",))
+def loss_of(parameters, frame, data, *, loss):
+    """``loss(module, data)``."""
+    return loss(frame.module(parameters), data)
+
+
+@functools.lru_cache(maxsize=16)
+def adam(rate):
+    """One object per rate, so that compiled programs are found again."""
+    return optax.adam(rate)
