@@ -12,7 +12,7 @@ from reference_general import PATH, points, reference
 from scipy import integrate
 
 from synchrojax import distributions, exact
-from synchrojax.exact import _integrals
+from synchrojax.exact import _evaluate, _phase_space
 from synchrojax.special import kinks
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -137,7 +137,7 @@ def test_sum_and_integral_agree():
         d = distributions.get_distribution(name)
         for t in theta:
             row = np.tile([15.0 / np.sin(t), t, *own], (8, 1))  # the size that others compile, too
-            both = [np.asarray(_integrals._block(d, mode, _integrals._resolution(d), 1)(row))[0] for mode in (0, 1)]
+            both = [np.asarray(_evaluate._block(d, mode, _phase_space.resolution_of(d), 1)(row))[0] for mode in (0, 1)]
             error = np.abs(both[0] / both[1] - 1)
             assert np.max(error[3:]) < 1e-7, (name, t)
             assert np.max(error[:3]) < 1e-6, (name, t)

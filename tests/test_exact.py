@@ -11,7 +11,7 @@ from scipy import integrate, special
 
 from synchrojax import distributions, exact
 from synchrojax.core import GYRO
-from synchrojax.exact import _integrals
+from synchrojax.exact import _absorption, _evaluate, _phase_space
 
 pytestmark = pytest.mark.usefixtures("x64")
 RHO_Q = NAMES.index("rho_Q")
@@ -257,7 +257,7 @@ def test_pieces_where_harmonics_are_summed():
     assert np.max(error[0, :6]) < 1e-7
     assert np.max(error[0, 6:]) < 1e-6
     own = {"s": [40.0, 60.0], "theta": [1.5707, 1.56], "g_b": [6.0, 10.0], "ratio": [1.0, 1.0], "tilt": [0.0, 0.5]}
-    many = _integrals._resolution(BENT)._replace(harmonics=3000)
+    many = _phase_space.resolution_of(BENT)._replace(harmonics=3000)
     assert (
         np.max(
             np.abs(exact.at_unit_frequency(BENT, **own) / exact.at_unit_frequency(BENT, resolution=many, **own) - 1)[
@@ -274,10 +274,10 @@ def test_derivative_with_a_break_that_moves():
 
     def sums(g_b):
         parameters = {"g_b": g_b, "ratio": 1.0, "tilt": 0.3}
-        here = _integrals._integrand(BENT, parameters, FAR, 1.0, None)
-        frozen = _integrals._integrand(BENT, jax.lax.stop_gradient(parameters), FAR, 1.0, None)
-        total, top = _integrals._continuous(here, frozen, _integrals._resolution(BENT), False)
-        return (total + _integrals._absorption_jumps(here, frozen, top, 48, False)) * jnp.exp(top)
+        here = _phase_space.integrand_of(BENT, parameters, FAR, 1.0, None)
+        frozen = _phase_space.integrand_of(BENT, jax.lax.stop_gradient(parameters), FAR, 1.0, None)
+        total, top = _absorption.continuous_sums(here, frozen, _phase_space.resolution_of(BENT), False)
+        return (total + _absorption.absorption_jumps(here, frozen, top, 48, False)) * jnp.exp(top)
 
     def both(g_b):
         return jax.jvp(sums, (g_b,), (1.0,))
@@ -359,7 +359,7 @@ def test_sum_and_integral_agree_where_the_rule_switches():
     both = [
         np.concatenate(
             [
-                np.asarray(_integrals._block(thermal, mode, _integrals.Resolution(), 1)(np.array([row]), 1))
+                np.asarray(_evaluate._block(thermal, mode, exact.Resolution(), 1)(np.array([row]), 1))
                 for row in zip(s, theta[use], theta_e[use], strict=True)
             ]
         )

@@ -26,7 +26,7 @@ import pytest
 import synchrojax
 from synchrojax import Coefficients, SkyCoefficients, distributions, exact, generate, transfer
 from synchrojax.core import quick_jit
-from synchrojax.exact import _integrals
+from synchrojax.exact import _evaluate
 from synchrojax.validate import validate
 
 POINT = {"nu": 230e9, "B": 30.0, "n_e": 1e6, "theta": 1.0, "theta_e": 10.0}
@@ -227,7 +227,7 @@ def test_exact_under_strict_settings():
     try:
         for name, value in config.items():
             jax.config.update(name, value)
-        _integrals._block.cache_clear()
+        _evaluate._block.cache_clear()
         same(exact.coefficients("thermal", {**POINT, "B": [1.0, 30.0]}), wanted, rtol=1e-12)
     finally:
         for name, value in usual.items():

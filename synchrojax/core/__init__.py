@@ -24,6 +24,7 @@ from synchrojax.core._inputs import UnitError, broadcast_shapes, is_traced, numb
 from synchrojax.core._numbers import (
     bounded_exp,
     bounded_product,
+    evaluated_once,
     over_with_tangents,
     power_of_two,
     product,
@@ -60,6 +61,7 @@ __all__ = [
     "broadcast_shapes",
     "describe",
     "ends",
+    "evaluated_once",
     "field_by_field",
     "from_json",
     "from_plane",

@@ -115,7 +115,7 @@ class Mapping:
 
     def to_network(self, p):
         """n of an input p under ``out_of_sample``; JAX, differentiable."""
-        p, bad = self.admit(p)
+        p, bad = self.held(p)
         return jnp.where(bad, jnp.nan, self.normalize(p))
 
     def from_network(self, n):

@@ -1,0 +1,175 @@
+"""``coefficients`` and ``models``: what the packaged and the user's models say."""
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+
+from synchrojax.cli._arguments import named, value_or_range
+from synchrojax.core import COMMON, UNITS, write_text
+from synchrojax.tables.listing import Listing, as_csv, as_json, as_lines
+
+
+def _spread(name, value):
+    if not isinstance(value, tuple):
+        return np.array([value])
+    low, high, count = value
+    if name == "theta":
+        return np.linspace(low, high, count)
+    if not (low > 0.0 and high > 0.0):
+        raise ValueError(f"--{name.replace('_', '-')}: a range is logarithmic and needs both ends above zero")
+    return np.geomspace(low, high, count)
+
+
+def _inputs(options):
+    """(model or None, distribution, {input: value or range}) of what was asked for; refuses names that do not fit."""
+    import synchrojax
+    from synchrojax.distributions import get_distribution
+
+    # the integrals need no network
+    if options.exact and options.model not in synchrojax.models() and not pathlib.Path(options.model).suffix:
+        model, distribution = None, get_distribution(options.model)
+    else:
+        model = synchrojax.load(options.model, out_of_domain=options.out_of_domain)
+        distribution = model.family.distribution
+    inputs = (*COMMON, *distribution.parameters)
+    given = {n: getattr(options, n) for n in UNITS if getattr(options, n) is not None} | dict(options.param)
+
+    def option(name):
+        return f"--{name.replace('_', '-')}" if name in UNITS else f"--param {name}=X"
+
+    missing = [option(n) for n in inputs if n not in given and n not in distribution.defaults]
+    unknown = [option(n) for n in given if n not in inputs]
+    if missing or unknown:
+        wrong = [f"missing {', '.join(missing)}"] * bool(missing)
+        wrong += [f"not for this model: {', '.join(unknown)}"] * bool(unknown)
+        raise ValueError(f"{options.model}: {'; '.join(wrong)}")
+    return model, distribution, {n: given.get(n, distribution.defaults.get(n)) for n in inputs}
+
+
+def _check_files(options, given):
+    """Refuse before anything is computed what ``--plot`` and ``--out`` cannot do."""
+    if options.out and options.out.suffix.lower() != ".csv":
+        raise ValueError(f"--out {options.out}: a table of coefficients ends in .csv")
+    for path in (options.out, options.plot):
+        if path and not path.parent.is_dir():
+            raise ValueError(f"{path}: there is no directory {path.parent}")
+    if options.plot:
+        from synchrojax.validate.report import check_picture
+
+        check_picture(options.plot)
+        varied = [n for n, v in given.items() if isinstance(v, tuple) and v[2] > 1 and v[0] != v[1]]
+        if len(varied) != 1:
+            what = f"{' and '.join(varied)} vary" if varied else "nothing varies"
+            form = "give a range to one input and single values to the others, such as --nu 1e9:1e12:50"
+            raise ValueError(f"--plot draws the coefficients against one input, but {what}: {form}")
+
+
+def _coefficients(options):
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    import synchrojax
+
+    model, distribution, given = _inputs(options)
+    _check_files(options, given)
+    grid = np.meshgrid(*(_spread(n, v) for n, v in given.items()), indexing="ij")
+    params = dict(zip(given, (a.ravel() for a in grid), strict=True))
+    network = exact = None
+    if not options.exact:
+        network = np.asarray(jax.jit(model.coefficients)(params))
+    if options.exact or options.compare:
+        exact = np.asarray(synchrojax.exact.coefficients(distribution, params))
+    flags = np.zeros(grid[0].size, int) if model is None else np.asarray(model.flags(params))
+    found = Listing(params, exact if options.exact else network, exact if options.compare else None, flags)
+
+    if options.json:
+        print(as_json(found))
+    elif not options.out:
+        print(*as_lines(found), sep="\n")
+    if options.out:
+        write_text(options.out, as_csv(found))
+        print(f"{options.out}: {found.count} point{'s' * (found.count != 1)}", file=sys.stderr)
+    if options.plot:
+        from synchrojax.core import save_figure
+        from synchrojax.validate.report import curves
+
+        save_figure(curves(found, title=options.model), options.plot)
+        print(f"{options.plot}: coefficients against {found.varied[0]}", file=sys.stderr)
+    if flags.any() and not options.exact:
+        _explain_flags(model, int(np.bitwise_or.reduce(flags)), int(np.count_nonzero(flags)), len(flags))
+
+
+def _explain_flags(model, bits, count, total):
+    names = [*(f"{k} outside {lo:g}..{hi:g}" for k, (lo, hi) in model.domain.items()), "unphysical input"]
+    what = "; ".join(n for i, n in enumerate(names) if bits >> i & 1)
+    print(f"synchrojax: note: {count} of {total} points flagged: {what}", file=sys.stderr)
+
+
+def _models(options):
+    import synchrojax
+
+    for name in synchrojax.models():
+        model = synchrojax.load(name)
+        if options.json:
+            print(json.dumps({"name": name, "inputs": model.inputs, "domain": model.domain, "report": model.report}))
+            continue
+        print(f"{name}: takes {', '.join(model.inputs)}")
+        for key, (low, high) in model.domain.items():
+            print(f"    {key:<12} {low:g} .. {high:g}")
+
+
+def add(verb):
+    """Add the arguments; ``verb``: see ``_main``."""
+    sub = verb(
+        "coefficients",
+        _coefficients,
+        "Print the eight transfer coefficients with their units.",
+        "synchrojax coefficients --nu 230GHz --B 30G --n-e 1e6 --theta 60deg --theta-e 10 --compare",
+        "synchrojax coefficients --nu 1GHz:1THz:50 --B 3mT --n-e 1e12m^-3 --theta 1 --theta-e 10 --out spectrum.csv",
+    )
+    sub.add_argument(
+        "--model",
+        default="thermal",
+        help="packaged model or path of a .safetensors file; with --exact any distribution (default: thermal)",
+    )
+    for name, unit in UNITS.items():
+        needed = "" if name in COMMON else "; if the model takes it"
+        sub.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=name,
+            type=value_or_range(name),
+            metavar="X|LOW:HIGH:N",
+            help=f"[{unit}]{needed}",
+        )
+    sub.add_argument(
+        "--param",
+        type=named,
+        action="append",
+        default=[],
+        metavar="NAME=X",
+        help="a parameter of a distribution of your own; X or LOW:HIGH:N",
+    )
+    which = sub.add_mutually_exclusive_group()
+    which.add_argument("--exact", action="store_true", help="the integrals instead of the network")
+    which.add_argument("--compare", action="store_true", help="network, exact and their relative difference")
+    sub.add_argument("--json", action="store_true", help="machine-readable; NaN as null")
+    sub.add_argument("--out", type=pathlib.Path, metavar="FILE.csv", help="write the table there, not to the screen")
+    sub.add_argument(
+        "--plot",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="draw the eight against the one input with a range (.png, .pdf)",
+    )
+    sub.add_argument(
+        "--out-of-domain", choices=("clip", "extrapolate", "nan"), default="clip", help="outside the trained box"
+    )
+
+    sub = verb(
+        "models",
+        _models,
+        "List the packaged models, their inputs and their domains.",
+        "synchrojax models --json",
+    )
+    sub.add_argument("--json", action="store_true", help="one JSON object per line, with the accuracy report")

@@ -1,0 +1,183 @@
+"""The six integrals of emission and absorption.
+
+Two outer rules share one integrand: Gauss-Legendre in the laboratory Lorentz factor where harmonics overlap, and the
+sum over harmonics n = a where they do not. There the rotativities gain the principal value of cot(pi a) times the
+absorption kernels (Newberger's sum rule). Kernels from Leung, Gammie & Noble 2011 (ApJ 737, 21).
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synchrojax.distributions import HIGHEST_GAMMA
+from synchrojax.exact._phase_space import (
+    DROP,
+    GROWTH,
+    HarmonicSlices,
+    LabSlices,
+    arccosh,
+    bessel_at,
+    best,
+    chi_edges,
+    follow,
+    log_slope,
+    panel_between,
+    panels_between,
+    scan_pieces,
+    slice_nodes,
+)
+from synchrojax.special import (
+    gregory_weights,
+    scan,
+)
+
+_SIDE = 1e-12  # relative distance from a break at which f is taken for its limit
+_GREGORY_TERMS = 12  # harmonics before a break that are summed one by one
+_PHASES = 8, 16  # samples of the harmonic phase in the principal value: s' >= 5, below
+
+
+def _absorption_sums(here, frozen, slices, outer, weight, top, nodes, small_orders):
+    """[f k_I, f k_Q, f k_V, Df k_I, Df k_Q, Df k_V] summed over slices, divided by exp(top)."""
+
+    def row(outer, weight):
+        v, dv = slice_nodes(here, frozen, slices, outer, nodes)
+        node = slices.node(here, outer, v)
+        pair = bessel_at(here, node, small_orders=small_orders, second_kind=False)
+        f = slices.measure(here, outer) * weight * dv * node.w
+        # the bound matters only where exp(top) underflows and the scan missed a needle of a peak
+        f = f * jnp.exp(jnp.minimum(here.log_f(node.gamma, node.mu, node.across) - 2.0 * pair.xi - top, 300.0))
+        parallel, perpendicular = (node.u * pair.j) ** 2, (node.u_perp * pair.dj) ** 2
+        cross = -2.0 * node.u * node.u_perp * pair.j * pair.dj
+        kernels = jnp.stack([parallel + perpendicular, parallel - perpendicular, cross])
+        return jnp.concatenate([jnp.sum(kernels * f, -1), jnp.sum(kernels * (f * log_slope(here, node)), -1)])
+
+    return jnp.sum(jax.vmap(row)(outer, weight), 0)
+
+
+def jump_rows(here):
+    """Outer nodes and weights that turn sums over slices of Df into the delta functions at the jumps of f.
+
+    df/dgamma = +-f delta(gamma - edge), and dgamma = sinh(chi) dchi. No electron moves at gamma = 1.
+    """
+    for gamma, sign in here.jumps if here.edges == "keep" else ():
+        moving = gamma > 1.0 + 1e-12
+        chi = arccosh(jnp.where(moving, gamma, 2.0))
+        yield chi[None], jnp.where(moving, sign / jnp.sinh(chi), 0.0)[None]
+
+
+def break_rows(here):
+    """The same for the jumps at breaks: what f is just above less what it is just below."""
+    gamma = jnp.cosh(chi_edges(here)[1:-1])
+    chi = arccosh(jnp.concatenate([gamma * (1.0 + _SIDE), gamma * (1.0 - _SIDE)]))
+    return chi, jnp.repeat(jnp.array([1.0, -1.0]), len(gamma)) / jnp.sinh(chi)
+
+
+def absorption_jumps(here, frozen, top, nodes, small_orders):
+    """What the jumps of f add to the last three of ``_absorption_sums``, harmonics averaged."""
+    total = jnp.zeros(3)
+    for chi, weight in [*jump_rows(here), *([] if here.breaks is None else [break_rows(here)])]:
+        total += _absorption_sums(here, frozen, LabSlices, chi, weight, top, nodes, small_orders)[:3]
+    return jnp.concatenate([jnp.zeros(3), total])
+
+
+def continuous_sums(here, frozen, resolution, small_orders):
+    """The six absorption integrals and the logarithm of their unit."""
+
+    def height(chi):
+        return best(frozen, LabSlices, chi) + GROWTH * chi
+
+    if here.breaks is None:
+        fixed, live = ([arccosh(b) for b in i.bounds] for i in (frozen, here))
+        *ends, top = scan(height, *fixed, DROP)
+        chi, weight = panel_between(here, *map(follow, ends, fixed, live), resolution.outer)
+    else:
+        fixed, live = chi_edges(frozen), chi_edges(here)
+        lo, hi, tops = scan_pieces(height, fixed, DROP)
+        top = jnp.max(tops)
+        lo, hi = follow(lo, fixed[:-1], live[:-1]), follow(hi, fixed[1:], live[1:])
+        chi, weight = panels_between(here, lo, hi, resolution.outer)
+    return _absorption_sums(here, frozen, LabSlices, chi, weight, top, resolution.inner, small_orders), top
+
+
+def _orders(here, start, end, count, closing=0):
+    """Bessel orders and weights of the sum over start, start + 1, ... up to ``end``.
+
+    Of more than twice ``count``, the first few and an integral with Gregory's correction; likewise the last
+    ``closing``, where the summand does not vanish towards ``end``.
+    """
+    each = start + jnp.arange(2 * count + closing)
+    each_weight = jnp.where(each <= end, 1.0, 0.0)
+    corner = start + (count - 1.0)
+    final = start + jnp.floor(end - start) if closing else end
+    stop = jnp.maximum(final - (closing - 1.0) if closing else end, corner)
+    log_a, tail_weight = panel_between(here, jnp.log(corner), jnp.log(stop), count)
+    mixed = [each[:count], jnp.exp(log_a)]
+    mixed_weight = [gregory_weights(count, 9), tail_weight * jnp.exp(log_a)]
+    if closing:
+        mixed.append(final - jnp.arange(closing))
+        mixed_weight.append(gregory_weights(closing, 9))
+    few = end - start < 2 * count + closing
+    weight = jnp.where(few, each_weight, jnp.concatenate(mixed_weight))
+    return jnp.where(few, each, jnp.concatenate(mixed)), weight
+
+
+def harmonic_sums(here, frozen, resolution, small_orders):
+    """The same as sums over harmonics, and the principal values that the rotativities gain."""
+    highest = arccosh(jnp.maximum(2.0 * frozen.bounds[1], 2.0 + 4.0 / frozen.s_perp))
+
+    def order(eta):
+        return frozen.s_perp * jnp.cosh(eta)
+
+    def height(eta):
+        return best(frozen, HarmonicSlices, order(eta)) + GROWTH * eta
+
+    def after(value, edge, phase):
+        """The first n + phase that matters and is beyond an edge."""
+        start = jnp.floor(value - phase) + phase
+        return jnp.where(start <= edge, start + 1.0, start)
+
+    if here.breaks is None:
+        lo, hi, top = scan(height, jnp.zeros(()), highest, DROP)
+
+        def orders(phase, count):
+            start = after(order(lo), frozen.s_perp, phase)
+            return _orders(here, start, jnp.maximum(order(hi), start) + 2.0, count)
+    else:
+        # at right angles gamma = g' and the sum itself has a kink or jumps
+        middles = arccosh(jnp.cosh(chi_edges(frozen)[1:-1]) * frozen.sine)
+        edges = jnp.concatenate([jnp.zeros(1), middles, highest[None]])
+        lo, hi, tops = scan_pieces(height, edges, DROP)
+        top = jnp.max(tops)
+
+        def piece(phase, count, lo, hi, first, last):
+            start = after(order(lo), order(first), phase)
+            return _orders(here, start, jnp.minimum(order(hi) + 2.0, last), count, _GREGORY_TERMS)
+
+        def orders(phase, count):
+            ends = jnp.append(order(edges[1:-1]), jnp.inf)
+            rows = [piece(phase, count, lo[k], hi[k], edges[k], ends[k]) for k in range(len(ends))]
+            return tuple(map(jnp.concatenate, zip(*rows, strict=True)))
+
+    def total(phase, count, nodes):
+        """Sum of K(n + phase) over integers n."""
+        a, weight = orders(phase, count)
+        return _absorption_sums(here, frozen, HarmonicSlices, a, weight, top, nodes, small_orders)
+
+    count = _PHASES[small_orders]
+    phases = (np.arange(count) + 0.5) / count
+    shifted = jax.lax.map(lambda phase: total(phase, *resolution.principal)[3:], jnp.asarray(phases))
+    # principal value of Int da cot(pi a) K(a): exact for the first count - 1 Fourier modes
+    cot = jnp.asarray(1.0 / np.tan(np.pi * phases)) / count
+    return total(0.0, resolution.harmonics, resolution.inner), top, jnp.tensordot(cot, shifted, 1)
+
+
+def without_end(here):
+    """f continued above its upper jump, and the part above, or None without such a jump.
+
+    A sharp end far up, where harmonics overlap by far, would cut single ones off: it is taken by the integral.
+    """
+    tops = [gamma for gamma, sign in here.jumps if sign < 0.0]
+    if not tops:
+        return here, None
+    end = jnp.full_like(tops[0], 10.0 * HIGHEST_GAMMA)
+    return here._replace(bounds=(here.bounds[0], end)), here._replace(bounds=(tops[0], end))

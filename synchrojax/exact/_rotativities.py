@@ -1,0 +1,120 @@
+"""The two integrals of the rotativities, harmonics averaged.
+
+Kernels from Heyvaerts et al. 2013 (MNRAS 430, 3320); the leading Debye terms are subtracted, where they integrate to
+zero for every f.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synchrojax.exact._absorption import break_rows, jump_rows
+from synchrojax.exact._phase_space import (
+    DROP,
+    LabSlices,
+    arccosh,
+    bessel_at,
+    bessel_exponent,
+    chi_edges,
+    chosen,
+    follow,
+    log_slope,
+    panel_between,
+    panels_between,
+    scan_pieces,
+)
+from synchrojax.special import (
+    debye_products,
+    maximise,
+    scan,
+)
+
+_DEBYE_FROM = 25.0  # xi from which the Debye products are used
+
+
+def rotativity_sums(here, frozen, resolution, small_orders):
+    """Int dg' du' Df {rho_Q, rho_V kernels}, harmonics averaged, and the logarithm of the unit."""
+
+    def height(chi):
+        mu = jnp.array([-1.0, -0.7, 0.0, 0.7, 1.0])
+        return jnp.max(frozen.log_f(jnp.cosh(chi) + 0.0 * mu, mu, 1.0 - mu**2)) + 3.0 * jnp.log(jnp.sinh(chi) + 1e-300)
+
+    if here.breaks is None:
+        (lo, hi), live = ([arccosh(b) for b in i.bounds] for i in (frozen, here))
+        _, end, top = scan(height, lo, hi, DROP + 6.0)
+        chis, weights = panel_between(here, live[0], follow(end, hi, live[1]), resolution.rotation_outer)
+    else:
+        fixed, live = chi_edges(frozen), chi_edges(here)
+        _, hi, tops = scan_pieces(height, fixed, DROP + 6.0)
+        top = jnp.max(tops)
+        chis, weights = panels_between(here, live[:-1], follow(hi, fixed[1:], live[1:]), resolution.rotation_outer)
+
+    def kernels(node, debye):
+        """The kernels of rho_Q and rho_V, leading Debye terms removed."""
+        root = here.s_perp * node.w  # sqrt(a^2 - z^2)
+        if debye:
+            jy, both, slope = debye_products((node.u_perp / node.w) ** 2, 1.0 / root)
+        else:
+            z = here.s_perp * node.u_perp
+            pair = bessel_at(here, node, small_orders=small_orders)
+            jy = -pair.j * pair.y * root * jnp.pi - 1.0
+            both = jy + pair.dj * pair.dy * jnp.pi * z * z / root - 1.0
+            slope = (pair.dj * pair.y + pair.j * pair.dy) * jnp.pi * z
+        # u'^2 = w^2 - 1: each term is small where the wave runs along B, as rho_Q is
+        k_q = (both * node.w - jy / node.w) / (jnp.pi * here.s_perp)
+        return jnp.stack([k_q, node.u * slope / (jnp.pi * here.s_perp)])
+
+    def row(chi, weight, slope):
+        still = jax.lax.stop_gradient(chi)
+
+        def exponent(v):
+            return bessel_exponent(frozen, LabSlices.node(frozen, still, v))
+
+        def transition(middle, end):
+            """The rapidity between middle and end at which xi, rising, reaches _DEBYE_FROM."""
+
+            def bisect(_, state):
+                inside, outside = state
+                half = 0.5 * (inside + outside)
+                far = exponent(half) > _DEBYE_FROM
+                return jnp.where(far, inside, half), jnp.where(far, half, outside)
+
+            outside = jax.lax.fori_loop(0, 20, bisect, (middle, end))[1]
+            return jnp.where(exponent(middle) > _DEBYE_FROM, middle, outside)
+
+        def integrate(outer, inner, nodes, debye):
+            # along B, f may vanish like a fractional power of the distance from the end of the slice
+            cluster = resolution.rotation_cluster if debye else 1
+            x, slant, dx = chosen(here, nodes, lambda x, dx: (x**cluster, x ** (cluster - 1), dx))
+            v = outer + (inner - outer) * x
+            dv = jnp.abs(inner - outer) * cluster * slant * dx
+            node = LabSlices.node(here, chi, v)
+            f = weight * dv * node.w * jnp.exp(here.log_f(node.gamma, node.mu, node.across) - top)
+            return jnp.sum(kernels(node, debye) * (f * slope(here, node)), -1)
+
+        left, right = LabSlices.limits(frozen, still)
+        middle = maximise(lambda v: -exponent(v), left, right, 22)[0]
+        near_left, near_right = transition(middle, left), transition(middle, right)
+        left, right = LabSlices.limits(here, chi)
+        near, far = resolution.rotation_inner
+        return LabSlices.measure(here, chi) * (
+            integrate(near_left, middle, near, False)
+            + integrate(middle, near_right, near, False)
+            + integrate(left, near_left, far, True)
+            + integrate(right, near_right, far, True)
+        )
+
+    if here.breaks is None:
+        total = jnp.sum(jax.vmap(lambda chi, weight: row(chi, weight, log_slope))(chis, weights), 0)
+    else:  # the jumps at breaks in the same loop: it takes long to compile
+
+        def any_row(chi, weight, jump):
+            return row(chi, weight, lambda here, node: jnp.where(jump, 1.0, log_slope(here, node)))
+
+        jump_chis, jump_weights = break_rows(here)
+        jump = np.arange(len(chis) + len(jump_chis)) >= len(chis)
+        both = jnp.concatenate([chis, jump_chis]), jnp.concatenate([weights, jump_weights])
+        total = jnp.sum(jax.vmap(any_row)(*both, jnp.asarray(jump)), 0)
+    for chi, weight in jump_rows(here):
+        total += row(chi[0], weight[0], lambda here, node: 1.0)
+    return total, top

@@ -1,0 +1,270 @@
+"""One cell: exp(-K) and its mean, for dS/ds = j - K S with the matrix of the README.
+
+K = alpha_I + M, where M is made of a = (alpha_Q, alpha_U, alpha_V) and rho = (rho_Q, rho_U, rho_V) as the field
+tensor is of E and B: M (I, P) = (a . P, a I + P x rho). So a + i rho = w n with a complex number w = l_1 + i l_2 and a
+complex unit vector n = n_1 + i n_2 turns M into a boost and a rotation that commute, M = l_1 B + l_2 R with B R = 0,
+and every function of K follows from its values at alpha_I +- l_1 and alpha_I +- i l_2 (Landi Degl'Innocenti & Landi
+Degl'Innocenti 1985, Solar Physics 97, 239; here in closed form for the emission, too). The boost has two null
+eigenvectors, (1, (m +- n_1) / |n_1|^2) with m = n_1 x n_2: light that is fully polarized and absorbed fastest or
+slowest. Where the four eigenvalues are close to each other n does not exist; there powers of M are summed.
+
+In a thick cell what counts is the slowest of the rates and the little light in its mode, both small differences of
+large numbers: alpha_I - l_1 and I - u . P. They follow from alpha_I^2 - |alpha|^2 and I^2 - |P|^2, which
+``exact_sums`` gives without rounding, and from sums of positive terms.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synchrojax.core import (
+    evaluated_once,
+)
+from synchrojax.transfer._arithmetic import cross, dot, exact_sums, excess_of, not_negative, power_of_two, split, wave
+
+# powers of M are summed where |w|^2 <= max(_SERIES, _NEAR alpha_I^2), all times the length of the cell: so many even
+# and odd ones (``_terms``) give the precision of the numbers there, and elsewhere |n_1|^2 stays below 30
+_SERIES, _NEAR = 0.5, 0.04
+
+
+def _generator(a, rho, v):
+    """M v for one vector (I, Q, U, V)."""
+    turned = cross(v[1:], rho)
+    return (dot(a, v[1:]), *(x * v[0] + y for x, y in zip(a, turned, strict=True)))
+
+
+def _mean_exp(x):
+    """int_0^1 exp(-x h) dh = (1 - exp(-x)) / x."""
+    small = jnp.abs(x) < 0.1  # there the closed form loses digits, in its slope first
+    near, far = jnp.where(jnp.abs(x) < 0.2, x, 0.0), jnp.where(jnp.abs(x) < 0.05, 1.0, x)
+    series = jnp.ones_like(near)
+    for n in range(9 if jnp.finfo(x.dtype).bits > 32 else 5, 0, -1):
+        series = 1.0 - near * series / (n + 1)
+    return jnp.where(small, series, -jnp.expm1(-far) / far)
+
+
+def _mean_wave(x, y, cos, sin):
+    """Real and imaginary part of int_0^1 exp(-(x + i y) h) dh, given cos and sin of y."""
+    size = jax.lax.stop_gradient(jnp.maximum(jnp.abs(x), jnp.abs(y)))
+    small = size < 0.01  # not met unless absorption is polarized above its total
+    xs, ys = (jnp.where(size < 0.02, v, 0.0) for v in (x, y))
+    re, im = jnp.ones_like(xs), jnp.zeros_like(ys)
+    for n in range(4, 0, -1):
+        re, im = 1.0 - (re * xs - im * ys) / (n + 1), -(re * ys + im * xs) / (n + 1)
+    smaller = size < 0.005
+    size = jnp.where(smaller, 1.0, size)
+    xl, yl = jnp.where(smaller, 1.0, x / size), jnp.where(smaller, 0.0, y / size)
+    e = jnp.exp(-jnp.where(smaller, 1.0, x))
+    p, q = 1.0 - e * cos, e * sin  # 1 - exp(-x - i y) = p + i q
+    over = 1.0 / (size * (xl * xl + yl * yl))
+    return jnp.where(small, re, (p * xl + q * yl) * over), jnp.where(small, im, (q * xl - p * yl) * over)
+
+
+def _terms(dtype):
+    """How many even powers of M there are; as many odd ones."""
+    return 12 if jnp.finfo(dtype).bits > 32 else 6
+
+
+def _taylor(tau, count):
+    """Weights of (-M / unit)^n, n < count, in exp(-tau - M) and in the mean of exp(-(tau + M) h), and that unit.
+
+    unit^n exp(-tau) / n! and unit^n / n! int_0^1 h^n exp(-tau h) dh.
+    """
+    small = tau < 1.5
+    unit = jnp.where(small, 1.0, tau)
+    # beyond, nothing is left of them, but their derivatives would overflow on the way back
+    faint = jnp.minimum(tau, -2.0 * float(np.log(jnp.finfo(tau.dtype).tiny)))
+    powers = [jnp.exp(-faint)]
+    for n in range(1, count + 1):
+        powers.append(powers[-1] * jnp.where(small, 1.0, faint) / n)
+    # downwards every step is a sum of positive numbers; the start need not be exact, it fades as 1 / n!
+    t = jnp.where(small, tau, 0.0)
+    down = [powers[count] / (1.0 - t / (count + 1))]
+    for n in range(count - 1, 0, -1):
+        down.append(t * down[-1] + powers[n])
+    t = jnp.where(small, 2.0, tau)
+    up = [-jnp.expm1(-t) / t]
+    for n in range(1, count):
+        up.append(up[-1] - powers[n] / t)
+    return powers[:count], [jnp.where(small, d, u) for d, u in zip(reversed(down), up, strict=True)], unit
+
+
+class _Series(NamedTuple):
+    """w_0 - w_1 M + w_2 M^2 - w_3 N, M of a and rho, N its dual, of rho and - a."""
+
+    weights: tuple
+    a: tuple
+    rho: tuple
+
+    def __call__(self, v):
+        once = _generator(self.a, self.rho, v)
+        twice = _generator(self.a, self.rho, once)
+        dual = _generator(self.rho, tuple(-x for x in self.a), v)
+        w = self.weights
+        return tuple(
+            w[0] * v0 - w[1] * v1 + w[2] * v2 - w[3] * v3 for v0, v1, v2, v3 in zip(v, once, twice, dual, strict=True)
+        )
+
+
+class _Modes(NamedTuple):
+    """Factors of the fast and the slow mode, and real and imaginary part of that of what is in neither."""
+
+    weights: tuple
+    swift: tuple  # directions of polarization of the two modes
+    sluggish: tuple
+    real: tuple  # n_1
+    opposite: tuple  # - n_2
+    size: jax.Array  # |n_1|^2
+
+    def __call__(self, v, excess):
+        """``excess``: I^2 - |P|^2."""
+        i, p = v[0], v[1:]
+        # left eigenvectors have - m: u of I - u . P is that of the fast mode
+        along, across = dot(self.swift, p), cross(self.swift, p)
+        close = (i > 0.0) & (along > 0.5 * i) & (along < 2.0 * i)
+        rest = (excess + dot(across, across)) / jnp.where((i > 0.0) & (along > 0.25 * i), i + along, 1.0)
+        slow = 0.5 * self.size * jnp.where(close, rest, i - along)
+        fast = 0.5 * self.size * (i - dot(self.sluggish, p))
+        once = _generator(self.opposite, self.real, v)  # R v; - R^2 leaves what is in neither mode
+        twice = _generator(self.opposite, self.real, once)
+        w = self.weights
+        fast, slow = w[0] * fast, w[1] * slow
+        return tuple(
+            fast * x + slow * y - w[2] * z + w[3] * r
+            for x, y, z, r in zip((1.0, *self.swift), (1.0, *self.sluggish), twice, once, strict=True)
+        )
+
+
+class _Action(NamedTuple):
+    """A function of K as a map of vectors, by powers of M where ``short``."""
+
+    short: jax.Array
+    series: _Series
+    modes: _Modes
+
+    def __call__(self, v, excess):
+        pairs = zip(self.series(v), self.modes(v, excess), strict=True)
+        return tuple(jnp.where(self.short, x, y) for x, y in pairs)
+
+
+def _near(tau, a, rho, d, c, t):
+    """exp(-K) and its mean over the cell by powers of M, from M^3 = d M + c N and M^4 = d M^2 + c^2.
+
+    ``a``, ``rho``: times the length of the cell; ``d`` = |a|^2 - |rho|^2 and ``c`` = a . rho without rounding, of
+    coefficients in a unit in which that length is ``t``.
+    """
+    terms = _terms(tau.dtype)
+    exp, mean, unit = _taylor(tau, 2 * terms)
+    a, rho = (tuple(x / unit for x in vector) for vector in (a, rho))
+    scale = t / unit
+    d, c = d * scale * scale, c * scale * scale
+    c2 = c * c
+    symmetric = [jnp.ones_like(d), d]  # h_n(l_1^2, -l_2^2)
+    for _ in range(terms - 3):
+        symmetric.append(d * symmetric[-1] + c2 * symmetric[-2])
+
+    def series(taylor):
+        even, odd = taylor[0::2], taylor[1::2]
+        w0, w1 = (w[0] + c2 * dot(w[2:], symmetric[:-1]) for w in (even, odd))
+        w2, w3 = (dot(w[1:], symmetric) for w in (even, odd))  # of M^2 and M^3
+        return _Series((w0, w1 + w3 * d, w2, w3 * c), a, rho)
+
+    return series(exp), series(mean)
+
+
+def _far(excess, norm, missing, alpha, a, rho, d, c, t):
+    """The same by eigenvalues, for coefficients of order one times ``t``.
+
+    ``excess``: alpha_I^2 - |alpha|^2; ``norm``, ``missing``: see ``_phase``; w^2 = d + 2 i c.
+    """
+    aa, rr, normal = dot(a, a), dot(rho, rho), cross(a, rho)
+    theta = jnp.sqrt(jnp.maximum(d * d + 4.0 * c * c, jnp.finfo(d.dtype).tiny))  # l_1^2 + l_2^2
+    large = jnp.sqrt(0.5 * (theta + jnp.abs(d)))
+    boosts, sign = d > 0.0, jnp.where(c < 0.0, -1.0, 1.0)
+    l1, l2 = jnp.where(boosts, large, sign * c / large), jnp.where(boosts, c / large, sign * large)
+    lost = 2.0 * dot(normal, normal) / (aa + rr + theta)  # |a|^2 - l_1^2 = |rho|^2 - l_2^2
+
+    # alpha_I - l_1, from the difference of their squares where they are close
+    close = (alpha > 1e-9) & (l1 > 0.5 * alpha)
+    gap = jnp.where(close, (excess + lost) / jnp.where(alpha > 0.5e-9, alpha + l1, 1.0), alpha - l1)
+    fast, slow, tau, angle = (alpha + l1) * t, gap * t, alpha * t, l2 * t
+    cos, sin = wave(angle, *_phase(angle, t, norm, missing, large, lost, sign, boosts))
+
+    real = tuple((l1 * x + l2 * y) / theta for x, y in zip(a, rho, strict=True))
+    opposite = tuple((l2 * x - l1 * y) / theta for x, y in zip(a, rho, strict=True))
+    size = 0.5 * (aa + rr + theta) / theta
+    swift = tuple((y / theta + x) / size for x, y in zip(real, normal, strict=True))
+    sluggish = tuple((y / theta - x) / size for x, y in zip(real, normal, strict=True))
+    decay = jnp.exp(-tau)
+    exp = jnp.exp(-fast), jnp.exp(-slow), decay * cos, -decay * sin
+    mean = _mean_exp(fast), _mean_exp(slow), *_mean_wave(tau, angle, cos, sin)
+    return tuple(_Modes(weights, swift, sluggish, real, opposite, size) for weights in (exp, mean))
+
+
+def _phase(angle, t, norm, missing, large, lost, sign, boosts):
+    """l_2 t as a sum of two numbers; of a large rotation |rho| - lost / (|rho| + l_2) to more digits than one has.
+
+    ``norm``: |rho| rounded, ``missing``: its square less |rho|^2.
+    """
+    angle, t, norm, missing, large, lost = jax.lax.stop_gradient((angle, t, norm, missing, large, lost))
+    norm = jnp.where(boosts, large, norm)
+    rest = -(missing / (2.0 * norm) + lost / (norm + large))
+    (n1, n2), (t1, t2) = split(norm), split(t)
+    high, low = sign * n1 * t1, sign * (n1 * t2 + n2 * t + rest * t)
+    return jnp.where(boosts, 0.0, high), jnp.where(boosts, angle, low)
+
+
+def cell_functions(c, sky, depth, own):
+    """exp(-K) and int_0^1 exp(-K h) dh of cells of length ``depth``, and ``unpolarized`` of ``own``.
+
+    ``sky``: ``c`` in the basis of the sky. ``own``: light in the basis of ``c``.
+    """
+    a, rho = sky[5:8], sky[8:11]
+    unit = power_of_two((sky.alpha_I, *a, *rho))
+    t, alpha = unit * depth, sky.alpha_I / unit
+    a_unit, rho_unit = (tuple(x / unit for x in vector) for vector in (a, rho))
+    absorbing, turning = ([getattr(c, n) / unit for n in c._fields if n.startswith(k)] for k in ("alpha", "rho"))
+
+    tau = alpha * t
+    # of the components before any rotation of the basis
+    norm = jnp.sqrt(jax.lax.stop_gradient(dot(turning, turning)))
+    d, mixed, excess, missing, light = exact_sums(
+        [*((1.0, x, x) for x in absorbing[1:]), *((-1.0, x, x) for x in turning)],
+        [(1.0, x, y) for x, y in zip(absorbing[1:], turning, strict=True)],
+        excess_of(*absorbing),
+        excess_of(norm, *turning),
+        excess_of(*own),
+    )
+    width = jnp.sqrt(jnp.sqrt(jax.lax.stop_gradient(d * d + 4.0 * mixed * mixed))) * t  # |w|
+    # exp(-K) needs |w| itself to be small, unless nothing is left of it
+    opaque = tau > -1.25 * float(np.log(jnp.finfo(tau.dtype).tiny))
+
+    def masks(margin):
+        """Where powers of M serve the mean, and exp(-K)."""
+        small = width <= margin * _SERIES**0.5
+        series = small | (width <= margin * _NEAR**0.5 * tau)
+        return series, series & (small | opaque)
+
+    (series, short), (wide, _), (_, narrow) = masks(1.0), masks(1.05), masks(0.95)
+
+    def where(mask, x, y):
+        return jax.tree.map(lambda p, q: jnp.where(mask, p, q), x, y)
+
+    zeros, one = (0.0, 0.0, 0.0), (1.0, 0.0, 0.0)
+    near = _near(
+        jnp.where(wide, sky.alpha_I * depth, 1.0),
+        *(where(wide, tuple(x * depth for x in vector), zeros) for vector in (a, rho)),
+        *(where(wide, x, 0.0) for x in (d, mixed, t)),
+    )
+    far = _far(
+        *(jnp.where(narrow, x, y) for x, y in ((0.0, excess), (1.0, norm), (0.0, missing))),
+        jnp.where(narrow, 1.0, alpha),
+        where(narrow, one, a_unit),
+        where(narrow, zeros, rho_unit),
+        *(jnp.where(narrow, x, y) for x, y in ((1.0, d), (0.0, mixed), (1.0, t))),
+    )
+    near, far = evaluated_once((near, far))
+    light = not_negative(light, own[0])
+    return _Action(short, near[0], far[0]), _Action(series, near[1], far[1]), light

@@ -1,0 +1,120 @@
+"""Cells one after the other, or composed in a tree."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synchrojax.core import (
+    evaluated_once,
+    turned,
+)
+from synchrojax.transfer._arithmetic import power_of_two, unpolarized
+from synchrojax.transfer._cell import cell_functions
+
+
+def _operators(cell):
+    """What cells do to light, and the light that they add."""
+    c, ds, psi, g = cell
+    # Lorentz invariants: I / nu^3, j / nu^2, alpha nu, and ds / nu along the ray
+    ds = jnp.where((ds >= 0.0) & (g > 0.0), ds, jnp.nan)
+    sky = c if psi is None else turned(c, psi)
+    own = c[: 4 if psi is None else 3]
+    unit = power_of_two(own, 0.75)  # dividing by less, derivatives would leave the range of the numbers
+    through, mean, excess = cell_functions(c, sky, ds / g, [j / unit for j in own])
+    added = mean(tuple(j / unit for j in sky[:4]), excess)
+    size = unit * ds * g * g
+    return through, tuple(size * x for x in evaluated_once(added))
+
+
+def _step(stokes, cell):
+    through, added = cell
+    unit = power_of_two(stokes, 0.75)
+    light = tuple(x / unit for x in stokes)
+    passed = through(light, unpolarized(light))
+    stokes = tuple(unit * x + y for x, y in zip(evaluated_once(passed), added, strict=True))
+    return stokes, stokes
+
+
+_LANES = 4096  # cells whose functions are evaluated together
+
+
+def _scanned(start, cells, along):
+    """Cell after cell; what does not depend on the light is evaluated for several of them at once.
+
+    Reverse mode keeps the light between such stretches and goes through each again.
+    """
+    count, size = cells[1].shape[0], math.prod(start[0].shape)
+    if not (isinstance(count, int) and isinstance(size, int)):  # symbols in an export
+        last, every = jax.lax.scan(lambda stokes, cell: _step(stokes, _operators(cell)), start, cells)
+        return every if along else last
+    stretch = min(count, max(1, _LANES // max(1, size)))
+    stretches = -(-count // stretch)
+
+    def cut(value):
+        # empty cells at the end change nothing
+        value = jnp.pad(value, [(0, stretches * stretch - count), *[(0, 0)] * (value.ndim - 1)])
+        return value.reshape(stretches, stretch, *value.shape[1:])
+
+    c, ds, psi, g = jax.tree.map(cut, cells)
+    g = jnp.where(g == 0.0, 1.0, g) if stretches * stretch > count else g
+
+    @jax.checkpoint
+    def body(stokes, part):
+        after, every = jax.lax.scan(_step, stokes, _operators(part))
+        return after, (every if along else None)
+
+    last, every = jax.lax.scan(body, start, (c, ds, psi, g))
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], every) if along else last
+
+
+def _composed(first, second):
+    """Two stretches of a ray as one: matrices [cells, 4, 4, ...] and light [cells, 4, ...]."""
+    (matrix, light), (later, later_light) = first, second
+    # sums of products, since a library call for every 4 x 4 block costs more than the block
+    both = sum(later[:, :, k, None] * matrix[:, None, k] for k in range(4))
+    return both, sum(later[:, :, k] * light[:, k, None] for k in range(4)) + later_light
+
+
+def _physical(v):
+    """Whether I >= |P|, up to rounding."""
+    unit = power_of_two(v, 0.75)
+    return (v[0] >= 0.0) & (unpolarized([x / unit for x in v]) >= 0.0)
+
+
+def _bounded(stokes, physical):
+    """``stokes`` without what rounding of matrices adds to |P| beyond I, where the light is ``physical``."""
+    i, q, u, v = (jax.lax.stop_gradient(x) for x in stokes)
+    i, negative = jnp.maximum(i, 0.0), jnp.minimum(i, 0.0)
+    size = jnp.maximum(jnp.hypot(jnp.hypot(q, u), v), i)
+    share = jnp.where(physical & (size > 0.0), i / jnp.where(size > 0.0, size, 1.0), 1.0)
+    return (stokes[0] - jnp.where(physical, negative, 0.0), *(share * x for x in stokes[1:]))
+
+
+def _associative(start, cells, along):
+    """Every cell as a matrix, composed in a tree."""
+    through, light = _operators(cells)
+    unit = tuple(jnp.broadcast_to(row.reshape(4, *([1] * light[0].ndim)), (4, *light[0].shape)) for row in jnp.eye(4))
+    excess = jnp.array([1.0, -1.0, -1.0, -1.0], light[0].dtype)
+    columns = jax.vmap(through)(tuple(row.astype(light[0].dtype) for row in unit), excess)
+    ray = (jnp.moveaxis(jnp.stack(columns), 2, 0), jnp.stack(light, 1))
+    if along:
+        ray = jax.lax.associative_scan(_composed, ray)
+    else:
+        while (count := ray[0].shape[0]) > 1:
+            joined = _composed(*(jax.tree.map(lambda x, k=k: x[k : count - count % 2 : 2], ray) for k in (0, 1)))
+            ray = jax.tree.map(lambda x, y: jnp.concatenate([x, y[count - count % 2 :]]), joined, ray)
+        ray = jax.tree.map(lambda x: x[0], ray)
+    matrix, light = ray
+    passed = sum(matrix[..., :, k, *[slice(None)] * start[k].ndim] * start[k] for k in range(4))
+    c = cells[0]
+    kinds = ([getattr(c, n) for n in c._fields if n.startswith(k)] for k in ("j", "alpha"))
+    physical = functools.reduce(jnp.logical_and, map(_physical, kinds))
+    physical = jax.lax.cummin(physical.astype(np.int8)) > 0 if along else jnp.all(physical, 0)
+    return _bounded(tuple(jnp.moveaxis(passed + light, -1 - start[0].ndim, 0)), physical & _physical(start))
+
+
+def ways(start, cells, method, along):
+    return (_associative if method == "associative" else _scanned)(start, cells, along)
