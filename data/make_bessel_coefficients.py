@@ -1,4 +1,5 @@
-"""Fit the tables behind ``synchrojax.special`` and write ``synchrojax/special/_bessel_coefficients.npz``.
+"""Fit the tables behind ``synchrojax.special`` and write
+``synchrojax/special/_bessel_coefficients.npz``.
 
 Run from the repository root (needs the ``test`` extra for mpmath; about 10 s):
 
@@ -52,7 +53,9 @@ def to_monomials(values):
     """Interpolate values at Chebyshev nodes (along axis 0), return powers of t in [-1, 1]."""
     n = len(values)
     c = np.linalg.solve(np.polynomial.chebyshev.chebvander(chebyshev_nodes(n), n - 1), values)
-    return np.apply_along_axis(lambda k: np.pad(p := np.polynomial.chebyshev.cheb2poly(k), (0, n - len(p))), 0, c)
+    return np.apply_along_axis(
+        lambda k: np.pad(p := np.polynomial.chebyshev.cheb2poly(k), (0, n - len(p))), 0, c
+    )
 
 
 def fit_olver(n, lo, hi, alpha_of, scaled):
@@ -72,7 +75,8 @@ def fit_olver(n, lo, hi, alpha_of, scaled):
 
 def fit_airy(n, lo, hi, eta_of, functions):
     rows = [
-        [float(f(eta_of(mp.mpf((lo + hi) / 2 + (hi - lo) / 2 * k)))) for f in functions] for k in chebyshev_nodes(n)
+        [float(f(eta_of(mp.mpf((lo + hi) / 2 + (hi - lo) / 2 * k)))) for f in functions]
+        for k in chebyshev_nodes(n)
     ]
     return to_monomials(np.array(rows)).T
 
@@ -117,7 +121,9 @@ def main():
         olver_far=fit_olver(22, 0.0, 0.25, lambda p: 1 / p, True),  # in 1 / alpha
         airy_near=fit_airy(20, 0.0, 2.0, lambda p: p, plain),  # in eta, unscaled
         airy_middle=fit_airy(26, 2.0, 10.0, lambda p: p, airy_functions(True)),  # in eta
-        airy_far=fit_airy(12, 0.0, 10.0**-1.5, lambda p: (1 / p) ** (mp.mpf(2) / 3), airy_functions(True)),  # eta^-3/2
+        airy_far=fit_airy(
+            12, 0.0, 10.0**-1.5, lambda p: (1 / p) ** (mp.mpf(2) / 3), airy_functions(True)
+        ),  # eta^-3/2
         modified_far=fit_modified(24),
     )
 

@@ -1,9 +1,11 @@
-"""Fit how electrons of one gamma smear sin^k of the pitch angle in rho_Q; prints the tables of families/_pitch.py.
+"""Fit how electrons of one gamma smear sin^k of the pitch angle in rho_Q; prints the tables of
+families/_pitch.py.
 
-``python data/make_pitch_smear.py`` (seconds; ``_CONE`` goes to families/_scale_free.py). At high frequency the kernel
-is rational: with e = u_perp^2 / w^2, the leading Debye terms of J Y and J' Y' give A = e / 2 + 5 e^2 / 8 and
-B = -e^2 / 4, and by parts in g' a shell of electrons contributes Int dv w M f, M = -d/dg' (B w - A / w) / w^2. Its
-ratio to the isotropic shell is a mean of (1 - mu^2)^(k/2).
+``python data/make_pitch_smear.py`` (seconds; ``_CONE`` goes to families/_scale_free.py). At high
+frequency the kernel is rational: with e = u_perp^2 / w^2, the leading Debye terms of J Y and J' Y'
+give A = e / 2 + 5 e^2 / 8 and B = -e^2 / 4, and by parts in g' a shell of electrons contributes Int
+dv w M f, M = -d/dg' (B w - A / w) / w^2. Its ratio to the isotropic shell is a mean of (1 -
+mu^2)^(k/2).
 """
 
 import numpy as np
@@ -26,15 +28,23 @@ def smeared(gamma, theta, k):
 
 
 def ends(gamma, k):
-    """The limits along and across B, and the coefficient between them, as ``_pitch.log_smeared`` joins them."""
+    """The limits along and across B, and the coefficient between them, as ``_pitch.log_smeared``
+    joins them.
+    """
     along = smeared(gamma, 1e-3 / gamma, k) ** (2 / k) * gamma**2
     across = smeared(gamma, 0.5 * np.pi, k) ** (2 / k)
-    theta = np.arctan(np.array([0.05, 0.1, 0.2, 0.3, 0.4, 0.55, 0.7, 1.0, 1.4, 2.0, 3.0, 4.0, 8.0, 16.0]) / gamma)
+    theta = np.arctan(
+        np.array([0.05, 0.1, 0.2, 0.3, 0.4, 0.55, 0.7, 1.0, 1.4, 2.0, 3.0, 4.0, 8.0, 16.0]) / gamma
+    )
     s2 = np.sin(theta) ** 2
     c2 = (1 - s2) / gamma**2
     truth = np.array([smeared(gamma, t, k) for t in theta]) ** (4 / k)
     rest, term = 1 - ((across * s2) ** 2 + (along * c2) ** 2) / truth, s2 * c2 / truth
-    return along, (1 - across) * gamma**2, np.sum(rest * term) / np.sum(term * term) / along / across
+    return (
+        along,
+        (1 - across) * gamma**2,
+        np.sum(rest * term) / np.sum(term * term) / along / across,
+    )
 
 
 def airy_product(xi):
@@ -57,10 +67,12 @@ def airy_product(xi):
 
 
 def cone(x):
-    """Mean of rho_Q u'^2 of an ultrarelativistic electron over its limit for x -> infinity, x = (gamma_0 / gamma)^2.
+    """Mean of rho_Q u'^2 of an ultrarelativistic electron over its limit for x -> infinity, x =
+    (gamma_0 / gamma)^2.
 
-    Near the turning point J, Y are Airy functions of xi = (x / 2)^(2/3) (1 + u'^2); an electron contributes the
-    derivative of the kernel with g' at fixed u', and u' / gamma is its angle from the line of sight.
+    Near the turning point J, Y are Airy functions of xi = (x / 2)^(2/3) (1 + u'^2); an electron
+    contributes the derivative of the kernel with g' at fixed u', and u' / gamma is its angle from
+    the line of sight.
     """
     scale = (x / 2) ** (2 / 3)
     highest = np.arcsinh(1e6 / np.sqrt(min(scale, 1.0)))
@@ -72,7 +84,9 @@ def cone(x):
 
 
 def fit_cone():
-    """c = m h(m) with two pairs of poles, m = x^(2/3) / (1 + x^(2/3)): the constant and (a, b, c, d) of each."""
+    """c = m h(m) with two pairs of poles, m = x^(2/3) / (1 + x^(2/3)): the constant and (a, b, c,
+    d) of each.
+    """
     x = np.exp(np.linspace(np.log(1e-7), np.log(1e5), 241))
     m = x ** (2 / 3) / (1 + x ** (2 / 3))
     h, weight = np.array([cone(one) for one in x]) / cone(1e8) / m, np.ones_like(x)
@@ -83,7 +97,9 @@ def fit_cone():
         weight = 1 / np.abs(1 + powers[:, 1:] @ found[5:])
     poles = [z for z in np.roots([*found[:4:-1], 1.0]) if z.imag > 0]
     quadratics = [(-2 * z.real, abs(z) ** 2) for z in poles]
-    parts = [np.ones_like(m)] + [t / ((m + c) * m + d) for c, d in quadratics for t in (m, np.ones_like(m))]
+    parts = [np.ones_like(m)] + [
+        t / ((m + c) * m + d) for c, d in quadratics for t in (m, np.ones_like(m))
+    ]
     basis = np.stack(parts, 1)
     k = np.linalg.lstsq(basis / h[:, None], np.ones_like(h), rcond=None)[0]
     print(f"_CONE: largest relative error {np.max(np.abs(basis @ k / h - 1)):.1e}")
@@ -106,12 +122,21 @@ def main():
         ("_ACROSS", across, (0.5 * size + 0.1) / gamma[:, None] ** 2, (3, 2)),
         ("_BETWEEN", between, 0.1 * size + 0.1, (3, 3)),
     ):
-        by_gamma, by_k = (x[:, None] ** np.arange(degree + 1) for x, degree in zip((v, q), degrees, strict=True))
+        by_gamma, by_k = (
+            x[:, None] ** np.arange(degree + 1) for x, degree in zip((v, q), degrees, strict=True)
+        )
         basis = (by_gamma[:, None, :, None] * by_k[None, :, None, :]).reshape(target.size, -1)
         weight = weight.ravel()
         found = np.linalg.lstsq(basis * weight[:, None], target.ravel() * weight, rcond=None)[0]
-        print(f"{name}: largest weighted error {np.max(np.abs(basis @ found - target.ravel()) * weight):.1e}")
-        print(np.array2string(found.reshape(degrees[0] + 1, -1), precision=4, suppress_small=True, separator=", "))
+        print(
+            f"{name}: largest weighted error "
+            f"{np.max(np.abs(basis @ found - target.ravel()) * weight):.1e}"
+        )
+        print(
+            np.array2string(
+                found.reshape(degrees[0] + 1, -1), precision=4, suppress_small=True, separator=", "
+            )
+        )
 
 
 if __name__ == "__main__":

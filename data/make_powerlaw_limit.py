@@ -1,8 +1,9 @@
-"""Fit the limit of large s sin(theta) of the power law's cumulative functions; writes families/powerlaw/_limit.npz.
+"""Fit the limit of large s sin(theta) of the power law's cumulative functions; writes
+families/powerlaw/_limit.npz.
 
-``python data/make_powerlaw_limit.py`` (minutes): 4,096 pairs of exact integrals at s = 1e8 over x and p, Chebyshev
-polynomials in m = (x^(2/3) - 1) / (x^(2/3) + 1) and in p by least squares; those of emission and absorption are then
-turned into a small network, which costs less.
+``python data/make_powerlaw_limit.py`` (minutes): 4,096 pairs of exact integrals at s = 1e8 over x
+and p, Chebyshev polynomials in m = (x^(2/3) - 1) / (x^(2/3) + 1) and in p by least squares; those
+of emission and absorption are then turned into a small network, which costs less.
 """
 
 import pathlib
@@ -35,7 +36,8 @@ def draw(highest_log_x, seed):
     above = {"s": s, "theta": theta, "p": p, "gamma_min": gamma, "gamma_max": 1e12 * one}
     below = {**above, "gamma_min": NEARLY_ONE * one, "gamma_max": gamma}
     values = (
-        exact.at_unit_frequency("powerlaw", **v) / np.exp(_cumulative.log_norm(POWERLAW.point(s, theta, v)))[:, None]
+        exact.at_unit_frequency("powerlaw", **v)
+        / np.exp(_cumulative.log_norm(POWERLAW.point(s, theta, v)))[:, None]
         for v in (above, below)
     )
     point = POWERLAW.point(s, theta, above)
@@ -45,7 +47,10 @@ def draw(highest_log_x, seed):
 def fit(basis, target, weight, name):
     found = np.linalg.lstsq(basis * weight[:, None], target * weight, rcond=1e-10)[0]
     error = np.abs(basis @ found - target) * weight
-    print(f"{name}: median {np.median(error):.1e}, p99 {np.quantile(error, 0.99):.1e}, max {np.max(error):.1e}")
+    print(
+        f"{name}: median {np.median(error):.1e}, p99 {np.quantile(error, 0.99):.1e}, max "
+        f"{np.max(error):.1e}"
+    )
     return found
 
 
@@ -68,7 +73,8 @@ def network(found):
         point = _cumulative.Point(one, one, one, p, one, one)
         x = np.minimum(log_x, 5.0)
         basis = (
-            chebvander(np.tanh(x / 3.0), DEGREE)[:, :, None] * chebvander(_cumulative.mapped_p(p), DEGREE_P)[:, None]
+            chebvander(np.tanh(x / 3.0), DEGREE)[:, :, None]
+            * chebvander(_cumulative.mapped_p(p), DEGREE_P)[:, None]
         )
         target = basis.reshape(count, -1) @ found
         edge = _cumulative.Edge(one, 0.0 * one, log_x, np.exp(log_x) / 1.5)
@@ -79,9 +85,13 @@ def network(found):
     learn, check = rows(8192, 3), rows(2048, 4)
     options = Options(iterations=ITERATIONS, rows=8192, patience=80)
     fresh = initial(Perceptron, inputs=3, outputs=6, widths=WIDTHS, seed=options.seed)
-    fitted, history = fit_network((learn, check), lambda output, extra: output, fresh, options, title="limit")
+    fitted, history = fit_network(
+        (learn, check), lambda output, extra: output, fresh, options, title="limit"
+    )
     print(f"network: rms {history[:, 1].min():.1e}")
-    return {f"odds.{name.removeprefix('layers.')}": value for name, value in tensors_of(fitted).items()}
+    return {
+        f"odds.{name.removeprefix('layers.')}": value for name, value in tensors_of(fitted).items()
+    }
 
 
 def main():
@@ -94,7 +104,9 @@ def main():
 
     point, edge, c, _ = draw(11.0, seed=6)
     unit = np.asarray(_cumulative.rotation_unit(point, edge.gamma))
-    inside, constant, envelope, _ = (np.asarray(v) for v in _cumulative.rotation_q_parts(point, edge))
+    inside, constant, envelope, _ = (
+        np.asarray(v) for v in _cumulative.rotation_q_parts(point, edge)
+    )
     c = np.asarray(c[:, 6] / unit)
     basis = np.concatenate(
         [

@@ -1,7 +1,8 @@
-"""The rays of ``synchrojax test-ray``: smooth, made-up profiles with their exact coefficients. python data/make_rays.py
+"""The rays of ``synchrojax test-ray``: smooth, made-up profiles with their exact coefficients.
+python data/make_rays.py
 
-Each looks like a place where such electrons are met; all have a field that twists on the sky and passes through the
-plane of the sky, and most are neither thin nor Faraday-thin.
+Each looks like a place where such electrons are met; all have a field that twists on the sky and
+passes through the plane of the sky, and most are neither thin nor Faraday-thin.
 """
 
 import pathlib
@@ -25,7 +26,7 @@ def bump(x, middle, width):
 
 
 def thermal(x):
-    """Hot accretion flow near a black hole of 4e6 suns at 230 GHz, in orbit: red- and blueshifted."""
+    """Hot accretion flow near a black hole of 4e6 suns at 230 GHz, in orbit: shifted both ways."""
     return {
         "nu": 230e9,
         "length": 8e12,
@@ -107,17 +108,24 @@ def main():
     x = np.linspace(0.0, 1.0, SAMPLES)
     for profile in (thermal, powerlaw, kappa, powerlaw_pitch, kappa_pitch):
         name, p = profile.__name__, profile(x)
-        own = {n: v for n, v in p.items() if n not in ("nu", "length", "B", "n_e", "theta", "psi", "g")}
+        own = {
+            n: v for n, v in p.items() if n not in ("nu", "length", "B", "n_e", "theta", "psi", "g")
+        }
         s = p["nu"] / p["g"] / (GYRO * p["B"])
         exact.at_unit_frequency(name, s, p["theta"], **own)  # compiled here, timed below
         start = time.perf_counter()
         values = exact.at_unit_frequency(name, s, p["theta"], **own)
         elapsed = 1e3 * (time.perf_counter() - start) / SAMPLES
         columns = {"s(log)": s, "theta(lin)": p["theta"]}
-        columns |= {f"{n}({'lin' if n in ('p', 'kappa', 'k') else 'log'})": v for n, v in own.items()}
+        columns |= {
+            f"{n}({'lin' if n in ('p', 'kappa', 'k') else 'log'})": v for n, v in own.items()
+        }
         columns |= {f"{n}(res)": v for n, v in zip(table_files.RESULTS, values.T, strict=True)}
         columns |= {"d(meta)": p["length"] * x, **{f"{n}(meta)": p[n] for n in ("psi", "n_e", "g")}}
-        columns |= {"nu(meta)": np.full(SAMPLES, p["nu"]), "time_ms(meta)": np.full(SAMPLES, float(f"{elapsed:.3g}"))}
+        columns |= {
+            "nu(meta)": np.full(SAMPLES, p["nu"]),
+            "time_ms(meta)": np.full(SAMPLES, float(f"{elapsed:.3g}")),
+        }
         table_files.write_part(HERE / f"{name}.txt.gz", columns)
         print(f"{HERE / name}.txt.gz: {SAMPLES} samples, {elapsed:.3g} ms each")
 

@@ -27,7 +27,8 @@ class Distribution(abc.ABC):
     """What the exact calculator needs to know of a distribution.
 
     ``parameters`` are the names that ``params`` must hold beside nu, B, n_e and theta, ``defaults``
-    the values of those that may be left out; each method receives their values (one point) as keywords.
+    the values of those that may be left out; each method receives their values (one point) as
+    keywords.
     """
 
     parameters: tuple[str, ...] = ()
@@ -37,7 +38,9 @@ class Distribution(abc.ABC):
 
     @abc.abstractmethod
     def log_shape(self, gamma, mu, across, **parameters):
-        """ln f + ``log_norm`` at gamma >= 1, -1 <= mu <= 1; ``across`` = 1 - mu^2, not rounded near B."""
+        """ln f + ``log_norm`` at gamma >= 1, -1 <= mu <= 1; ``across`` = 1 - mu^2, not rounded near
+        B.
+        """
 
     @abc.abstractmethod
     def log_norm(self, **parameters):
@@ -60,10 +63,11 @@ class Distribution(abc.ABC):
         return ()
 
     def breaks(self, **parameters):
-        """(gamma, ...): where f has kinks or jumps between ``gamma_bounds``, as many for all parameters, in any order.
+        """(gamma, ...): where f has kinks or jumps between ``gamma_bounds``, as many for all
+        parameters, in any order.
 
-        The integrals are split there. A jump belongs to f: absorption and rotativities get its delta function
-        in df/dgamma, averaged over harmonics. Those outside the bounds do nothing.
+        The integrals are split there. A jump belongs to f: absorption and rotativities get its
+        delta function in df/dgamma, averaged over harmonics. Those outside the bounds do nothing.
         """
         return ()
 
@@ -72,7 +76,9 @@ class Distribution(abc.ABC):
         return {}
 
     def check(self, **parameters):  # noqa: B027
-        """Raise ValueError where f itself cannot be a distribution for ``parameters``, arrays of one length."""
+        """Raise ValueError where f itself cannot be a distribution for ``parameters``, arrays of
+        one length.
+        """
 
 
 class Absent(Distribution):
@@ -82,12 +88,18 @@ class Absent(Distribution):
         self.name, self.parameters = name, parameters
 
     def _missing(self, *_, **__):
-        raise ValueError(f"a model file does not hold the f of {self.name!r}: pass the Family that it was made with")
+        raise ValueError(
+            f"a model file does not hold the f of {self.name!r}: pass the Family that it was made "
+            "with"
+        )
 
     log_shape = log_norm = gamma_bounds = harmonics_matter = _missing
 
     def __eq__(self, other):
-        return isinstance(other, Absent) and (self.name, self.parameters) == (other.name, other.parameters)
+        return isinstance(other, Absent) and (self.name, self.parameters) == (
+            other.name,
+            other.parameters,
+        )
 
     def __hash__(self):
         return hash((self.name, self.parameters))
@@ -122,11 +134,14 @@ class Thermal(Distribution):
 
 
 def _apart(gamma_min, gamma_max):
-    """Two ends, apart by more than rounding does: ends that are close give way to both sides, the same to second order.
+    """Two ends, apart by more than rounding does: ends that are close give way to both sides, the
+    same to second order.
 
     What lies between two ends is the difference of what lies above each.
     """
-    least = 3e-3 if jnp.finfo(jnp.result_type(gamma_min, gamma_max, jnp.float32)).bits <= 32 else 1e-5
+    least = (
+        3e-3 if jnp.finfo(jnp.result_type(gamma_min, gamma_max, jnp.float32)).bits <= 32 else 1e-5
+    )
     width = (gamma_max - gamma_min) / gamma_min
     low = jnp.maximum(gamma_min * jnp.sqrt(1.0 + width) / np.sqrt(1.0 + least), 1.0)
     close = (width > 0.0) & (width < least)
@@ -136,8 +151,8 @@ def _apart(gamma_min, gamma_max):
 class PowerLaw(Distribution):
     """N(gamma) = (p - 1) gamma^-p / (gamma_min^(1-p) - gamma_max^(1-p)) between the two. Isotropic.
 
-    The sharp ends belong to the distribution: ``edges="keep"`` gives absorption and rotativities their
-    share of df/dgamma there. Symphony, Rimphony and the fits in the literature leave it out:
+    The sharp ends belong to the distribution: ``edges="keep"`` gives absorption and rotativities
+    their share of df/dgamma there. Symphony, Rimphony and the fits in the literature leave it out:
     ``edges="omit"``, for comparisons. At gamma_min = 1 it is zero.
     """
 
@@ -152,11 +167,15 @@ class PowerLaw(Distribution):
 
     def log_shape(self, gamma, mu, across, *, p, gamma_min, gamma_max):
         # infinite at gamma = 1, which is on no node of the integrals
-        return -(p + 1.0) * jnp.log(gamma) - 0.5 * jnp.log(jnp.maximum(gamma - 1.0, 1e-14) * (gamma + 1.0))
+        return -(p + 1.0) * jnp.log(gamma) - 0.5 * jnp.log(
+            jnp.maximum(gamma - 1.0, 1e-14) * (gamma + 1.0)
+        )
 
     def log_norm(self, *, p, gamma_min, gamma_max):
         # integral of gamma^-p, times 4 pi
-        decades = jnp.log1p((gamma_max - gamma_min) / gamma_min)  # right for ends close to each other
+        decades = jnp.log1p(
+            (gamma_max - gamma_min) / gamma_min
+        )  # right for ends close to each other
         total = -jnp.expm1((1.0 - p) * decades) / (p - 1.0)
         return jnp.log(4.0 * jnp.pi * total) + (1.0 - p) * jnp.log(gamma_min)
 
@@ -178,14 +197,18 @@ class PowerLaw(Distribution):
         return (gamma_min, 1.0), (gamma_max, -1.0)
 
     def violated(self, *, p, gamma_min, gamma_max):
-        return {"p > 1": p <= 1.0, "gamma_min >= 1": gamma_min < 1.0, "gamma_max > gamma_min": gamma_max <= gamma_min}
+        return {
+            "p > 1": p <= 1.0,
+            "gamma_min >= 1": gamma_min < 1.0,
+            "gamma_max > gamma_min": gamma_max <= gamma_min,
+        }
 
 
 class Kappa(Distribution):
     """Relativistic kappa: f proportional to (1 + (gamma - 1) / (kappa w))^-(kappa + 1). Isotropic.
 
-    Vasyliunas 1968 (J. Geophys. Res. 73, 2839) in the form of Pandya et al. 2016 (ApJ 822, 34), eq. 7.
-    kappa -> infinity is a thermal distribution with theta_e = w.
+    Vasyliunas 1968 (J. Geophys. Res. 73, 2839) in the form of Pandya et al. 2016 (ApJ 822, 34), eq.
+    7. kappa -> infinity is a thermal distribution with theta_e = w.
     """
 
     parameters = ("kappa", "w")
@@ -201,7 +224,9 @@ class Kappa(Distribution):
         log_ratio = 0.5 * np.pi * np.sinh(t)
         y = scale * jnp.exp(log_ratio)
         log_weight = float(np.log(4.0 * np.pi * step * 0.5 * np.pi)) + np.log(np.cosh(t))
-        terms = jnp.log1p(y) + 0.5 * jnp.log(y * (y + 2.0)) + jnp.log(scale) + log_ratio + log_weight
+        terms = (
+            jnp.log1p(y) + 0.5 * jnp.log(y * (y + 2.0)) + jnp.log(scale) + log_ratio + log_weight
+        )
         terms = terms + self.log_shape(1.0 + y, 0.0, 1.0, kappa=kappa, w=w)
         top = jnp.max(terms)
         return top + jnp.log(jnp.sum(jnp.exp(terms - top)))
@@ -219,7 +244,8 @@ class Kappa(Distribution):
 class PitchAngle(Distribution):
     """An isotropic distribution times sin^k of the pitch angle: (1 - mu^2)^(k / 2), normalised.
 
-    The factor is divided by 2F1(1/2, -k/2; 3/2; 1) = Gamma(3/2) Gamma(1 + k/2) / Gamma(3/2 + k/2). k > -1.
+    The factor is divided by 2F1(1/2, -k/2; 3/2; 1) = Gamma(3/2) Gamma(1 + k/2) / Gamma(3/2 + k/2).
+    k > -1.
     """
 
     extended = True
@@ -227,7 +253,9 @@ class PitchAngle(Distribution):
     def __init__(self, base):
         self.base = get_distribution(base)
         if isinstance(self.base, PitchAngle):
-            raise ValueError("the base of a PitchAngle distribution is isotropic, not another PitchAngle")
+            raise ValueError(
+                "the base of a PitchAngle distribution is isotropic, not another PitchAngle"
+            )
         self.parameters = (*self.base.parameters, "k")
         self.defaults = self.base.defaults
         self.edges = self.base.edges
@@ -262,18 +290,19 @@ class PitchAngle(Distribution):
 class Function(Distribution):
     """A user-written f(gamma, mu) or f(gamma, mu, name=...), array in, array out, in JAX.
 
-    Further arguments of ``f`` without a default become parameters. Write ``f`` so that its integral over d^3u is 1:
-    ``norm`` computes it, and the exact calculator warns where it is not. ``f`` is taken as zero outside
-    ``gamma_min <= gamma <= gamma_max``; a jump at those edges adds nothing to the absorption
-    (the "omit" convention of the literature). Derivatives are taken by JAX.
+    Further arguments of ``f`` without a default become parameters. Write ``f`` so that its integral
+    over d^3u is 1: ``norm`` computes it, and the exact calculator warns where it is not. ``f`` is
+    taken as zero outside ``gamma_min <= gamma <= gamma_max``; a jump at those edges adds nothing to
+    the absorption (the "omit" convention of the literature). Derivatives are taken by JAX.
 
-    ``breaks``: Lorentz factors at which f has a kink or jumps, whatever mu is. Each is a number (it may be traced), the
-    name of a parameter or a function of the parameters (as keywords); or one such function returns all of them.
-    Without them the integrals run across and lose digits: up to 2e-2 for a broken power law. A jump that ``breaks``
-    names is part of f, unlike those at the edges: absorption and rotativities contain f(gamma+) - f(gamma-) times a
-    delta function, the limit of a steep slope. Where harmonics are summed one by one, that term is their average.
-    Breaks outside the edges do nothing. To keep a jump at an edge, let f be zero beyond it, move the edge outward and
-    name the jump.
+    ``breaks``: Lorentz factors at which f has a kink or jumps, whatever mu is. Each is a number (it
+    may be traced), the name of a parameter or a function of the parameters (as keywords); or one
+    such function returns all of them. Without them the integrals run across and lose digits: up to
+    2e-2 for a broken power law. A jump that ``breaks`` names is part of f, unlike those at the
+    edges: absorption and rotativities contain f(gamma+) - f(gamma-) times a delta function, the
+    limit of a steep slope. Where harmonics are summed one by one, that term is their average.
+    Breaks outside the edges do nothing. To keep a jump at an edge, let f be zero beyond it, move
+    the edge outward and name the jump.
     """
 
     extended = True  # for all we know
@@ -288,8 +317,13 @@ class Function(Distribution):
         self._bounds = gamma_min, gamma_max
         takes = list(inspect.signature(f).parameters.items())
         if len(takes) < 2 and not any(p.kind == p.VAR_POSITIONAL for _, p in takes):
-            raise ValueError(f"a distribution is a function f(gamma, mu, ...), not f({', '.join(n for n, _ in takes)})")
-        self.parameters = tuple(n for n, p in takes[2:] if p.default is p.empty and p.kind != p.VAR_KEYWORD)
+            raise ValueError(
+                "a distribution is a function f(gamma, mu, ...), not "
+                f"f({', '.join(n for n, _ in takes)})"
+            )
+        self.parameters = tuple(
+            n for n, p in takes[2:] if p.default is p.empty and p.kind != p.VAR_KEYWORD
+        )
         self._breaks = _known_breaks(breaks, self.parameters)
 
     @property
@@ -300,7 +334,9 @@ class Function(Distribution):
         if self is other or type(other) is not Function:
             return self is other
         breaks = self._breaks if isinstance(self._breaks, tuple) else ()
-        return not any(isinstance(b, jax.Array) for b in breaks) and self._identity == other._identity
+        return (
+            not any(isinstance(b, jax.Array) for b in breaks) and self._identity == other._identity
+        )
 
     def __hash__(self):
         return hash((self._f, self._bounds))
@@ -321,7 +357,9 @@ class Function(Distribution):
         low, high = self._bounds
         inner = [float(b) for b in self.breaks(**parameters)]
         if not np.all(np.isfinite(inner)):
-            raise ValueError(f"breaks are Lorentz factors, got {', '.join(f'{b:.6g}' for b in inner)}")
+            raise ValueError(
+                f"breaks are Lorentz factors, got {', '.join(f'{b:.6g}' for b in inner)}"
+            )
         return [low, *sorted({b for b in inner if low < b < high}), high]
 
     def log_shape(self, gamma, mu, across, **parameters):
@@ -335,7 +373,8 @@ class Function(Distribution):
     def norm(self, **parameters):
         """The integral of f over d^3u, the number of electrons: to about 1e-5 for a smooth f.
 
-        Raises ValueError for an f that is negative or not finite somewhere, or that integrates to nothing.
+        Raises ValueError for an f that is negative or not finite somewhere, or that integrates to
+        nothing.
         """
         pieces = np.arccosh(self._pieces(**parameters))
         x, w = legendre(12)
@@ -348,7 +387,9 @@ class Function(Distribution):
         gamma, mu = np.cosh(chi)[:, None], mu[None, :]
         f = np.asarray(self._f(*np.broadcast_arrays(gamma, mu), **parameters))
         if f.shape != np.broadcast_shapes(gamma.shape, mu.shape):
-            raise ValueError(f"f(gamma, mu) of shape {gamma.size} x {mu.size} came back with shape {f.shape}")
+            raise ValueError(
+                f"f(gamma, mu) of shape {gamma.size} x {mu.size} came back with shape {f.shape}"
+            )
         for what, wrong in (("not finite", ~np.isfinite(f)), ("negative", f < 0.0)):
             if np.any(wrong):
                 i, j = np.argwhere(wrong)[0]
@@ -370,25 +411,35 @@ class Function(Distribution):
             gamma = np.concatenate([gamma, np.sqrt(pieces[:-1] * pieces[1:])])
         gamma = gamma[:, None]
         mu = np.linspace(0.05, 0.95, 10)
-        f, mirrored = (np.asarray(self._f(*np.broadcast_arrays(gamma, m), **parameters)) for m in (mu, -mu))
+        f, mirrored = (
+            np.asarray(self._f(*np.broadcast_arrays(gamma, m), **parameters)) for m in (mu, -mu)
+        )
         wrong = np.abs(f - mirrored) > 1e-3 * np.maximum(np.abs(f), np.abs(mirrored))
         if np.any(wrong):
             i, j = np.argwhere(wrong)[0]
             raise ValueError(
-                f"f is not even in mu: {f[i, j]:.6g} at gamma = {gamma[i, 0]:.6g}, mu = {mu[j]:.6g}, "
+                f"f is not even in mu: {f[i, j]:.6g} at gamma = {gamma[i, 0]:.6g}, mu = "
+                f"{mu[j]:.6g}, "
                 f"{mirrored[i, j]:.6g} at -mu"
             )
 
     def check(self, **parameters):
-        """Also warn where f does not integrate to 1; of many sets of parameters the first few are looked at."""
-        sets = np.unique(np.stack([np.ravel(v) for v in parameters.values()], -1), axis=0) if parameters else [()]
+        """Also warn where f does not integrate to 1; of many sets of parameters the first few are
+        looked at.
+        """
+        sets = (
+            np.unique(np.stack([np.ravel(v) for v in parameters.values()], -1), axis=0)
+            if parameters
+            else [()]
+        )
         for row in sets[:_CHECKED]:
             own = dict(zip(parameters, row, strict=True))
             total = self.norm(**own)
             if abs(total - 1.0) > 1e-3:
                 given = ", ".join(f"{k} = {float(v):.6g}" for k, v in own.items())
                 warn_user(
-                    f"f integrates to {total:.6g} over d^3u{f' for {given}' if given else ''}, not to 1: "
+                    f"f integrates to {total:.6g} over d^3u{f' for {given}' if given else ''}, "
+                    "not to 1: "
                     f"the coefficients are those of {total:.6g} n_e electrons"
                 )
 
@@ -397,17 +448,25 @@ class Function(Distribution):
 
 
 def _known_breaks(breaks, parameters):
-    """``breaks`` as a function or a tuple of numbers, names of ``parameters`` and functions; ValueError otherwise."""
+    """``breaks`` as a function or a tuple of numbers, names of ``parameters`` and functions;
+    ValueError otherwise.
+    """
     if callable(breaks):
         return breaks
-    if isinstance(breaks, str) or not hasattr(breaks, "__iter__") or getattr(breaks, "ndim", 1) == 0:
+    if (
+        isinstance(breaks, str)
+        or not hasattr(breaks, "__iter__")
+        or getattr(breaks, "ndim", 1) == 0
+    ):
         breaks = (breaks,)
     kept = []
     for given in breaks:
         b = given
         if isinstance(b, str):
             if b not in parameters:
-                raise ValueError(f"breaks: f has no parameter {b!r}; it takes {', '.join(parameters) or 'none'}")
+                raise ValueError(
+                    f"breaks: f has no parameter {b!r}; it takes {', '.join(parameters) or 'none'}"
+                )
         elif not callable(b) and not isinstance(b, jax.core.Tracer):
             try:
                 b = number(given, "breaks")
@@ -416,7 +475,10 @@ def _known_breaks(breaks, parameters):
             except (TypeError, ValueError):
                 b = np.nan
             if not np.isfinite(b):
-                raise ValueError(f"breaks are Lorentz factors, names of parameters or functions of them, got {given!r}")
+                raise ValueError(
+                    "breaks are Lorentz factors, names of parameters or functions of them, got "
+                    f"{given!r}"
+                )
         kept.append(b)
     return tuple(kept)
 
@@ -433,17 +495,21 @@ def get_distribution(distribution):
     """A ``Distribution`` from a name, a class, an instance or a function f(gamma, mu)."""
     if isinstance(distribution, str):
         if distribution not in _NAMES:
-            raise ValueError(f"unknown distribution {distribution!r}; available: {', '.join(sorted(_NAMES))}")
+            raise ValueError(
+                f"unknown distribution {distribution!r}; available: {', '.join(sorted(_NAMES))}"
+            )
         return _NAMES[distribution]
     if isinstance(distribution, Distribution):
         return distribution
     if isinstance(getattr(distribution, "distribution", None), str):
         raise ValueError(
-            f"{distribution!r} is a model: give the name of its distribution, {distribution.distribution!r}"
+            f"{distribution!r} is a model: give the name of its distribution, "
+            f"{distribution.distribution!r}"
         )
     if not callable(distribution):
         raise ValueError(
-            f"a distribution is a name ({', '.join(sorted(_NAMES))}), one of synchrojax.distributions or a function "
+            f"a distribution is a name ({', '.join(sorted(_NAMES))}), one of "
+            "synchrojax.distributions or a function "
             f"f(gamma, mu), not {type(distribution).__name__}"
         )
     return _wrap(distribution)

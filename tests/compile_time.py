@@ -1,9 +1,11 @@
-"""CPU seconds that compilation takes, and how derivatives of a slab's spectrum run: ``python tests/compile_time.py``.
+"""CPU seconds that compilation takes, and how derivatives of a slab's spectrum run:
+``python tests/compile_time.py``.
 
-Every case is traced and compiled in a process of its own, without kept programs, for 20 frequencies in float64:
-values and gradients of the packaged models, ``transfer.solve`` of one cell and its gradient, and the spectrum of a slab
-(coefficients and transfer of one cell) with its gradient. The last rows compare the run time of the slab's Jacobian with
-that of its values. Name cases to run those alone.
+Every case is traced and compiled in a process of its own, without kept programs, for 20 frequencies
+in float64: values and gradients of the packaged models, ``transfer.solve`` of one cell and its
+gradient, and the spectrum of a slab (coefficients and transfer of one cell) with its gradient. The
+last rows compare the run time of the slab's Jacobian with that of its values. Name cases to run
+those alone.
 """
 
 import os
@@ -43,7 +45,10 @@ def functions():
 
     def add(name, function, argument):
         found[f"{name} value"] = function, argument
-        found[f"{name} gradient"] = jax.value_and_grad(lambda x: sum(map(jnp.sum, function(x)))), argument
+        found[f"{name} gradient"] = (
+            jax.value_and_grad(lambda x: sum(map(jnp.sum, function(x)))),
+            argument,
+        )
 
     for name, own in OWN.items():
         params = {k: jnp.full(20, v) for k, v in {**common, **own}.items()}
@@ -56,7 +61,12 @@ def functions():
         c = thermal.coefficients({"nu": nu[:, None], **x})
         return transfer.solve(c, 1e12, psi=0.3)
 
-    four = {"B": jnp.asarray(30.0), "n_e": jnp.asarray(1e6), "theta": jnp.asarray(1.0), "theta_e": jnp.asarray(10.0)}
+    four = {
+        "B": jnp.asarray(30.0),
+        "n_e": jnp.asarray(1e6),
+        "theta": jnp.asarray(1.0),
+        "theta_e": jnp.asarray(10.0),
+    }
     add("slab", slab, four)
     found["slab jacfwd"] = jax.jacfwd(slab), four
     return found
@@ -97,13 +107,18 @@ def main(chosen):
         if chosen and case not in chosen:
             continue
         command = [sys.executable, __file__, "--one", case]
-        out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+        out = subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, text=True, env=environment
+        ).stdout
         print(f"{case:<24} {float(out):6.1f} s  (bar {bar:g} s)", flush=True)
     if not chosen or "run" in chosen:
         found = run_times()
         for case, label in (("slab jacfwd", "slab jacfwd"), ("slab gradient", "slab reverse")):
             times = found[case] / found["slab value"]
-            print(f"{label:<24} {times:6.1f} times the value, {found['slab value']:.1e} s  (bar {RUN_BARS[label]:g})")
+            print(
+                f"{label:<24} {times:6.1f} times the value, {found['slab value']:.1e} s  (bar "
+                f"{RUN_BARS[label]:g})"
+            )
 
 
 if __name__ == "__main__":

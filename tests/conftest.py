@@ -6,19 +6,31 @@ import tempfile
 
 import pytest
 
-# compiled code is shared by the workers and by the processes that tests start; made before JAX reads it
+# compiled code is shared by the workers and by the processes that tests start; made before JAX
+# reads it
 _SHARED = "JAX_COMPILATION_CACHE_DIR"
 _OWN = None
 if _SHARED not in os.environ:
     _OWN = os.environ[_SHARED] = tempfile.mkdtemp(prefix="synchrojax-compiled-")
 
-# the time of the suite is compilation: what follows compiles in a third of it, to programs that take several times as
-# long; exhaustive checks and benchmarks are compiled as those of users are
+# the time of the suite is compilation: what follows compiles in a third of it, to programs that
+# take several times as long; exhaustive checks and benchmarks are compiled as those of users are
 _QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 _USUAL = any(word in " ".join(sys.argv) for word in ("slow", "benchmark-only"))
-if not (_USUAL or {"XLA_FLAGS", "PYTEST_XDIST_WORKER"} & set(os.environ)):  # workers have what their parent chose
-    _tried = [sys.executable, "-c", "import jax; jax.devices()"]  # a flag that is unknown ends the process
-    if subprocess.run(_tried, env=os.environ | {"XLA_FLAGS": _QUICK}, capture_output=True).returncode == 0:
+if not (
+    _USUAL or {"XLA_FLAGS", "PYTEST_XDIST_WORKER"} & set(os.environ)
+):  # workers have what their parent chose
+    _tried = [
+        sys.executable,
+        "-c",
+        "import jax; jax.devices()",
+    ]  # a flag that is unknown ends the process
+    if (
+        subprocess.run(
+            _tried, env=os.environ | {"XLA_FLAGS": _QUICK}, capture_output=True
+        ).returncode
+        == 0
+    ):
         os.environ["XLA_FLAGS"] = _QUICK
 
 import jax  # noqa: E402

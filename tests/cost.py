@@ -1,8 +1,9 @@
-"""Cost of the shipped models beside the published fits: ``python tests/cost.py [MODEL ...]`` prints the tables.
+"""Cost of the shipped models beside the published fits: ``python tests/cost.py [MODEL ...]`` prints
+the tables.
 
-Nanoseconds per point, best of several calls, for 1, 1,000 and a million points, in float32 and float64, values
-and values with gradients, on one core and on two. The fits are jitted and go through the same blocks; a call that
-would take longer than 20 s is left out.
+Nanoseconds per point, best of several calls, for 1, 1,000 and a million points, in float32 and
+float64, values and values with gradients, on one core and on two. The fits are jitted and go
+through the same blocks; a call that would take longer than 20 s is left out.
 """
 
 import json
@@ -15,7 +16,7 @@ SIZES = (1, 1_000, 1_000_000)
 
 
 def measure(cores, names):
-    """Rows (name, what, precision, gradient, {size: ns per point}), on the first ``cores`` cores."""
+    """Rows (name, what, precision, gradient, {size: ns per point}) on the first ``cores`` cores."""
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:cores]))
     import jax
     import jax.numpy as jnp
@@ -47,12 +48,18 @@ def measure(cores, names):
         with jax.enable_x64(precision == "float64"):
             for name in names or synchrojax.models():
                 model = synchrojax.load(name)
-                points = {k: jnp.asarray(v, precision) for k, v in draw(name, 4096, seed=1, margin=1.0).items()}
+                points = {
+                    k: jnp.asarray(v, precision)
+                    for k, v in draw(name, 4096, seed=1, margin=1.0).items()
+                }
                 own = [points[k] for k in ("theta", *model.family.parameters)]
                 calls = {"network": (model_call(model), [GYRO * points["s"], *own])}
                 if name in _fits.FITS:
                     fit = _fits.FITS[name]
-                    calls["fit"] = (lambda *x, fit=fit: blockwise(lambda x: fit(*x), x, 16384), [points["s"], *own])
+                    calls["fit"] = (
+                        lambda *x, fit=fit: blockwise(lambda x: fit(*x), x, 16384),
+                        [points["s"], *own],
+                    )
                 for what, (call, columns) in calls.items():
 
                     def pulled(*x, call=call):
@@ -71,7 +78,11 @@ def model_call(model):
     names = ("theta", *model.family.parameters)
 
     def call(nu, *own):
-        return tuple(model.coefficients({"nu": nu, "B": 1.0, "n_e": 1.0, **dict(zip(names, own, strict=True))}))
+        return tuple(
+            model.coefficients(
+                {"nu": nu, "B": 1.0, "n_e": 1.0, **dict(zip(names, own, strict=True))}
+            )
+        )
 
     return call
 
@@ -81,13 +92,23 @@ def main():
         command = [sys.executable, __file__, str(cores), *sys.argv[1:]]
         rows = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
         print(f"\n{cores} core{'s' if cores > 1 else ''}\n")
-        print("| model | | " + " | ".join(f"{p}, N = {n:,}" for p in ("float32", "float64") for n in SIZES) + " |")
+        print(
+            "| model | | "
+            + " | ".join(f"{p}, N = {n:,}" for p in ("float32", "float64") for n in SIZES)
+            + " |"
+        )
         print("|---|---|" + "---|" * 2 * len(SIZES))
         table = {}
         for name, what, _, gradient, ns in rows:
-            table.setdefault((name, what + (", with gradient" if gradient else "")), []).extend(ns.values())
+            table.setdefault((name, what + (", with gradient" if gradient else "")), []).extend(
+                ns.values()
+            )
         for (name, what), values in table.items():
-            print(f"| {name} | {what} | " + " | ".join("-" if v != v else f"{v:,.0f}" for v in values) + " |")
+            print(
+                f"| {name} | {what} | "
+                + " | ".join("-" if v != v else f"{v:,.0f}" for v in values)
+                + " |"
+            )
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
-"""Make tests/neurosynchro: trained-looking neurosynchro directories whose .h5 files Keras itself wrote.
+"""Make tests/neurosynchro: trained-looking neurosynchro directories whose .h5 files Keras itself
+wrote.
 
 Needs an environment of its own, since neither Keras is a dependency:
 
-    pip install keras tensorflow-cpu tf_keras h5py
-    python tests/make_keras_models.py tf_keras tests/neurosynchro/keras2
-    KERAS_BACKEND=jax JAX_ENABLE_X64=1 python tests/make_keras_models.py keras tests/neurosynchro/keras3
+    pip install keras tensorflow-cpu tf_keras h5py python tests/make_keras_models.py tf_keras
+    tests/neurosynchro/keras2 KERAS_BACKEND=jax JAX_ENABLE_X64=1 python tests/make_keras_models.py
+    keras tests/neurosynchro/keras3
 
-Each holds nn_config.toml, nine .h5 files as ``model.save`` of a subclass of Sequential writes them, and expected.txt:
-inputs, what Keras predicts for them, and the eight coefficients by the formulas of neurosynchro 0.1.4, in its order and
-signs.
+Each holds nn_config.toml, nine .h5 files as ``model.save`` of a subclass of Sequential writes them,
+and expected.txt: inputs, what Keras predicts for them, and the eight coefficients by the formulas
+of neurosynchro 0.1.4, in its order and signs.
 """
 
 import importlib
@@ -46,15 +47,41 @@ def config():
     lines = []
     for name, (maptype, mean, deviation, low, high, policy) in PARAMS.items():
         bounds = "theta" if name == "theta" else "empirical"
-        lines += ["[[params]]", f'name = "{name}"', f'maptype = "{maptype}"', f'phys_bounds_mode = "{bounds}"']
+        lines += [
+            "[[params]]",
+            f'name = "{name}"',
+            f'maptype = "{maptype}"',
+            f'phys_bounds_mode = "{bounds}"',
+        ]
         lines += ['normalization_mode = "gaussian"', f'out_of_sample = "{policy}"']
-        lines += [f"x_mean = {mean!r}", f"x_std = {deviation!r}", f"phys_min = {low!r}", f"phys_max = {high!r}"]
+        lines += [
+            f"x_mean = {mean!r}",
+            f"x_std = {deviation!r}",
+            f"phys_min = {low!r}",
+            f"phys_max = {high!r}",
+        ]
         lines += ["norm_min = -2.0", "norm_max = 2.0", ""]
     for name, (maptype, mean, deviation, _, _, output) in RESULTS.items():
-        mode, trainer = ("unit_interval", "binary") if output == "sigmoid" else ("gaussian", "generic")
-        lines += ["[[results]]", f'name = "{name}"', f'maptype = "{maptype}"', 'phys_bounds_mode = "empirical"']
-        lines += [f'normalization_mode = "{mode}"', f'trainer = "{trainer}"', 'out_of_sample = "ignore"']
-        lines += [f"x_mean = {mean!r}", f"x_std = {deviation!r}", "phys_min = 1e-40", "phys_max = 1.0"]
+        mode, trainer = (
+            ("unit_interval", "binary") if output == "sigmoid" else ("gaussian", "generic")
+        )
+        lines += [
+            "[[results]]",
+            f'name = "{name}"',
+            f'maptype = "{maptype}"',
+            'phys_bounds_mode = "empirical"',
+        ]
+        lines += [
+            f'normalization_mode = "{mode}"',
+            f'trainer = "{trainer}"',
+            'out_of_sample = "ignore"',
+        ]
+        lines += [
+            f"x_mean = {mean!r}",
+            f"x_std = {deviation!r}",
+            "phys_min = 1e-40",
+            "phys_max = 1.0",
+        ]
         lines += ["norm_min = -4.0", "norm_max = 4.0", ""]
     return "\n".join(lines)
 
@@ -77,7 +104,11 @@ def main(package, directory):
     rng = np.random.default_rng(5)
     n = 64
     nu, n_e = 10.0 ** rng.uniform(9, 12, n), 10.0 ** rng.uniform(0, 6, n)
-    s, theta, p = 10.0 ** rng.uniform(0.5, 6.5, n), rng.uniform(0.0, np.pi, n), rng.uniform(1.5, 4.5, n)
+    s, theta, p = (
+        10.0 ** rng.uniform(0.5, 6.5, n),
+        rng.uniform(0.0, np.pi, n),
+        rng.uniform(1.5, 4.5, n),
+    )
     flip = theta > 0.5 * np.pi
     inputs = {"s": s, "theta": np.where(flip, np.pi - theta, theta), "p": p}
     norm = []
@@ -92,7 +123,11 @@ def main(package, directory):
             model = NSModel()
             model.add(keras.Input(shape=(len(PARAMS),)))
             for width in units:
-                model.add(keras.layers.Dense(units=width, activation=activation, kernel_initializer="normal"))
+                model.add(
+                    keras.layers.Dense(
+                        units=width, activation=activation, kernel_initializer="normal"
+                    )
+                )
             model.add(keras.layers.Dense(units=1, activation=output, kernel_initializer="normal"))
             return model
 
@@ -122,7 +157,14 @@ def main(package, directory):
     columns = {"nu": nu, "n_e": n_e, "s": s, "theta": theta, "p": p}
     columns |= {f"raw_{k}": v for k, v in raw.items()} | {k: n_e * v for k, v in eight.items()}
     rows = np.stack(list(columns.values()), -1)
-    np.savetxt(directory / "expected.txt", rows, fmt="%.17g", delimiter="\t", header="\t".join(columns), comments="")
+    np.savetxt(
+        directory / "expected.txt",
+        rows,
+        fmt="%.17g",
+        delimiter="\t",
+        header="\t".join(columns),
+        comments="",
+    )
 
 
 if __name__ == "__main__":

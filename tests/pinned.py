@@ -1,9 +1,10 @@
-"""What the package computed before its files were moved into rooms: values and gradients that must stay.
+"""What the package computed before its files were moved into rooms: values and gradients that must
+stay.
 
-``python tests/pinned.py`` writes pinned.npz anew; do so only together with a mend that changes values, and say so.
-Eight models: the five packaged ones, one for a table, one imported from neurosynchro, one for a distribution of the
-user's own (the last three with small weights from a seed, but for the imported one, which Keras made); transfer along
-rays; exact integrals.
+``python tests/pinned.py`` writes pinned.npz anew; do so only together with a mend that changes
+values, and say so. Eight models: the five packaged ones, one for a table, one imported from
+neurosynchro, one for a distribution of the user's own (the last three with small weights from a
+seed, but for the imported one, which Keras made); transfer along rays; exact integrals.
 """
 
 import pathlib
@@ -43,7 +44,9 @@ def family_model(name="broken"):
     """For a distribution of the user's own."""
     family = synchrojax.Family(name, flat_f, {"a": (-0.7, 0.7)}, gamma_max=1e3)
     family = family.replaced(maps=((1.0, 1.0, 0.0, 1.0),) * 6 + ((0.0, 0.5, 0.1, 0.7),) * 2)
-    return Model({name: small_network(head) for name, head in family.heads.items()}, family, "clip", "{}")
+    return Model(
+        {name: small_network(head) for name, head in family.heads.items()}, family, "clip", "{}"
+    )
 
 
 def table_model():
@@ -56,13 +59,20 @@ def table_model():
     params = tuple(map(locked, config.params))
     results = tuple(replace(r, mapping=locked(r.mapping)) for r in config.results)
     family = TableFamily("table", replace(config, params=params, results=results), 0.1)
-    return Model({name: small_network(head) for name, head in family.heads.items()}, family, "configured", "{}")
+    return Model(
+        {name: small_network(head) for name, head in family.heads.items()},
+        family,
+        "configured",
+        "{}",
+    )
 
 
 def imported_model():
     """What Keras 2 left in tests/neurosynchro."""
     with tempfile.TemporaryDirectory() as here:
-        return synchrojax.load(import_neurosynchro(HERE / "neurosynchro" / "keras2", f"{here}/imported.safetensors"))
+        return synchrojax.load(
+            import_neurosynchro(HERE / "neurosynchro" / "keras2", f"{here}/imported.safetensors")
+        )
 
 
 MAKERS = {name: lambda name=name: synchrojax.load(name) for name in synchrojax.models()}
@@ -70,13 +80,17 @@ MAKERS |= {"table": table_model, "imported": imported_model, "family": family_mo
 
 
 def points_of(name, model, rng):
-    """params {input: [point]}, the same numbers in float32 and float64; one in five near or beyond the box."""
+    """params {input: [point]}, the same numbers in float32 and float64; one in five near or beyond
+    the box.
+    """
     if isinstance(model.family, SampledFamily):
         inner = generate.draw(model.family, POINTS, seed=5, margin=1.0)
         outer = generate.draw(model.family, POINTS, seed=6, margin=1.2)
         own = {k: np.where(np.arange(POINTS) % 5 == 0, outer[k], inner[k]) for k in inner}
     else:
-        own = {k: low + (high - low) * rng.random(POINTS) for k, (low, high) in model.domain.items()}
+        own = {
+            k: low + (high - low) * rng.random(POINTS) for k, (low, high) in model.domain.items()
+        }
         if name == "imported":
             own["s"] = 10.0 * 1e5 ** rng.random(POINTS)
         else:
@@ -85,11 +99,16 @@ def points_of(name, model, rng):
     theta = np.where(rng.random(POINTS) < 0.5, own["theta"], np.pi - own["theta"])
     rest = {k: v for k, v in own.items() if k not in ("s", "theta")}
     nu, n_e = GYRO * own["s"] * b, 10.0 ** rng.uniform(4.0, 12.0, POINTS)
-    return {k: v.astype(np.float32) for k, v in {"nu": nu, "B": b, "n_e": n_e, "theta": theta, **rest}.items()}
+    return {
+        k: v.astype(np.float32)
+        for k, v in {"nu": nu, "B": b, "n_e": n_e, "theta": theta, **rest}.items()
+    }
 
 
 def evaluated(model, params, steps, weights):
-    """The eight, their change along ``steps``, and the gradient of the sum of ``weights`` times them."""
+    """The eight, their change along ``steps``, and the gradient of the sum of ``weights`` times
+    them.
+    """
 
     def call(params):
         return tuple(model.coefficients(params))
@@ -102,14 +121,21 @@ def evaluated(model, params, steps, weights):
 def of_model(model, known, dtype):
     """(values [8, point], changes [8, point], gradient [input, point]) at the stored points."""
     with jax.enable_x64(dtype == "float64"):
-        columns = {what: [jnp.asarray(row, dtype) for row in known[what]] for what in ("params", "steps", "weights")}
-        params, steps = (dict(zip(model.inputs, columns[what], strict=True)) for what in ("params", "steps"))
+        columns = {
+            what: [jnp.asarray(row, dtype) for row in known[what]]
+            for what in ("params", "steps", "weights")
+        }
+        params, steps = (
+            dict(zip(model.inputs, columns[what], strict=True)) for what in ("params", "steps")
+        )
         weights = tuple(columns["weights"])
         return [np.asarray(v) for v in jax.jit(evaluated)(model, params, steps, weights)]
 
 
 def sensitivity(model, params):
-    """Sum over the inputs of |d c / d ln input| [8, point], in float64: what rounding of inputs does to c."""
+    """Sum over the inputs of |d c / d ln input| [8, point], in float64: what rounding of inputs
+    does to c.
+    """
     params = {k: jnp.asarray(row, "float64") for k, row in zip(model.inputs, params, strict=True)}
 
     def along(name):
@@ -120,7 +146,9 @@ def sensitivity(model, params):
 
 
 def rays():
-    """(coefficients, lengths, angles) [ray, cell]: thin and thick, with little and much Faraday rotation."""
+    """(coefficients, lengths, angles) [ray, cell]: thin and thick, with little and much Faraday
+    rotation.
+    """
     rng = np.random.default_rng(11)
     shape = RAYS, CELLS
 
@@ -148,12 +176,16 @@ def of_rays():
 
 
 def of_exact(known):
-    """The exact eight of each packaged distribution at the first of its stored points [name, 8, point]."""
+    """The exact eight of each packaged distribution at the first of its stored points [name, 8,
+    point].
+    """
     found = []
     for name in synchrojax.models():
         params = known[name]["params"][:, 1 : 1 + EXACT // 5]
         inputs = synchrojax.load(name).inputs
-        found.append(np.stack(exact.coefficients(name, dict(zip(inputs, params.astype(float), strict=True)))))
+        found.append(
+            np.stack(exact.coefficients(name, dict(zip(inputs, params.astype(float), strict=True))))
+        )
     return np.stack(found)
 
 
@@ -165,14 +197,21 @@ def make():
         params = np.stack(list(points_of(name, model, rng).values()))
         relative = rng.normal(size=params.shape).astype(np.float32)
         steps = relative * np.where([[n == "theta"] for n in model.inputs], np.float32(1.0), params)
-        known[name] = {"params": params, "steps": steps, "weights": np.zeros((8, POINTS), np.float32)}
+        known[name] = {
+            "params": params,
+            "steps": steps,
+            "weights": np.zeros((8, POINTS), np.float32),
+        }
         size = np.clip(np.abs(of_model(model, known[name], "float64")[0]), 1e-30, 1e30)
         known[name]["weights"] = (rng.normal(size=size.shape) / size).astype(np.float32)
         stored |= {f"{name}.{k}": v for k, v in known[name].items()}
         stored[f"{name}.sensitivity"] = sensitivity(model, params)
         for dtype in DTYPES:
             found = of_model(model, known[name], dtype)
-            stored |= {f"{name}.{dtype}.{k}": v for k, v in zip(("values", "changes", "gradient"), found, strict=True)}
+            stored |= {
+                f"{name}.{dtype}.{k}": v
+                for k, v in zip(("values", "changes", "gradient"), found, strict=True)
+            }
         print(name, "done", flush=True)
     stored["rays.stokes"], stored["rays.gradient"] = of_rays()
     stored["exact"] = of_exact(known)

@@ -1,8 +1,9 @@
 """Independent adaptive integration of the eight thermal coefficients, with SciPy only.
 
-Shares no code with synchrojax: SciPy's Bessel functions, laboratory (gamma, rapidity) coordinates, adaptive
-outer quadrature, inner Gauss-Legendre doubled until it stops moving, harmonics summed one by one, the principal
-value by folding about each pole. ``python tests/reference.py`` rewrites tests/reference_thermal.json (minutes).
+Shares no code with synchrojax: SciPy's Bessel functions, laboratory (gamma, rapidity) coordinates,
+adaptive outer quadrature, inner Gauss-Legendre doubled until it stops moving, harmonics summed one
+by one, the principal value by folding about each pole. ``python tests/reference.py`` rewrites
+tests/reference_thermal.json (minutes).
 """
 
 import itertools
@@ -44,8 +45,8 @@ def _debye_sums(a, p):
 def _bessel(a, z, r):
     """J, Y and their derivatives of order a at z, r = sqrt(a^2 - z^2) given, which z would round.
 
-    SciPy's; for orders above 1e5 the first terms of Olver's expansion (DLMF 10.20.4 to 10.20.9), whose error is
-    1 / a^2: there SciPy's functions are not smooth to better than 1e-7.
+    SciPy's; for orders above 1e5 the first terms of Olver's expansion (DLMF 10.20.4 to 10.20.9),
+    whose error is 1 / a^2: there SciPy's functions are not smooth to better than 1e-7.
     """
     out = np.empty((4, a.size))
     near = a < 1e5
@@ -53,7 +54,12 @@ def _bessel(a, z, r):
         an, zn = a[near], z[near]
         j, y = special.jv(an, zn), special.yv(an, zn)
         with np.errstate(invalid="ignore"):  # where Y overflows it is not needed
-            out[:, near] = j, y, an / zn * j - special.jv(an + 1, zn), an / zn * y - special.yv(an + 1, zn)
+            out[:, near] = (
+                j,
+                y,
+                an / zn * j - special.jv(an + 1, zn),
+                an / zn * y - special.yv(an + 1, zn),
+            )
     if not near.all():
         af, x, y = a[~near], z[~near] / a[~near], r[~near] / a[~near]
         small = y < 0.05
@@ -87,7 +93,11 @@ def _products(a, w, z):
     if near.any():
         an, zn, rn = a[near], z[near], r[near]
         j, yv, dj, dy = _bessel(an, zn, rn)
-        out[:, near] = -j * yv * np.pi * rn - 1, dj * dy * np.pi * zn**2 / rn - 1, (dj * yv + j * dy) * np.pi * zn
+        out[:, near] = (
+            -j * yv * np.pi * rn - 1,
+            dj * dy * np.pi * zn**2 / rn - 1,
+            (dj * yv + j * dy) * np.pi * zn,
+        )
     if far.any():
         af, pf = a[far], 1.0 / y[far]
         even, odd = _debye_sums(af, pf)
@@ -98,10 +108,16 @@ def _products(a, w, z):
             u = _U[k - 1]
             du = np.polynomial.polynomial.polyder(u) if len(u) > 1 else np.zeros(1)
             pv = np.polynomial.polynomial.polyval
-            terms.append((pv(pf, _U[k]) - pf * (1 - pf**2) * (0.5 * pv(pf, u) + pf * pv(pf, du))) / af**k)
+            terms.append(
+                (pv(pf, _U[k]) - pf * (1 - pf**2) * (0.5 * pv(pf, u) + pf * pv(pf, du))) / af**k
+            )
         veven, vodd = sum(terms[2::2]), sum(terms[1::2])
         # J'Y + JY' ~ (1+ve+vo)(-(1+e-o)) + (1+e+o)(1+ve-vo)
-        out[:, far] = jy, 2 * veven + veven**2 - vodd**2, 2 * (odd * (1 + veven) - vodd * (1 + even))
+        out[:, far] = (
+            jy,
+            2 * veven + veven**2 - vodd**2,
+            2 * (odd * (1 + veven) - vodd * (1 + even)),
+        )
     return out
 
 
@@ -128,19 +144,25 @@ class Reference:
         self.sine, self.cosine = np.sin(theta), np.cos(theta)
         self.sp = s * self.sine
         self.tilt = np.arcsinh(self.cosine / self.sine)
-        self.norm = 1 / (4 * np.pi * theta_e * special.kve(2, 1 / theta_e))  # f = norm exp(-(gamma - 1)/theta_e)
+        self.norm = 1 / (
+            4 * np.pi * theta_e * special.kve(2, 1 / theta_e)
+        )  # f = norm exp(-(gamma - 1)/theta_e)
 
     def _frame(self, chi, v):
         """a, z, u', w, u_perp at gamma = cosh(chi)."""
         w, u = np.cosh(v), np.sinh(v)
-        gap = 2 * self.sine * np.sinh((chi - v - self.tilt) / 2) * np.sinh((chi + v + self.tilt) / 2)
+        gap = (
+            2 * self.sine * np.sinh((chi - v - self.tilt) / 2) * np.sinh((chi + v + self.tilt) / 2)
+        )
         g = w + np.maximum(gap, 0)
         up = np.sqrt(np.maximum(gap, 1e-30) * (g + w))
         return self.sp * g, self.sp * up, u, w, up
 
     def _kernels(self, a, z, u, w, up):
         j, _, dj, _ = _bessel(a, z, self.sp * w)
-        return np.array([(u * j) ** 2 + (up * dj) ** 2, (u * j) ** 2 - (up * dj) ** 2, -2 * u * up * j * dj])
+        return np.array(
+            [(u * j) ** 2 + (up * dj) ** 2, (u * j) ** 2 - (up * dj) ** 2, -2 * u * up * j * dj]
+        )
 
     def _peaks(self, chi):
         """Panel edges in v: the ends, and points closing in on the smallest exponent."""
@@ -159,7 +181,9 @@ class Reference:
         """Emission integrals Int f k_S dg' du' where harmonics overlap."""
 
         def weight(chi):
-            return np.log(np.sinh(chi)) - (np.cosh(chi) - 1) / self.theta_e - 2 * self._peaks(chi)[5]
+            return (
+                np.log(np.sinh(chi)) - (np.cosh(chi) - 1) / self.theta_e - 2 * self._peaks(chi)[5]
+            )
 
         grid = np.geomspace(1e-3, np.arccosh(1 + 750 * self.theta_e), 400)
         values = np.array([weight(c) for c in grid])
@@ -168,12 +192,23 @@ class Reference:
 
         def outer(chi):
             _, _, best, left, right, _ = self._peaks(chi)
-            inner = _doubling(lambda v: self._kernels(*self._frame(chi, v)) * np.cosh(v), (left, best, right), 1e-10)
+            inner = _doubling(
+                lambda v: self._kernels(*self._frame(chi, v)) * np.cosh(v),
+                (left, best, right),
+                1e-10,
+            )
             return inner * np.sinh(chi) * np.exp(-(np.cosh(chi) - 1) / self.theta_e + shift)
 
         shift = (np.cosh(grid[np.argmax(values)]) - 1) / self.theta_e
         result, _ = integrate.quad_vec(
-            outer, lo, hi, epsrel=1e-9, epsabs=0, limit=100, norm="max", points=(grid[np.argmax(values)],)
+            outer,
+            lo,
+            hi,
+            epsrel=1e-9,
+            epsabs=0,
+            limit=100,
+            norm="max",
+            points=(grid[np.argmax(values)],),
         )
         return result * self.sine * self.norm * np.exp(-shift)
 
@@ -197,7 +232,11 @@ class Reference:
         keep = grid[total > total.max() * 1e-18]
         return self.norm * _doubling(
             integrand,
-            (max(keep.min() - eta / 100, -eta), grid[np.argmax(total)], min(keep.max() + eta / 100, eta)),
+            (
+                max(keep.min() - eta / 100, -eta),
+                grid[np.argmax(total)],
+                min(keep.max() + eta / 100, eta),
+            ),
             1e-10,
         )
 
@@ -222,7 +261,9 @@ class Reference:
         total, n, best = np.zeros(3), max(int(np.floor(self.sp)), 1), 0.0
         while True:
             part = sum(
-                wi / np.tan(np.pi * ti) * (self.order_integral(n + ti) - self.order_integral(n - ti))
+                wi
+                / np.tan(np.pi * ti)
+                * (self.order_integral(n + ti) - self.order_integral(n - ti))
                 for ti, wi in zip(t, w, strict=True)
             )
             total += part
@@ -278,11 +319,26 @@ def points():
             low = 110.0 if theta_e < 0.1 else 40.0 if theta_e < 1 else 20.0
             high = min(1e8, max(3e4 * theta_e**2 * sine**2, 3 * low)) if theta_e < 50 else 1e8
             chosen.append((low * (high / low) ** rng.uniform() / sine, theta, theta_e, False))
-    chosen += [(5.3 / np.sin(t), t, te, True) for t, te in ((1.2, 0.03), (0.9, 0.1), (1.5, 0.3), (0.7, 1.0))]
+    chosen += [
+        (5.3 / np.sin(t), t, te, True)
+        for t, te in ((1.2, 0.03), (0.9, 0.1), (1.5, 0.3), (0.7, 1.0))
+    ]
     chosen += [(9.7 / np.sin(t), t, te, True) for t, te in ((1.0, 0.05), (1.3, 0.2), (0.5, 0.1))]
-    chosen += [(1.0, 1.0, 0.03, True), (1.0, 1.57, 1.0, True), (3.3, 1.1, 0.3, True), (2.2, 0.4, 0.1, True)]
-    chosen += [(2000.0, 0.01, 0.03, False), (1e5, 0.01, 3.0, False), (3e7, 0.02, 30.0, False), (1e4, 1.57, 5.0, False)]
-    chosen = chosen[:20] + chosen[24:]  # beyond, SciPy's Bessel functions of order 1e6 and more take minutes a point
+    chosen += [
+        (1.0, 1.0, 0.03, True),
+        (1.0, 1.57, 1.0, True),
+        (3.3, 1.1, 0.3, True),
+        (2.2, 0.4, 0.1, True),
+    ]
+    chosen += [
+        (2000.0, 0.01, 0.03, False),
+        (1e5, 0.01, 3.0, False),
+        (3e7, 0.02, 30.0, False),
+        (1e4, 1.57, 5.0, False),
+    ]
+    chosen = (
+        chosen[:20] + chosen[24:]
+    )  # beyond, SciPy's Bessel functions of order 1e6 and more take minutes a point
     return [*chosen, (60.0, 1.2, 100.0, False), (3000.0, 0.5, 100.0, False)]
 
 
@@ -291,7 +347,14 @@ def main():
     rows = json.loads(PATH.read_text()) if PATH.exists() else []
     for s, theta, theta_e, harmonic in points()[len(rows) :]:
         values = Reference(s, theta, theta_e).all(harmonic)
-        rows.append({"s": s, "theta": theta, "theta_e": theta_e, "values": dict(zip(NAMES, values, strict=True))})
+        rows.append(
+            {
+                "s": s,
+                "theta": theta,
+                "theta_e": theta_e,
+                "values": dict(zip(NAMES, values, strict=True)),
+            }
+        )
         PATH.write_text(json.dumps(rows, indent=1) + "\n")
         print(f"{len(rows)} of {len(points())}", file=sys.stderr, flush=True)
 

@@ -1,7 +1,9 @@
-"""Independent adaptive integration for power laws, kappa distributions and pitch-angle anisotropy, with SciPy only.
+"""Independent adaptive integration for power laws, kappa distributions and pitch-angle anisotropy,
+with SciPy only.
 
-As in reference.py, whose frame, kernels and quadrature it uses, with f and its derivatives written out by hand here.
-Harmonics averaged. ``python tests/reference_general.py`` rewrites tests/reference_general.json (minutes).
+As in reference.py, whose frame, kernels and quadrature it uses, with f and its derivatives written
+out by hand here. Harmonics averaged. ``python tests/reference_general.py`` rewrites
+tests/reference_general.json (minutes).
 """
 
 import json
@@ -22,7 +24,9 @@ class PowerLaw:
     def __init__(self, p, gamma_min, gamma_max):
         self.p, self.lo, self.hi = p, gamma_min, gamma_max
         self.norm = (p - 1) / (gamma_min ** (1 - p) - gamma_max ** (1 - p)) / (4 * np.pi)
-        self.jumps = ((gamma_min, 1.0), (gamma_max, -1.0)) if gamma_min > 1 else ((gamma_max, -1.0),)
+        self.jumps = (
+            ((gamma_min, 1.0), (gamma_max, -1.0)) if gamma_min > 1 else ((gamma_max, -1.0),)
+        )
 
     def f(self, gamma):
         return self.norm * gamma ** (-self.p - 1) / np.sqrt((gamma - 1) * (gamma + 1))
@@ -62,11 +66,16 @@ class General(Reference):
     def __init__(self, s, theta, base, k=0.0, rtol=1e-9, rotation_rtol=1e-9):
         super().__init__(s, theta, 1.0)
         self.base, self.k = base, k
-        self.rtol, self.rotation_rtol = rtol, rotation_rtol  # of the outer quadratures, ten times the inner ones
+        self.rtol, self.rotation_rtol = (
+            rtol,
+            rotation_rtol,
+        )  # of the outer quadratures, ten times the inner ones
         self.factor = special.gamma(1.5 + k / 2) / special.gamma(1.5) / special.gamma(1 + k / 2)
 
     def _f(self, chi, v, near=None):
-        """f and Df / f at gamma = cosh(chi); ``near``: chi -+ the rapidity along B, where v rounds it."""
+        """f and Df / f at gamma = cosh(chi); ``near``: chi -+ the rapidity along B, where v rounds
+        it.
+        """
         gamma, u = np.cosh(chi), np.sinh(chi)
         u_par = self.sine * np.sinh(v) + self.cosine * gamma
         mu = u_par / u
@@ -135,11 +144,18 @@ class General(Reference):
 
         # from the ends towards the smallest exponent
         rtol = 0.1 * self.rotation_rtol
-        return sum(_doubling(lambda x, end=end: integrand(x, end), (0.0, 0.7, 1.0), rtol)[0] for end in (lo, hi))
+        return sum(
+            _doubling(lambda x, end=end: integrand(x, end), (0.0, 0.7, 1.0), rtol)[0]
+            for end in (lo, hi)
+        )
 
     def rotativities(self):
-        # f ~ gamma^-steep at large gamma, and beyond gamma_0 the kernels fall too: until the rest is below 1e-9
-        lo, scale = np.arccosh(self.base.lo), 1.0 + np.log(2.0 + 2.0 * getattr(self.base, "tail", 0.0))
+        # f ~ gamma^-steep at large gamma, and beyond gamma_0 the kernels fall too: until the rest
+        # is below 1e-9
+        lo, scale = (
+            np.arccosh(self.base.lo),
+            1.0 + np.log(2.0 + 2.0 * getattr(self.base, "tail", 0.0)),
+        )
         steep = -self.base.log_slope(1e11) * 1e11
         resonant = np.log(2.0 * np.sqrt(self.s / self.sine))
         hi = min(np.arccosh(self.base.hi), max(lo, scale, resonant) + 21.0 / (steep - 4.0 / 3.0))
@@ -162,7 +178,9 @@ class General(Reference):
     def all(self):
         stokes, rotation = self.stokes(), self.rotativities()
         p = 2 * np.pi**2 * E**2 * self.s / (M * C)
-        return np.concatenate([4 * np.pi**2 * E**2 / C * self.s * stokes[:3], -p * stokes[3:], -p * rotation])
+        return np.concatenate(
+            [4 * np.pi**2 * E**2 / C * self.s * stokes[:3], -p * stokes[3:], -p * rotation]
+        )
 
 
 KINDS = "powerlaw", "kappa", "powerlaw_pitch", "kappa_pitch"
@@ -189,11 +207,17 @@ def points():
             if name.endswith("pitch"):
                 own["k"] = (0.3, 6.0)[i]
             chosen.append((name, s, theta, own))
-    return chosen + [p for name, count in zip(KINDS, (4, 3, 2, 2), strict=True) for p in _wide(name, PER_KIND - count)]
+    return chosen + [
+        p
+        for name, count in zip(KINDS, (4, 3, 2, 2), strict=True)
+        for p in _wide(name, PER_KIND - count)
+    ]
 
 
 def _wide(name, count):
-    """Scrambled Sobol points over p 1.5-7, gamma_min 1-1e3, gamma_max 1e2-1e12, kappa 2.5-8, w 0.1-200, k 0-6."""
+    """Scrambled Sobol points over p 1.5-7, gamma_min 1-1e3, gamma_max 1e2-1e12, kappa 2.5-8, w
+    0.1-200, k 0-6.
+    """
     for u in qmc.Sobol(6, scramble=True, rng=KINDS.index(name)).random(32)[:count]:
         theta = 0.01 * 157.0 ** u[0]
         lowest = 30.0 / np.sin(theta)  # below, harmonics show
@@ -224,8 +248,18 @@ def main():
     rows = json.loads(PATH.read_text()) if PATH.exists() else []
     todo = list(enumerate(points()))[len(rows) :]
     with multiprocessing.Pool() as pool:
-        for (_, (name, s, theta, own)), values in zip(todo, pool.imap(_reference, todo), strict=True):
-            rows.append({"name": name, "s": s, "theta": theta, **own, "values": dict(zip(NAMES, values, strict=True))})
+        for (_, (name, s, theta, own)), values in zip(
+            todo, pool.imap(_reference, todo), strict=True
+        ):
+            rows.append(
+                {
+                    "name": name,
+                    "s": s,
+                    "theta": theta,
+                    **own,
+                    "values": dict(zip(NAMES, values, strict=True)),
+                }
+            )
             PATH.write_text(json.dumps(rows, indent=1) + "\n")
             print(f"{len(rows)} of {len(points())}", file=sys.stderr, flush=True)
 

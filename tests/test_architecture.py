@@ -10,11 +10,26 @@ import synchrojax
 PACKAGE = pathlib.Path(synchrojax.__file__).parent
 # from below; each may import those before it
 ORDER = (
-    *("core", "special", "distributions", "exact", "tables", "networks", "families", "model", "transfer"),
+    *(
+        "core",
+        "special",
+        "distributions",
+        "exact",
+        "tables",
+        "networks",
+        "families",
+        "model",
+        "transfer",
+    ),
     *("generate", "train", "validate", "cli"),
 )
 WITHOUT_CODE = ("weights",)
-OWN_LIBRARIES = {"flax": "networks", "optax": "train", "h5py": "model", "argparse": "cli"}  # one room knows each
+OWN_LIBRARIES = {
+    "flax": "networks",
+    "optax": "train",
+    "h5py": "model",
+    "argparse": "cli",
+}  # one room knows each
 
 
 def sources():
@@ -62,7 +77,9 @@ def faults(sources):
 
 
 def test_every_room_has_its_place():
-    found = {p.stem for p in PACKAGE.iterdir() if p.suffix in ("", ".py") and not p.name.startswith("_")}
+    found = {
+        p.stem for p in PACKAGE.iterdir() if p.suffix in ("", ".py") and not p.name.startswith("_")
+    }
     assert found == {*ORDER, *WITHOUT_CODE}
 
 
@@ -93,4 +110,6 @@ def test_rooms_say_what_they_are():
         if name in ORDER:
             text = ast.get_docstring(tree)
             assert text, name
-            assert "import" in text or name == "distributions", f"{name} does not say what it may import"
+            assert "import" in text or name == "distributions", (
+                f"{name} does not say what it may import"
+            )

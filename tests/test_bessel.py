@@ -20,7 +20,11 @@ def reference(a, z):
 
 def relative(ours, truth):
     return max(
-        (float(abs(mp.mpf(float(o)) / t - 1)) for o, t in zip(ours, truth, strict=True) if 1e-300 < abs(t) < 1e300),
+        (
+            float(abs(mp.mpf(float(o)) / t - 1))
+            for o, t in zip(ours, truth, strict=True)
+            if 1e-300 < abs(t) < 1e300
+        ),
         default=0.0,
     )
 
@@ -41,7 +45,9 @@ def test_bessel_against_mpmath(low, high, rng):
     a, z = sample(60, rng, low, high)
     with mp.workdps(40):
         ours = np.array(jax.jit(bessel)(a, z)).T
-        worst = max(relative(o, reference(*q)) for o, q in zip(ours, zip(a, z, strict=True), strict=True))
+        worst = max(
+            relative(o, reference(*q)) for o, q in zip(ours, zip(a, z, strict=True), strict=True)
+        )
     assert worst < 3e-12
 
 
@@ -94,7 +100,10 @@ def test_debye_products_meet_the_functions():
             first = -j * y * r * mp.pi - 1
             truth = first, first + dj * dy * mp.pi * z**2 / r - 1, (dj * y + j * dy) * mp.pi * z
             ours = debye_products(1 / np.sinh(alpha) ** 2, 1 / (a * np.tanh(alpha)))
-            assert max(abs(float(o / t - 1)) for o, t in zip(map(float, ours), truth, strict=True)) < 1e-10
+            assert (
+                max(abs(float(o / t - 1)) for o, t in zip(map(float, ours), truth, strict=True))
+                < 1e-10
+            )
 
 
 def reference_mp(a, z):

@@ -24,7 +24,9 @@ def example():
 
 
 def test_rays_are_null_geodesics(example, x64):
-    b = jnp.array([0.5, 4.0, 5.15, 5.25, 7.0, 12.0])  # the third falls in, barely; the fourth comes back
+    b = jnp.array(
+        [0.5, 4.0, 5.15, 5.25, 7.0, 12.0]
+    )  # the third falls in, barely; the fourth comes back
     path = example.schwarzschild(b, SAMPLES)
     energy = path.slope**2 + (b[:, None] / path.r) ** 2 * (1.0 - 2.0 / path.r)
     assert np.allclose(energy, 1.0, rtol=0, atol=3e-5)
@@ -34,18 +36,24 @@ def test_rays_are_null_geodesics(example, x64):
     for ray in (1, 5):
         k = int(np.flatnonzero(path.slope[ray] < -0.5)[-1])
         u, impact = 1.0 / float(path.r[ray, k]), float(b[ray])
-        swept = quad(lambda x, c=impact: c / np.sqrt(1.0 - (c * x) ** 2 * (1.0 - 2.0 * x)), 0.0, u)[0]
+        swept = quad(lambda x, c=impact: c / np.sqrt(1.0 - (c * x) ** 2 * (1.0 - 2.0 * x)), 0.0, u)[
+            0
+        ]
         assert float(path.phi[ray, k]) == pytest.approx(swept, abs=2e-5)
     assert path.r[2, -1] < 3.0
     assert path.slope[3, -1] > 0.9
 
 
 def test_redshift_and_angles_in_the_plane_of_the_orbits(example, x64):
-    """Seen edge-on every ray of the middle row stays there, where g and the angles to the field are known."""
+    """Seen edge-on every ray of the middle row stays there, where g and the angles to the field are
+    known.
+    """
     x = jnp.array([-9.0, -6.5, 6.0, 11.0])
     for vertical, psi_known in ((1e9, 0.0), (0.0, 0.5 * np.pi)):
         flow = example.Flow(inclination=jnp.asarray(0.5 * np.pi), vertical=jnp.asarray(vertical))
-        params, psi, g, ds = example.along_rays(flow, x, jnp.full_like(x, 1e-9), example.schwarzschild, SAMPLES)
+        params, psi, g, ds = example.along_rays(
+            flow, x, jnp.full_like(x, 1e-9), example.schwarzschild, SAMPLES
+        )
         r = jnp.flip(example.schwarzschild(jnp.abs(x), SAMPLES).r, -1)
         use = np.asarray(r) > 3.5
         expected = np.sqrt(1.0 - 3.0 / r[use]) / (1.0 + (x[:, None] * r**-1.5)[use])
@@ -66,7 +74,10 @@ def test_one_function_from_parameters_to_an_image(example):
     stokes = np.asarray(draw(example.Flow()))
     assert stokes.shape == (8, 8, 4)
     assert np.all(np.isfinite(stokes))
-    assert np.all(np.hypot(np.hypot(stokes[..., 1], stokes[..., 2]), stokes[..., 3]) <= 1.0001 * stokes[..., 0])
+    assert np.all(
+        np.hypot(np.hypot(stokes[..., 1], stokes[..., 2]), stokes[..., 3])
+        <= 1.0001 * stokes[..., 0]
+    )
     assert np.max(stokes[..., 0]) > 0.0
     above = np.asarray(draw(example.Flow(inclination=1e-4, vertical=0.0)))
     turned = np.rot90(above, 2)

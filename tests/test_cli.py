@@ -35,7 +35,9 @@ def run(capsys, *arguments):
 def test_coefficients(capsys):
     status, out, err = run(capsys, "coefficients", *POINT)
     assert (status, err) == (0, "")
-    assert len([line for line in out.splitlines() if line.startswith(("j_", "alpha_", "rho_"))]) == 8
+    assert (
+        len([line for line in out.splitlines() if line.startswith(("j_", "alpha_", "rho_"))]) == 8
+    )
     assert "erg s^-1 cm^-3 Hz^-1 sr^-1" in out
 
 
@@ -64,7 +66,17 @@ def test_ranges(capsys):
 def test_exact_needs_no_network(capsys):
     place = ["--nu", "230e9", "--B", "30", "--n-e", "1", "--theta", "1", "--json", "--exact"]
     status, out, err = run(
-        capsys, "coefficients", *place, "--model", "kappa_pitch", "--kappa", "3.5", "--w", "10", "--k", "2"
+        capsys,
+        "coefficients",
+        *place,
+        "--model",
+        "kappa_pitch",
+        "--kappa",
+        "3.5",
+        "--w",
+        "10",
+        "--k",
+        "2",
     )
     assert (status, err) == (0, "")
     assert np.isclose(json.loads(out)["j_I"], 2.8676751535e-22, rtol=1e-8)
@@ -81,7 +93,10 @@ def test_out_of_domain_note(capsys):
     ("arguments", "message"),
     [
         (["coefficients", "--nu", "1e9"], "missing --B, --n-e, --theta, --theta-e"),
-        (["coefficients", "--nu", "fast", *POINT[2:]], "'fast' is neither a number nor low:high:count"),
+        (
+            ["coefficients", "--nu", "fast", *POINT[2:]],
+            "'fast' is neither a number nor low:high:count",
+        ),
         (["coefficients", "--nu=-1:10:3", *POINT[2:]], "needs both ends above zero"),
         (
             ["coefficients", *POINT, "--model", "nope"],
@@ -89,11 +104,15 @@ def test_out_of_domain_note(capsys):
         ),
         (
             ["generate", "maxwell", "--out", "x"],
-            "unknown distribution 'maxwell'; available: kappa, kappa_pitch, powerlaw, powerlaw_pitch, thermal",
+            "unknown distribution 'maxwell'; available: kappa, kappa_pitch, powerlaw, "
+            "powerlaw_pitch, thermal",
         ),
         (["generate", "thermal", "--n", "0", "--out", "x"], "not a positive whole number"),
         (["train", "nowhere", "--out", "m.safetensors"], "nowhere: no such table"),
-        (["train", "nowhere", "--out", "m.safetensors", "--widths", "a"], "not a list of layer widths"),
+        (
+            ["train", "nowhere", "--out", "m.safetensors", "--widths", "a"],
+            "not a list of layer widths",
+        ),
         (["validate", "nope"], "unknown model 'nope'"),
         (["fly"], "invalid choice of a verb: 'fly'; verbs: coefficients, models, generate"),
         (["coeficients"], "invalid choice of a verb: 'coeficients'; did you mean coefficients?"),
@@ -103,24 +122,54 @@ def test_out_of_domain_note(capsys):
         (["coefficients", "--theta_e=10"], "unknown option --theta_e; did you mean --theta-e?"),
         (["coefficients", "--NU", "1e9"], "unknown option --NU; did you mean --nu?"),
         (["coefficients", "--gamma", "3"], "unknown option --gamma; did you mean --gamma-m"),
-        (["coefficients", "--out-of", "nan"], "unknown option --out-of; did you mean --out-of-domain?"),
+        (
+            ["coefficients", "--out-of", "nan"],
+            "unknown option --out-of; did you mean --out-of-domain?",
+        ),
         (["coefficients", "-nu", "1e9"], "unknown option -nu; did you mean --nu?"),
         (["validate", "thermal", "--slopes"], "unknown option --slopes; did you mean --no-slopes?"),
         (["generate", "thermal", "--qzx"], "unknown option --qzx; see synchrojax generate -h"),
-        (["coefficients", "--nu", "1e9,1e10", *POINT[2:]], "--nu: '1e9,1e10' is neither a number nor low:high:count"),
-        (["coefficients", "--nu", "1e9:1e12", *POINT[2:]], "a range is low:high:count, such as 1e9:1e12:50"),
-        (["coefficients", "--B", "30 GHz"], "--B: '30 GHz': GHz measures a frequency; B is a magnetic field [G]"),
-        (["coefficients", "--param", "nu=3G"], "--param: '3G': G measures a magnetic field; nu is a frequency [Hz]"),
-        (["test-ray", "thermal", "--frequency", "230ghz"], "'ghz' is not known as a unit (did you mean GHz?)"),
-        (["generate", "--command", "x", "--input", "theta=lin:1G:2G", "--out", "x"], "G measures a magnetic field"),
+        (
+            ["coefficients", "--nu", "1e9,1e10", *POINT[2:]],
+            "--nu: '1e9,1e10' is neither a number nor low:high:count",
+        ),
+        (
+            ["coefficients", "--nu", "1e9:1e12", *POINT[2:]],
+            "a range is low:high:count, such as 1e9:1e12:50",
+        ),
+        (
+            ["coefficients", "--B", "30 GHz"],
+            "--B: '30 GHz': GHz measures a frequency; B is a magnetic field [G]",
+        ),
+        (
+            ["coefficients", "--param", "nu=3G"],
+            "--param: '3G': G measures a magnetic field; nu is a frequency [Hz]",
+        ),
+        (
+            ["test-ray", "thermal", "--frequency", "230ghz"],
+            "'ghz' is not known as a unit (did you mean GHz?)",
+        ),
+        (
+            ["generate", "--command", "x", "--input", "theta=lin:1G:2G", "--out", "x"],
+            "G measures a magnetic field",
+        ),
         (["generate", "--command", "x", "--timeout", "3Hz", "--out", "x"], "timeout is a time [s]"),
-        (["coefficients", *POINT, "--plot", "x.png"], "but nothing varies: give a range to one input"),
+        (
+            ["coefficients", *POINT, "--plot", "x.png"],
+            "but nothing varies: give a range to one input",
+        ),
         (
             ["coefficients", "--nu", "1e9:1e10:2", "--B", "1:2:3", *POINT[4:], "--plot", "x.png"],
             "but nu and B vary: give a range to one input",
         ),
-        (["coefficients", "--nu", "1e9:1e10:2", *POINT[2:], "--plot", "x.abc"], "x.abc: a picture ends in one of"),
-        (["coefficients", *POINT, "--out", "x.txt"], "--out x.txt: a table of coefficients ends in .csv"),
+        (
+            ["coefficients", "--nu", "1e9:1e10:2", *POINT[2:], "--plot", "x.abc"],
+            "x.abc: a picture ends in one of",
+        ),
+        (
+            ["coefficients", *POINT, "--out", "x.txt"],
+            "--out x.txt: a table of coefficients ends in .csv",
+        ),
         (["coefficients", *POINT, "--out", "no/x.csv"], "no/x.csv: there is no directory no"),
     ],
 )
@@ -142,7 +191,16 @@ def parsed(text):
 
 
 VERBS = (
-    *("coefficients", "models", "generate", "import-neurosynchro", "init", "summarize", "transform", "lock"),
+    *(
+        "coefficients",
+        "models",
+        "generate",
+        "import-neurosynchro",
+        "init",
+        "summarize",
+        "transform",
+        "lock",
+    ),
     *("train", "validate", "test-ray"),
 )
 
@@ -170,20 +228,36 @@ def test_alone_and_version(capsys):
 
 
 def test_units():
-    given = parsed("synchrojax coefficients --nu 230GHz --B '3 mT' --n-e '1e12 m^-3' --theta -60deg --theta-e 10")
-    assert np.allclose(
-        [given.nu, given.B, given.n_e, given.theta, given.theta_e], [230e9, 30.0, 1e6, -np.pi / 3, 10.0], rtol=1e-15
+    given = parsed(
+        "synchrojax coefficients --nu 230GHz --B '3 mT' --n-e '1e12 m^-3' --theta -60deg "
+        "--theta-e 10"
     )
-    assert parsed("synchrojax coefficients --nu 1GHz:1THz:50 --param theta=60arcmin").nu == (1e9, 1e12, 50)
-    assert parsed("synchrojax coefficients --param B=1T --param q=2").param == [("B", 1e4), ("q", 2.0)]
+    assert np.allclose(
+        [given.nu, given.B, given.n_e, given.theta, given.theta_e],
+        [230e9, 30.0, 1e6, -np.pi / 3, 10.0],
+        rtol=1e-15,
+    )
+    assert parsed("synchrojax coefficients --nu 1GHz:1THz:50 --param theta=60arcmin").nu == (
+        1e9,
+        1e12,
+        50,
+    )
+    assert parsed("synchrojax coefficients --param B=1T --param q=2").param == [
+        ("B", 1e4),
+        ("q", 2.0),
+    ]
     assert parsed("synchrojax test-ray thermal --frequency '230 GHz'").frequency == 230e9
-    made = parsed("synchrojax generate --command '-x {s}' --input theta=lin:0:90deg --timeout 2min --out x")
+    made = parsed(
+        "synchrojax generate --command '-x {s}' --input theta=lin:0:90deg --timeout 2min --out x"
+    )
     assert made.input == [("theta", ("lin", 0.0, np.pi / 2.0))]
     assert (made.timeout, made.command) == (120.0, "-x {s}")
 
 
 def test_no_option_is_abbreviated():
-    """``--out`` once was short for ``--out-of-domain``: a new option would change what a script says."""
+    """``--out`` once was short for ``--out-of-domain``: a new option would change what a script
+    says.
+    """
     with pytest.raises(SystemExit):
         parsed("synchrojax coefficients --out-of-dom nan")
     assert _arguments.nearest("--theta-", ["--theta", "--theta-e"]) == "--theta"
@@ -191,7 +265,18 @@ def test_no_option_is_abbreviated():
 
 
 def test_csv_is_utf_8_and_whole(tmp_path, capsys, monkeypatch):
-    words = ["--nu", "1GHz:1THz:5", "--B", "3mT", "--n-e", "1e12m^-3", "--theta", "60deg", "--theta-e", "10"]
+    words = [
+        "--nu",
+        "1GHz:1THz:5",
+        "--B",
+        "3mT",
+        "--n-e",
+        "1e12m^-3",
+        "--theta",
+        "60deg",
+        "--theta-e",
+        "10",
+    ]
     path = tmp_path / "spectrum.csv"
 
     def stop(*_):
@@ -225,21 +310,46 @@ def test_plot(capsys, tmp_path, monkeypatch):
 
     drawn = []
     real = synchrojax.validate.report.curves
-    monkeypatch.setattr(synchrojax.validate.report, "curves", lambda *a, **k: drawn.append(real(*a, **k)) or drawn[-1])
-    words = ["--nu", "1GHz:1THz:5", "--B", "3mT", "--n-e", "1e12m^-3", "--theta", "60deg", "--theta-e", "10"]
+    monkeypatch.setattr(
+        synchrojax.validate.report,
+        "curves",
+        lambda *a, **k: drawn.append(real(*a, **k)) or drawn[-1],
+    )
+    words = [
+        "--nu",
+        "1GHz:1THz:5",
+        "--B",
+        "3mT",
+        "--n-e",
+        "1e12m^-3",
+        "--theta",
+        "60deg",
+        "--theta-e",
+        "10",
+    ]
     status, out, err = run(capsys, "coefficients", *words, "--plot", str(tmp_path / "spectrum.png"))
     assert status == 0
     assert out.count("\n") == 6
     assert err == f"{tmp_path / 'spectrum.png'}: coefficients against nu\n"
     assert (tmp_path / "spectrum.png").read_bytes().startswith(b"\x89PNG")
     panels = drawn[0].axes
-    assert [p.get_ylabel() for p in panels] == ["|j| [erg s^-1 cm^-3 Hz^-1 sr^-1]", "|alpha| [cm^-1]", "|rho| [cm^-1]"]
+    assert [p.get_ylabel() for p in panels] == [
+        "|j| [erg s^-1 cm^-3 Hz^-1 sr^-1]",
+        "|alpha| [cm^-1]",
+        "|rho| [cm^-1]",
+    ]
     assert {p.get_xscale() for p in panels} == {p.get_yscale() for p in panels} == {"log"}
     table = np.array([[float(v) for v in line.split("\t")] for line in out.splitlines()[1:]])
-    rho_q = {line.get_linestyle(): line.get_ydata() for line in panels[2].lines if line.get_color() == "C1"}
+    rho_q = {
+        line.get_linestyle(): line.get_ydata()
+        for line in panels[2].lines
+        if line.get_color() == "C1"
+    }
     for style, sign in (("-", 1.0), ("--", -1.0)):
         y = rho_q[style]
-        assert np.allclose(y[np.isfinite(y)], sign * table[:, 11][sign * table[:, 11] > 0.0], rtol=1e-9)
+        assert np.allclose(
+            y[np.isfinite(y)], sign * table[:, 11][sign * table[:, 11] > 0.0], rtol=1e-9
+        )
         assert 0 < np.isfinite(y).sum() < 5
 
 
@@ -256,7 +366,9 @@ def test_a_reader_that_goes_away(monkeypatch):
 def test_a_reader_that_goes_away_from_a_process():
     command = [sys.executable, "-m", "synchrojax", "models", "--json"]
     own = {**os.environ, "PYTHONPATH": str(pathlib.Path(synchrojax.__file__).parents[1])}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=own) as started:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=own
+    ) as started:
         assert json.loads(started.stdout.readline())["name"] == "kappa"
         started.stdout.close()
         assert started.stderr.read() == b""
@@ -299,17 +411,25 @@ def test_fifty_points_are_validated_in_half_a_minute():
 
 def test_models(capsys):
     assert "thermal: takes nu, B, n_e, theta, theta_e" in run(capsys, "models")[1]
-    listed = {m["name"]: m for m in map(json.loads, run(capsys, "models", "--json")[1].splitlines())}
+    listed = {
+        m["name"]: m for m in map(json.loads, run(capsys, "models", "--json")[1].splitlines())
+    }
     assert set(listed) == {"kappa", "kappa_pitch", "powerlaw", "powerlaw_pitch", "thermal"}
     assert listed["thermal"]["domain"]["theta_e"] == [0.1, 100.0]
 
 
 def test_generate_and_validate(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(synchrojax.validate, "cost", functools.partial(synchrojax.validate.cost, n=20_000))
-    status, out, _ = run(capsys, "generate", "thermal", "--n", "24", "--out", str(tmp_path / "t"), "--quiet")
+    monkeypatch.setattr(
+        synchrojax.validate, "cost", functools.partial(synchrojax.validate.cost, n=20_000)
+    )
+    status, out, _ = run(
+        capsys, "generate", "thermal", "--n", "24", "--out", str(tmp_path / "t"), "--quiet"
+    )
     assert status == 0
     assert "24 rows in 1 files" in out
-    status, out, err = run(capsys, "validate", "thermal", "--n", "32", "--seed", "3", "--no-slopes", "--json")
+    status, out, err = run(
+        capsys, "validate", "thermal", "--n", "32", "--seed", "3", "--no-slopes", "--json"
+    )
     result = json.loads(out)
     assert status == 0
     assert err.startswith("validate: 32 exact integrals for 32 points, roughly ")
@@ -325,6 +445,8 @@ def test_interrupt(capsys, monkeypatch, tmp_path):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("synchrojax.exact.at_unit_frequency", stop)
-    status, _, err = run(capsys, "generate", "thermal", "--n", "8", "--out", str(tmp_path / "t"), "--quiet")
+    status, _, err = run(
+        capsys, "generate", "thermal", "--n", "8", "--out", str(tmp_path / "t"), "--quiet"
+    )
     assert status == 130
     assert "resume with the same command" in err

@@ -1,4 +1,6 @@
-"""A distribution of the user's own, from f(gamma, mu) to a loaded network, as the README describes it."""
+"""A distribution of the user's own, from f(gamma, mu) to a loaded network, as the README describes
+it.
+"""
 
 import pickle
 
@@ -35,10 +37,18 @@ BASE = {"nu": 230e9, "B": 30.0, "n_e": 1e3, "theta": 1.0}
 def trained(tmp_path_factory):
     work = tmp_path_factory.mktemp("broken")
     with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("synchrojax.generate.PART_ROWS", 64)  # blocks of the size that the tests below compile, too
+        patch.setattr(
+            "synchrojax.generate.PART_ROWS", 64
+        )  # blocks of the size that the tests below compile, too
         generate(FAMILY, 384, work / "table", seed=1, quiet=True)
         options = Options(widths=(12,), iterations=40)
-        return train(work / "table", work / "broken.safetensors", distribution=FAMILY, options=options, quiet=True)
+        return train(
+            work / "table",
+            work / "broken.safetensors",
+            distribution=FAMILY,
+            options=options,
+            quiet=True,
+        )
 
 
 @pytest.mark.slow  # the table that it needs takes minutes
@@ -52,11 +62,16 @@ def test_from_f_to_a_network(trained, x64):
     c = jax.jit(model.coefficients)({**BASE, "steep": 3.0})
     truth = synchrojax.exact.coefficients(FAMILY.distribution, {**BASE, "steep": 3.0})
     assert np.max(np.abs(np.array(c) / np.array(truth) - 1)) < 0.1
-    parts = BREAK - 1.0, (1.0 - (TOP / BREAK) ** -2.0) / 2.0  # electrons below and above, over BREAK^-1
+    parts = (
+        BREAK - 1.0,
+        (1.0 - (TOP / BREAK) ** -2.0) / 2.0,
+    )  # electrons below and above, over BREAK^-1
     truth_of_parts = sum(
         n / sum(parts) * np.array(synchrojax.exact.coefficients(OMIT, {**BASE, **own}))
         for n, own in zip(
-            parts, ({"p": 2.0, "gamma_max": BREAK}, {"p": 3.0, "gamma_min": BREAK, "gamma_max": TOP}), strict=True
+            parts,
+            ({"p": 2.0, "gamma_max": BREAK}, {"p": 3.0, "gamma_min": BREAK, "gamma_max": TOP}),
+            strict=True,
         )
     )
     error = np.abs(np.array(truth) / truth_of_parts - 1)
@@ -84,9 +99,14 @@ def test_refusals(tmp_path):
         synchrojax.Family("broken", broken_power_law, {"p": (2.0, 3.0)})
     with pytest.raises(ValueError, match="box of steep: expected"):
         synchrojax.Family("broken", broken_power_law, {"steep": (3.0, 2.0)})
-    with pytest.raises(ValueError, match=r"f is not even in mu: .* at gamma = 1.01, mu = 0.05, .* at -mu"):
+    with pytest.raises(
+        ValueError, match=r"f is not even in mu: .* at gamma = 1.01, mu = 0.05, .* at -mu"
+    ):
         synchrojax.Family("beam", lambda gamma, mu, a: jnp.exp(a * mu - gamma), {"a": (0.0, 1.0)})
-    rows = {k: np.ones(3) for k in ("s", "theta", "steep", "j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V")}
+    rows = {
+        k: np.ones(3)
+        for k in ("s", "theta", "steep", "j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V")
+    }
     rows |= {"alpha_I": np.array([1.0, -1.0, 1.0]), "rho_Q": np.ones(3), "rho_V": np.ones(3)}
     with pytest.raises(ValueError, match="alpha_I is not positive in 1 of 3 rows"):
         FAMILY.locked(rows)
@@ -94,7 +114,10 @@ def test_refusals(tmp_path):
 
 def test_breaks_travel():
     """To other processes and into copies; a Distribution has its own."""
-    for distribution in (pickle.loads(pickle.dumps(FAMILY.distribution)), FAMILY.replaced(maps=()).distribution):
+    for distribution in (
+        pickle.loads(pickle.dumps(FAMILY.distribution)),
+        FAMILY.replaced(maps=()).distribution,
+    ):
         assert distribution.breaks(steep=3.0) == (BREAK,)
     with pytest.raises(ValueError, match="a Distribution has its own"):
         synchrojax.Family("broken", OMIT, {"p": (2.0, 3.0)}, breaks=(9.0,))
@@ -114,7 +137,9 @@ def test_a_damaged_description(trained, tmp_path):
 
 def test_the_edges_of_a_box_are_inside(precision):
     """Those below zero, too, whatever the rounding."""
-    family = synchrojax.Family("tilted", lambda gamma, mu, a: gamma ** (a - 4.0), {"a": (-0.7, 0.7)}, gamma_max=1e3)
+    family = synchrojax.Family(
+        "tilted", lambda gamma, mu, a: gamma ** (a - 4.0), {"a": (-0.7, 0.7)}, gamma_max=1e3
+    )
     model = Model({}, family, "clip", "{}")
     flags = model.flags({**BASE, "a": jnp.asarray([-0.7, 0.7, -0.7001, 0.7001, 0.0], precision)})
     assert flags.tolist() == [0, 0, 4, 4, 0]

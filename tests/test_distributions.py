@@ -1,4 +1,6 @@
-"""Power law, kappa and pitch-angle distributions: normalisation, limits, edges, bad input, independent integrals."""
+"""Power law, kappa and pitch-angle distributions: normalisation, limits, edges, bad input,
+independent integrals.
+"""
 
 import itertools
 import json
@@ -21,12 +23,14 @@ BASE = {"nu": 230e9, "B": 30.0, "n_e": 1e3, "theta": np.pi / 3}
 
 
 def test_independent_integrals():
-    """SciPy's adaptive quadrature, sharp edges kept, s sin(theta) >= 25: 1e-7, and 1e-6 for rho_Q."""
+    """SciPy's adaptive quadrature, sharp edges kept, s sin(theta) >= 25: 1e-7, 1e-6 for rho_Q."""
     rows = json.loads(PATH.read_text())
     assert [(r["name"], r["s"], r["theta"]) for r in rows] == [p[:3] for p in points()]
     for name in sorted({row["name"] for row in rows}):
         mine = [row for row in rows if row["name"] == name]
-        own = {k: np.array([row[k] for row in mine]) for k in mine[0] if k not in ("name", "values")}
+        own = {
+            k: np.array([row[k] for row in mine]) for k in mine[0] if k not in ("name", "values")
+        }
         truth = np.array([[row["values"][n] for n in NAMES] for row in mine])
         ours, none = exact.at_unit_frequency(name, **own), truth == 0.0
         assert np.all(np.abs(ours[none]) < 1e-200), name
@@ -39,7 +43,9 @@ def test_independent_integrals():
 def test_independent_integrals_are_reproduced():
     name, s, theta, own = points()[1]
     row = json.loads(PATH.read_text())[1]
-    assert np.allclose(reference(name, s, theta, own), [row["values"][n] for n in NAMES], rtol=1e-9, atol=0)
+    assert np.allclose(
+        reference(name, s, theta, own), [row["values"][n] for n in NAMES], rtol=1e-9, atol=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -64,7 +70,12 @@ def test_normalised_to_one_electron(name, own):
     norm = float(d.log_norm(**own))
 
     def over_mu(chi):
-        f = np.exp(np.asarray(d.log_shape(jnp.cosh(chi), jnp.asarray(mu), 1.0 - jnp.asarray(mu) ** 2, **own)) - norm)
+        f = np.exp(
+            np.asarray(
+                d.log_shape(jnp.cosh(chi), jnp.asarray(mu), 1.0 - jnp.asarray(mu) ** 2, **own)
+            )
+            - norm
+        )
         return 2 * np.pi * np.cosh(chi) * np.sinh(chi) ** 2 * np.sum(f * weight)
 
     edges = np.linspace(np.arccosh(lo) + 1e-9, np.arccosh(hi), 9)
@@ -73,7 +84,9 @@ def test_normalised_to_one_electron(name, own):
 
 
 def test_edges_of_the_power_law():
-    """Values of the project's physics notes (nu = 1, n_e = 1): rho_V, rho_Q with and without the edges."""
+    """Values of the project's physics notes (nu = 1, n_e = 1): rho_V, rho_Q with and without the
+    edges.
+    """
     own = {"s": [1e4], "theta": [np.pi / 4], "p": [2.5], "gamma_min": [10.0], "gamma_max": [1e12]}
     keep = exact.at_unit_frequency("powerlaw", **own)[0]
     omit = exact.at_unit_frequency(OMIT, **own)[0]
@@ -82,13 +95,19 @@ def test_edges_of_the_power_law():
     assert np.array_equal(keep[:3], omit[:3])
     # at gamma_min = 1 nothing is left of them
     own["gamma_min"] = [1.0]
-    assert np.allclose(exact.at_unit_frequency("powerlaw", **own), exact.at_unit_frequency(OMIT, **own), rtol=1e-12)
+    assert np.allclose(
+        exact.at_unit_frequency("powerlaw", **own), exact.at_unit_frequency(OMIT, **own), rtol=1e-12
+    )
 
 
 def test_absorption_with_edges_is_positive_below_gamma_min(rng):
     """nu far below gamma_min^2 nu_c, where fits fail: alpha_I > 0 needs the lower edge."""
     n = 12
-    own = {"p": rng.uniform(1.5, 7, n), "gamma_min": 10 ** rng.uniform(1, 3, n), "gamma_max": np.full(n, 1e12)}
+    own = {
+        "p": rng.uniform(1.5, 7, n),
+        "gamma_min": 10 ** rng.uniform(1, 3, n),
+        "gamma_max": np.full(n, 1e12),
+    }
     s, theta = np.full(n, 30.0), rng.uniform(0.3, 1.5, n)
     keep = exact.at_unit_frequency("powerlaw", s=s, theta=theta, **own)
     omit = exact.at_unit_frequency(OMIT, s=s, theta=theta, **own)
@@ -108,8 +127,12 @@ def test_additive_in_gamma():
 
 
 def test_infinite_gamma_max_and_defaults():
-    given = exact.coefficients("powerlaw", {**BASE, "p": 2.5, "gamma_min": 1.0, "gamma_max": np.inf})
-    assert np.array_equal(np.array(given), np.array(exact.coefficients("powerlaw", {**BASE, "p": 2.5})))
+    given = exact.coefficients(
+        "powerlaw", {**BASE, "p": 2.5, "gamma_min": 1.0, "gamma_max": np.inf}
+    )
+    assert np.array_equal(
+        np.array(given), np.array(exact.coefficients("powerlaw", {**BASE, "p": 2.5}))
+    )
     assert np.all(np.isfinite(np.array(given)))
 
 
@@ -124,7 +147,10 @@ def test_kappa_tends_to_thermal():
     """f_kappa / f_thermal - 1 is of order 1 / kappa."""
     own = {"s": [200.0], "theta": [1.0]}
     thermal = exact.at_unit_frequency("thermal", theta_e=[3.0], **own)[0]
-    gaps = [np.abs(exact.at_unit_frequency("kappa", kappa=[k], w=[3.0], **own)[0] / thermal - 1) for k in (1e4, 1e5)]
+    gaps = [
+        np.abs(exact.at_unit_frequency("kappa", kappa=[k], w=[3.0], **own)[0] / thermal - 1)
+        for k in (1e4, 1e5)
+    ]
     assert np.max(gaps[0]) < 0.05
     assert np.allclose(gaps[0] / gaps[1], 10.0, rtol=0.02)
 
@@ -137,7 +163,10 @@ def test_sum_and_integral_agree():
         d = distributions.get_distribution(name)
         for t in theta:
             row = np.tile([15.0 / np.sin(t), t, *own], (8, 1))  # the size that others compile, too
-            both = [np.asarray(_evaluate._block(d, mode, _phase_space.resolution_of(d), 1)(row))[0] for mode in (0, 1)]
+            both = [
+                np.asarray(_evaluate._block(d, mode, _phase_space.resolution_of(d), 1)(row))[0]
+                for mode in (0, 1)
+            ]
             error = np.abs(both[0] / both[1] - 1)
             assert np.max(error[3:]) < 1e-7, (name, t)
             assert np.max(error[:3]) < 1e-6, (name, t)
@@ -181,13 +210,17 @@ def test_forms_of_breaks():
         return jnp.where(gamma < g_b, 1.0, height) * jnp.exp(-gamma)
 
     own = {"g_b": 7.0, "height": 2.0}
-    mixed = distributions.Function(f, breaks=("g_b", lambda *, g_b, **_: 2 * g_b, 3, np.float32(0.5)))
+    mixed = distributions.Function(
+        f, breaks=("g_b", lambda *, g_b, **_: 2 * g_b, 3, np.float32(0.5))
+    )
     assert mixed.breaks(**own) == (7.0, 14.0, 3.0, 0.5)
     assert distributions.Function(f, breaks=lambda g_b: [g_b, 9.0]).breaks(**own) == (7.0, 9.0)
     assert distributions.Function(f, breaks="g_b").breaks(**own) == (7.0,)
     assert distributions.Function(f, breaks=np.array([2.0, 5.0])).breaks(**own) == (2.0, 5.0)
     assert distributions.PitchAngle(mixed).breaks(**own, k=1.0) == mixed.breaks(**own)
-    assert distributions.Function(f).breaks(**own) == distributions.Thermal().breaks(theta_e=1.0) == ()
+    assert (
+        distributions.Function(f).breaks(**own) == distributions.Thermal().breaks(theta_e=1.0) == ()
+    )
     traced = jax.jit(lambda g: distributions.Function(f, breaks=(g,)).breaks(**own)[0])
     assert traced(4.0) == 4.0
     for wrong, message in (
@@ -205,7 +238,9 @@ def test_a_break_splits_what_checks_f():
 
     def box(gamma, mu, low, high):
         inside = (gamma > low) & (gamma < high)
-        return jnp.where(inside, 1.0 + mu, 1e-3) / (4 * jnp.pi * gamma * jnp.sqrt((gamma - 1) * (gamma + 1)))
+        return jnp.where(inside, 1.0 + mu, 1e-3) / (
+            4 * jnp.pi * gamma * jnp.sqrt((gamma - 1) * (gamma + 1))
+        )
 
     f = distributions.Function(box, gamma_max=50.0, breaks=("high", "low", "low"))
     assert abs(f.norm(**own) / (0.01 + 1e-3 * 48.99) - 1) < 1e-9
@@ -217,7 +252,10 @@ def test_a_break_splits_what_checks_f():
 def test_kinks_are_found():
     def f(x):
         return np.stack(
-            [np.abs(np.sin(x - 1.0)) ** 3 - 4 * x, np.where(x < 2.5, 0.0, x - 2.5 + (x > 6.0)) + np.cosh(x)]
+            [
+                np.abs(np.sin(x - 1.0)) ** 3 - 4 * x,
+                np.where(x < 2.5, 0.0, x - 2.5 + (x > 6.0)) + np.cosh(x),
+            ]
         )
 
     assert np.allclose(kinks(f, 0.1, 9.0), [2.5, 6.0], atol=1e-6)
@@ -227,8 +265,14 @@ def test_kinks_are_found():
 @pytest.mark.parametrize(
     ("f", "message"),
     [
-        (lambda gamma, mu: jnp.where(gamma > 9, -1.0, 1.0) * jnp.exp(-gamma), r"f is negative at gamma = 9\.\d+, mu"),
-        (lambda gamma, mu: jnp.where(mu > 0.5, jnp.nan, jnp.exp(-gamma)), r"f is not finite at gamma = .*, mu = 0\.\d"),
+        (
+            lambda gamma, mu: jnp.where(gamma > 9, -1.0, 1.0) * jnp.exp(-gamma),
+            r"f is negative at gamma = 9\.\d+, mu",
+        ),
+        (
+            lambda gamma, mu: jnp.where(mu > 0.5, jnp.nan, jnp.exp(-gamma)),
+            r"f is not finite at gamma = .*, mu = 0\.\d",
+        ),
         (lambda gamma, mu: 0.0 * gamma, "f cannot be normalised: its integral over d\\^3u is 0"),
         (lambda gamma, mu: jnp.ones(3), "came back with shape"),
     ],
@@ -239,7 +283,7 @@ def test_a_function_that_is_no_distribution(f, message):
 
 
 def test_anisotropy_holds_along_b():
-    """sin^k where 1 - mu^2 rounds: with s sin(theta) fixed the coefficients go as powers of theta."""
+    """sin^k where 1 - mu^2 rounds: with s sin(theta) fixed coefficients go as powers of theta."""
     theta = np.array([1e-4, 1e-5, 1e-6, 1e-7])
     own = {"kappa": np.full(4, 4.0), "w": np.full(4, 30.0), "k": np.full(4, 2.0)}
     h = exact.at_unit_frequency("kappa_pitch", s=30.0 / np.sin(theta), theta=theta, **own)
@@ -249,11 +293,13 @@ def test_anisotropy_holds_along_b():
 
 
 def test_emission_is_positive_where_gamma_max_cuts_it_off(rng):
-    """s far above gamma_max^2 at low s sin(theta): a difference of sum and integral would be noise."""
+    """s far above gamma_max^2, low s sin(theta): a difference of sum and integral would be noise."""
     n = 16
     theta = 10 ** rng.uniform(-4, -2, n)
     own = {"p": rng.uniform(1.5, 7, n), "gamma_min": np.ones(n), "gamma_max": np.full(n, 200.0)}
-    h = exact.at_unit_frequency("powerlaw", s=rng.uniform(5.0, 15.0, n) / np.sin(theta), theta=theta, **own)
+    h = exact.at_unit_frequency(
+        "powerlaw", s=rng.uniform(5.0, 15.0, n) / np.sin(theta), theta=theta, **own
+    )
     assert np.all(h[:, [0, 3]] >= 0.0)
     assert np.all(np.hypot(h[:, 1], h[:, 2]) <= h[:, 0] * (1.0 + 1e-9))
 

@@ -28,7 +28,7 @@ def bars():
 
 
 def test_reference_table():
-    """At least 30 points over theta_e 0.03-100, s 1-1e8, theta 0.01-1.57; rotativities from s' = 5."""
+    """30 points or more over theta_e 0.03-100, s 1-1e8, theta 0.01-1.57; rotativities: s' >= 5."""
     inputs, truth = table()
     assert len(truth) >= 30
     ours = exact.at_unit_frequency("thermal", **inputs)
@@ -70,10 +70,19 @@ def test_high_frequency_limits():
     theta, b = 0.8, 2.0
     s = np.maximum(1e6, 1e7 * theta_e**2)
     nu = s * GYRO * b
-    c = exact.coefficients("thermal", {"nu": nu, "B": b, "n_e": 3.0, "theta": theta, "theta_e": theta_e})
+    c = exact.coefficients(
+        "thermal", {"nu": nu, "B": b, "n_e": 3.0, "theta": theta, "theta_e": theta_e}
+    )
     k0, k1, k2 = (special.kve(n, 1 / theta_e) for n in range(3))
     v = 3.0 * E**3 * b * np.cos(theta) / (np.pi * M**2 * C**2 * nu**2) * k0 / k2
-    q = -3.0 * E**4 * b**2 * np.sin(theta) ** 2 / (4 * np.pi**2 * M**3 * C**3 * nu**3) * (k1 / k2 + 6 * theta_e)
+    q = (
+        -3.0
+        * E**4
+        * b**2
+        * np.sin(theta) ** 2
+        / (4 * np.pi**2 * M**3 * C**3 * nu**3)
+        * (k1 / k2 + 6 * theta_e)
+    )
     assert np.max(np.abs(np.array(c.rho_V) / v - 1)) < 1e-8
     assert np.max(np.abs(np.array(c.rho_Q) / q - 1)) < 1e-8
 
@@ -85,7 +94,10 @@ def power_law(gamma, mu):
 
 
 KAPPA_NORM = integrate.quad(
-    lambda g: 4 * np.pi * g * np.sqrt(g * g - 1) * (1 + (g - 1) / 35.0) ** -4.5, 1, np.inf, epsrel=1e-10
+    lambda g: 4 * np.pi * g * np.sqrt(g * g - 1) * (1 + (g - 1) / 35.0) ** -4.5,
+    1,
+    np.inf,
+    epsrel=1e-10,
 )[0]
 
 
@@ -125,9 +137,11 @@ PUBLISHED = {
 def test_published_values(name):
     """Symphony's test point (Pandya et al. 2016); its own integration error is up to 1.4e-3."""
     params = {"nu": 230e9, "B": 30.0, "n_e": 1.0, "theta": np.pi / 3}
-    chosen = {"thermal": "thermal", "power law": distributions.Function(power_law, gamma_max=1000.0), "kappa": kappa}[
-        name
-    ]
+    chosen = {
+        "thermal": "thermal",
+        "power law": distributions.Function(power_law, gamma_max=1000.0),
+        "kappa": kappa,
+    }[name]
     if name == "thermal":
         params["theta_e"] = 10.0
     ours = np.array(exact.coefficients(chosen, params))[:6]
@@ -136,7 +150,11 @@ def test_published_values(name):
 
 def test_kirchhoff():
     rng = np.random.default_rng(3)
-    theta_e, theta, s = 10 ** rng.uniform(-1.5, 2, 20), rng.uniform(0.02, 3.1, 20), 10 ** rng.uniform(0.5, 4, 20)
+    theta_e, theta, s = (
+        10 ** rng.uniform(-1.5, 2, 20),
+        rng.uniform(0.02, 3.1, 20),
+        10 ** rng.uniform(0.5, 4, 20),
+    )
     hats = exact.at_unit_frequency("thermal", s=s, theta=theta, theta_e=theta_e)
     use = np.abs(hats[:, :3]) > 1e-250
     ratio = hats[:, :3] / hats[:, 3:6] / (2 * M * theta_e)[:, None]
@@ -147,11 +165,15 @@ def test_kirchhoff():
 def test_user_function_is_the_thermal_one():
     def maxwell(gamma, mu, theta_e):
         thermal = distributions.Thermal()
-        return jnp.exp(thermal.log_shape(gamma, mu, 1.0 - mu**2, theta_e=theta_e) - thermal.log_norm(theta_e=theta_e))
+        return jnp.exp(
+            thermal.log_shape(gamma, mu, 1.0 - mu**2, theta_e=theta_e)
+            - thermal.log_norm(theta_e=theta_e)
+        )
 
     params = {"nu": [3e9, 1e11], "B": 10.0, "n_e": 2.0, "theta": 0.7, "theta_e": 3.0}
     ours, estimate = map(
-        np.array, exact.coefficients(distributions.Function(maxwell, gamma_max=3000.0), params, error=True)
+        np.array,
+        exact.coefficients(distributions.Function(maxwell, gamma_max=3000.0), params, error=True),
     )
     truth = np.array(exact.coefficients("thermal", params))
     assert np.max(np.abs(ours / truth - 1)) < 1e-8
@@ -177,8 +199,12 @@ def test_anisotropic_function_obeys_symmetry():
 
 
 def bent(gamma, mu, g_b, ratio, tilt):
-    """N ~ gamma^-2 below g_b, ratio times its continuation by gamma^-3.5 above, times 1 + tilt mu^2; normalised."""
-    n = jnp.where(gamma < g_b, gamma**-2.0, ratio * g_b**1.5 * gamma**-3.5) / electrons(g_b, ratio, tilt)
+    """N ~ gamma^-2 below g_b, ratio times its continuation by gamma^-3.5 above, times 1 + tilt
+    mu^2; normalised.
+    """
+    n = jnp.where(gamma < g_b, gamma**-2.0, ratio * g_b**1.5 * gamma**-3.5) / electrons(
+        g_b, ratio, tilt
+    )
     return n * (1 + tilt * mu**2) / (4 * jnp.pi * gamma * jnp.sqrt((gamma - 1) * (gamma + 1)))
 
 
@@ -194,7 +220,10 @@ FAR = 230e9 / (GYRO * 30.0)  # s of the published point
 def pieces(s, theta, g_b, ratio, tilt):
     """The same from packaged power laws, whose sharp edges are kept: mu^2 = 1 - (1 - mu^2)."""
     total = np.zeros((len(s), 8))
-    for share, p, low, high in ((1 - 1 / g_b, 2.0, 1.0, g_b), (ratio / (2.5 * g_b), 3.5, g_b, 1e12)):
+    for share, p, low, high in (
+        (1 - 1 / g_b, 2.0, 1.0, g_b),
+        (ratio / (2.5 * g_b), 3.5, g_b, 1e12),
+    ):
         values = np.broadcast_arrays(s, theta, p, low, high)
         own = dict(zip(("s", "theta", "p", "gamma_min", "gamma_max"), values, strict=True))
         level = exact.at_unit_frequency("powerlaw", **own)
@@ -204,7 +233,9 @@ def pieces(s, theta, g_b, ratio, tilt):
 
 
 def test_breaks_make_the_sum_of_the_pieces():
-    """A kink, jumps up and down, and a kink of an anisotropic f: emission and absorption 1e-7, rotativities 1e-6."""
+    """A kink, jumps up and down, and a kink of an anisotropic f: emission and absorption 1e-7,
+    rotativities 1e-6.
+    """
     own = {
         "s": np.full(4, FAR),
         "theta": np.array([1.0, 1.0, 0.7, 1.4]),
@@ -237,18 +268,28 @@ def test_a_break_where_harmonics_are_summed():
         widest = np.sqrt(g * g - 1)
         right = min(widest, (top * sine - g) / cosine)
         if right > -widest:
-            total += integrate.quad_vec(lambda u, n=n: kernel(u, n), -widest, right, epsrel=1e-10)[0]
+            total += integrate.quad_vec(lambda u, n=n: kernel(u, n), -widest, right, epsrel=1e-10)[
+                0
+            ]
     truth = 4 * np.pi**2 * E**2 / C * s / (s * sine) * total
-    ours = exact.at_unit_frequency(BENT, s=[s], theta=[theta], g_b=[top], ratio=[0.0], tilt=[0.0])[0]
+    ours = exact.at_unit_frequency(BENT, s=[s], theta=[theta], g_b=[top], ratio=[0.0], tilt=[0.0])[
+        0
+    ]
     assert np.max(np.abs(ours[:2] / truth - 1)) < 1e-8
 
 
 @pytest.mark.slow  # compiles for minutes
 def test_pieces_where_harmonics_are_summed():
-    """All eight at a kink, s = 8, against two functions that end there; close to right angles by many harmonics."""
+    """All eight at a kink, s = 8, against two functions that end there; close to right angles by
+    many harmonics.
+    """
     own = {"s": [8.0], "theta": [1.0], "g_b": [3.0], "ratio": [1.0], "tilt": [0.7]}
-    below = distributions.Function(lambda gamma, mu, g_b, ratio, tilt: bent(gamma, mu, g_b, ratio, tilt), gamma_max=3.0)
-    above = distributions.Function(lambda gamma, mu, g_b, ratio, tilt: bent(gamma, mu, g_b, ratio, tilt), gamma_min=3.0)
+    below = distributions.Function(
+        lambda gamma, mu, g_b, ratio, tilt: bent(gamma, mu, g_b, ratio, tilt), gamma_max=3.0
+    )
+    above = distributions.Function(
+        lambda gamma, mu, g_b, ratio, tilt: bent(gamma, mu, g_b, ratio, tilt), gamma_min=3.0
+    )
     error = np.abs(
         exact.at_unit_frequency(BENT, **own)
         / (exact.at_unit_frequency(below, **own) + exact.at_unit_frequency(above, **own))
@@ -256,13 +297,21 @@ def test_pieces_where_harmonics_are_summed():
     )
     assert np.max(error[0, :6]) < 1e-7
     assert np.max(error[0, 6:]) < 1e-6
-    own = {"s": [40.0, 60.0], "theta": [1.5707, 1.56], "g_b": [6.0, 10.0], "ratio": [1.0, 1.0], "tilt": [0.0, 0.5]}
+    own = {
+        "s": [40.0, 60.0],
+        "theta": [1.5707, 1.56],
+        "g_b": [6.0, 10.0],
+        "ratio": [1.0, 1.0],
+        "tilt": [0.0, 0.5],
+    }
     many = _phase_space.resolution_of(BENT)._replace(harmonics=3000)
     assert (
         np.max(
-            np.abs(exact.at_unit_frequency(BENT, **own) / exact.at_unit_frequency(BENT, resolution=many, **own) - 1)[
-                :, :6
-            ]
+            np.abs(
+                exact.at_unit_frequency(BENT, **own)
+                / exact.at_unit_frequency(BENT, resolution=many, **own)
+                - 1
+            )[:, :6]
         )
         < 1e-6
     )
@@ -276,7 +325,9 @@ def test_derivative_with_a_break_that_moves():
         parameters = {"g_b": g_b, "ratio": 1.0, "tilt": 0.3}
         here = _phase_space.integrand_of(BENT, parameters, FAR, 1.0, None)
         frozen = _phase_space.integrand_of(BENT, jax.lax.stop_gradient(parameters), FAR, 1.0, None)
-        total, top = _absorption.continuous_sums(here, frozen, _phase_space.resolution_of(BENT), False)
+        total, top = _absorption.continuous_sums(
+            here, frozen, _phase_space.resolution_of(BENT), False
+        )
         return (total + _absorption.absorption_jumps(here, frozen, top, 48, False)) * jnp.exp(top)
 
     def both(g_b):
@@ -291,11 +342,15 @@ def test_derivative_with_a_break_that_moves():
 
 @pytest.mark.slow  # compiles for minutes
 def test_traced_breaks():
-    """All eight: a break that is traced, with values and derivatives of the one that is a parameter."""
+    """All eight: a break that is traced, with values and derivatives of the one that is a
+    parameter.
+    """
     own = {"nu": 230e9, "B": 30.0, "n_e": 1.0, "theta": 1.0}
 
     def traced(g_b):
-        f = distributions.Function(lambda gamma, mu: bent(gamma, mu, g_b, 1.0, 0.3), breaks=(g_b, 3.0, 0.5, g_b, 1e15))
+        f = distributions.Function(
+            lambda gamma, mu: bent(gamma, mu, g_b, 1.0, 0.3), breaks=(g_b, 3.0, 0.5, g_b, 1e15)
+        )
         return jnp.stack(exact.coefficients(f, own))
 
     def named(g_b):
@@ -303,13 +358,17 @@ def test_traced_breaks():
 
     value, slope = jax.jit(lambda g: jax.jvp(traced, (g,), (1.0,)))(100.0)
     assert np.max(np.abs(value / named(100.0) - 1)) < 1e-9
-    differences = named(np.array([99.8, 99.9, 100.1, 100.2])) @ np.array([1.0, -8.0, 8.0, -1.0]) / 1.2
+    differences = (
+        named(np.array([99.8, 99.9, 100.1, 100.2])) @ np.array([1.0, -8.0, 8.0, -1.0]) / 1.2
+    )
     assert np.max(np.abs(slope / differences - 1)) < 1e-5
 
 
 @pytest.mark.slow  # compiles for a minute
 def test_a_steep_slope_tends_to_the_jump():
-    """The delta function of a jump that ``breaks`` names is the limit of a slope that steepens; second order in it."""
+    """The delta function of a jump that ``breaks`` names is the limit of a slope that steepens;
+    second order in it.
+    """
 
     def steep(gamma, mu, width):
         up = 0.5 * (1 + jnp.tanh((gamma / 100.0 - 1) / width))
@@ -320,18 +379,35 @@ def test_a_steep_slope_tends_to_the_jump():
         return [100.0 * (1 + k * width) for k in (-10, -3, 0, 3, 10)]
 
     smooth = distributions.Function(steep, breaks=around)
-    sharp = exact.at_unit_frequency(BENT, s=[FAR], theta=[1.0], g_b=[100.0], ratio=[0.2], tilt=[0.0])
-    near = exact.at_unit_frequency(smooth, s=[FAR] * 2, theta=[1.0] * 2, width=[1e-2, 1e-3]) / sharp - 1
+    sharp = exact.at_unit_frequency(
+        BENT, s=[FAR], theta=[1.0], g_b=[100.0], ratio=[0.2], tilt=[0.0]
+    )
+    near = (
+        exact.at_unit_frequency(smooth, s=[FAR] * 2, theta=[1.0] * 2, width=[1e-2, 1e-3]) / sharp
+        - 1
+    )
     assert np.max(np.abs(near[1])) < 1e-5
     assert np.all(np.abs(near[1]) < 0.05 * np.abs(near[0]) + 1e-8)
 
 
 def test_estimated_errors_and_the_warning():
-    """Without its break f is judged by up to four points, once; the estimate is about the true error."""
-    params = {"nu": 230e9, "B": 30.0, "n_e": 1.0, "theta": [0.6, 1.0, 1.4], "g_b": 100.0, "ratio": 1.0, "tilt": 0.0}
+    """Without its break f is judged by up to four points, once; the estimate is about the true
+    error.
+    """
+    params = {
+        "nu": 230e9,
+        "B": 30.0,
+        "n_e": 1.0,
+        "theta": [0.6, 1.0, 1.4],
+        "g_b": 100.0,
+        "ratio": 1.0,
+        "tilt": 0.0,
+    }
     truth, small = exact.coefficients(BENT, params, error=True)
     assert np.max(np.array(small)) < 1e-6
-    with pytest.warns(UserWarning, match=r"a kink or a jump near gamma = 100; pass breaks=\('g_b',\) to") as seen:
+    with pytest.warns(
+        UserWarning, match=r"a kink or a jump near gamma = 100; pass breaks=\('g_b',\) to"
+    ) as seen:
         value, estimate = exact.coefficients(PLAIN, params, error=True)
     assert len(seen) == 1
     assert seen[0].filename == __file__
@@ -348,10 +424,14 @@ def test_estimated_errors_and_the_warning():
 def test_sum_and_integral_agree_where_the_rule_switches():
     """Harmonics one by one and averaged, on the border of ``harmonics_matter``."""
     thermal = distributions.Thermal()
-    theta_e, theta = (a.ravel() for a in np.meshgrid([0.03, 0.1, 0.3, 1.0, 3.0, 10.0], [0.1, 0.3, 1.0, 1.5]))
+    theta_e, theta = (
+        a.ravel() for a in np.meshgrid([0.03, 0.1, 0.3, 1.0, 3.0, 10.0], [0.1, 0.3, 1.0, 1.5])
+    )
     border = np.full(theta.size, 100.0)
     for _ in range(40):  # the largest s' summed one by one
-        summed = np.asarray(thermal.harmonics_matter(border / np.sin(theta), np.sin(theta), theta_e=theta_e))
+        summed = np.asarray(
+            thermal.harmonics_matter(border / np.sin(theta), np.sin(theta), theta_e=theta_e)
+        )
         border = np.where(summed, border, np.maximum(border * 0.92, 5.0))
     use = (border > 5.0) & (border / np.sin(theta) < 110.0)
     assert use.sum() >= 18
@@ -359,7 +439,9 @@ def test_sum_and_integral_agree_where_the_rule_switches():
     both = [
         np.concatenate(
             [
-                np.asarray(_evaluate._block(thermal, mode, exact.Resolution(), 1)(np.array([row]), 1))
+                np.asarray(
+                    _evaluate._block(thermal, mode, exact.Resolution(), 1)(np.array([row]), 1)
+                )
                 for row in zip(s, theta[use], theta_e[use], strict=True)
             ]
         )
@@ -385,7 +467,11 @@ def test_shapes_zeros_and_nan():
     assert np.all(values[:, 0, 1] == 0.0)
     assert np.all(np.isnan(values[:, 1]))
     assert np.all(np.isnan(values[:, 0, 2]))
-    assert np.array(exact.coefficients("thermal", {**params, "nu": np.zeros((0, 1))})).shape == (8, 0, 3)
+    assert np.array(exact.coefficients("thermal", {**params, "nu": np.zeros((0, 1))})).shape == (
+        8,
+        0,
+        3,
+    )
 
 
 def test_traced_gives_the_same(point):
@@ -401,7 +487,10 @@ def test_traced_differentiates(point):
 
     slope = jax.jit(jax.grad(log_j))(10.0)
     step = 1e-3
-    assert abs((float(log_j(10 + step)) - float(log_j(10 - step))) / (2 * step) / float(slope) - 1) < 1e-6
+    assert (
+        abs((float(log_j(10 + step)) - float(log_j(10 - step))) / (2 * step) / float(slope) - 1)
+        < 1e-6
+    )
 
 
 def test_ends_of_a_power_law_that_nearly_meet():
@@ -421,11 +510,15 @@ def test_derivatives_with_the_ends_of_a_power_law():
     ends, names = np.array([30.0, 100.0]), ("gamma_min", "gamma_max")
 
     def stacked(*ends):
-        return jnp.stack(exact.coefficients("powerlaw", {**base, **dict(zip(names, ends, strict=True))}))
+        return jnp.stack(
+            exact.coefficients("powerlaw", {**base, **dict(zip(names, ends, strict=True))})
+        )
 
     slope = jax.jit(lambda ends, change: jax.jvp(lambda e: stacked(*e), (ends,), (change,))[1])
     for along in np.diag(1e-4 * ends):
-        far_left, left, right, far_right = np.asarray(stacked(*(ends[:, None] + along[:, None] * [-2, -1, 1, 2]))).T
+        far_left, left, right, far_right = np.asarray(
+            stacked(*(ends[:, None] + along[:, None] * [-2, -1, 1, 2]))
+        ).T
         differences = (8 * (right - left) - (far_right - far_left)) / 12
         assert np.max(np.abs(np.asarray(slope(ends, along)) / differences - 1)) < 1e-6
 
@@ -433,7 +526,9 @@ def test_derivatives_with_the_ends_of_a_power_law():
 def test_messages(point):
     with pytest.raises(ValueError, match=r"missing theta_e.*takes nu \[Hz"):
         exact.coefficients("thermal", {k: v for k, v in point.items() if k != "theta_e"})
-    with pytest.raises(ValueError, match="unknown distribution 'maxwell'; available: kappa, kappa_pitch"):
+    with pytest.raises(
+        ValueError, match="unknown distribution 'maxwell'; available: kappa, kappa_pitch"
+    ):
         exact.coefficients("maxwell", point)
     with jax.enable_x64(False), pytest.raises(RuntimeError, match="jax_enable_x64"):
         exact.coefficients("thermal", point)

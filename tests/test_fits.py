@@ -11,7 +11,8 @@ from synchrojax.validate import _fits, summary, validate
 
 pytestmark = pytest.mark.usefixtures("x64")
 
-# coefficient -> (median, largest) relative error on the sample below, as measured; a slip in a formula exceeds it
+# coefficient -> (median, largest) relative error on the sample below, as measured; a slip in a
+# formula exceeds it
 MEASURED = {
     "thermal": {
         "j_I": (0.02, 0.04),
@@ -46,7 +47,11 @@ def points(name, rng, n=48):
         keep = 4.5 * own["s"] / own["theta_e"] ** 2 / np.sin(own["theta"]) < 1e3
         return {k: v[keep] for k, v in own.items()}
     if name == "powerlaw":
-        return own | {"p": rng.uniform(1.5, 6.5, n), "gamma_min": np.ones(n), "gamma_max": np.full(n, 1e12)}
+        return own | {
+            "p": rng.uniform(1.5, 6.5, n),
+            "gamma_min": np.ones(n),
+            "gamma_max": np.full(n, 1e12),
+        }
     return own | {"kappa": rng.uniform(2.6, 7.4, n), "w": 10 ** rng.uniform(0.5, 1.6, n)}
 
 
@@ -82,7 +87,11 @@ def test_rotativities_against_the_integrals(name, rng):
             "gamma_min": 10 ** rng.uniform(0.7, 1.5, n),
             "gamma_max": np.full(n, 1e12),
         }
-        sample = {"s": own["gamma_min"] ** 2 * 10 ** rng.uniform(1.5, 4.0, n), "theta": theta, **own}
+        sample = {
+            "s": own["gamma_min"] ** 2 * 10 ** rng.uniform(1.5, 4.0, n),
+            "theta": theta,
+            **own,
+        }
         truth = exact.at_unit_frequency(name, **sample)
         truth[:, 7] = exact.at_unit_frequency(distributions.PowerLaw(edges="omit"), **sample)[:, 7]
     else:
@@ -102,9 +111,13 @@ def test_kappa_rotativities_are_known_between_their_values():
 
 
 def test_kappa_rho_q_falls_short_of_its_limit():
-    """2 <gamma> = 6 kappa w / (kappa - 3) for large w: the formula has two fifths of it to five sixths."""
+    """2 <gamma> = 6 kappa w / (kappa - 3) for large w: the formula has two fifths of it to five
+    sixths.
+    """
     kappa, w = np.array([3.5, 5.0]), np.full(2, 1e3)
-    share = np.asarray(_fits._kappa_rotativities(np.full(2, 1e12), kappa, w)[0]) / (6.0 * kappa * w / (kappa - 3.0))
+    share = np.asarray(_fits._kappa_rotativities(np.full(2, 1e12), kappa, w)[0]) / (
+        6.0 * kappa * w / (kappa - 3.0)
+    )
     assert np.allclose(share, [2 / 5, 5 / 6], rtol=0.02)
 
 
@@ -128,6 +141,10 @@ def test_validation_shows_them_beside_the_network(name):
         if (name, coefficient) == ("kappa", "alpha_V"):
             assert fit[coefficient]["points"] == 0
             continue
-        assert 20 < fit[coefficient]["points"] < tables["published fit, all points"][coefficient]["points"]
+        assert (
+            20
+            < fit[coefficient]["points"]
+            < tables["published fit, all points"][coefficient]["points"]
+        )
         if coefficient not in (POWERLAW_LIMIT if name == "powerlaw" else ()):
             assert fit[coefficient]["median"] > 10.0 * ours[coefficient]["median"]

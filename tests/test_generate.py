@@ -86,7 +86,9 @@ def test_a_killed_process_costs_its_chunk(plain, tmp_path):
     def kill():
         while not list(out.glob("part-*")):
             time.sleep(0.05)
-        children = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "spawn_main"], capture_output=True, text=True)
+        children = subprocess.run(
+            ["pgrep", "-P", str(os.getpid()), "-f", "spawn_main"], capture_output=True, text=True
+        )
         killed.append(int(children.stdout.split()[0]))
         os.kill(killed[0], signal.SIGKILL)
 
@@ -109,14 +111,32 @@ def cluster(tmp_path):
     def start(*words):
         started.append(subprocess.Popen([*dask, *words], stdout=log, stderr=log))
 
-    start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
+    start(
+        "scheduler",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--no-dashboard",
+        "--scheduler-file",
+        str(file),
+    )
     for _ in range(300):
         if file.exists() and file.read_text().strip().endswith("}"):
             break
         time.sleep(0.1)
     address = json.loads(file.read_text())["address"]
     for _ in range(2):
-        start("worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(tmp_path))
+        start(
+            "worker",
+            address,
+            "--nthreads",
+            "1",
+            "--no-nanny",
+            "--no-dashboard",
+            "--local-directory",
+            str(tmp_path),
+        )
     yield address, started[1:]
     for process in reversed(started):
         process.kill()
@@ -124,7 +144,9 @@ def cluster(tmp_path):
     log.close()
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning"
+)
 @pytest.mark.usefixtures("x64")
 def test_dask_loses_a_worker_and_gives_the_same_table(plain, tmp_path, cluster):
     address, workers = cluster
@@ -156,11 +178,22 @@ print(s, theta, p, *range(5), sep=", " if s < 100 else "\\n")
 
 
 def test_an_external_program(tmp_path, capsys):
-    """Its numbers in order, what failed aside with the reason; the command line in the same words."""
+    """Numbers in order, what failed aside with the reason; the command line in the same words."""
     program = tmp_path / "a program.py"
     program.write_text(PROGRAM)
     command = f"{sys.executable} '{program}' {{s}} {{theta}} {{p}}"
-    words = ["generate", "--command", command, "--n", "48", "--out", str(tmp_path / "t"), "--timeout", "3", "--quiet"]
+    words = [
+        "generate",
+        "--command",
+        command,
+        "--n",
+        "48",
+        "--out",
+        str(tmp_path / "t"),
+        "--timeout",
+        "3",
+        "--quiet",
+    ]
     for k, (spacing, low, high) in INPUTS.items():
         words += ["--input", f"{k}={spacing}:{low}:{high}"]
     assert main(words) == 0
@@ -169,14 +202,28 @@ def test_an_external_program(tmp_path, capsys):
     assert np.array_equal(table["j_I"], table["s"])
     assert np.array_equal(table["j_V"], table["p"])
     assert np.array_equal(table["rho_V"], np.full(len(table["s"]), 4.0))
-    aside = [line for p in sorted((tmp_path / "t" / "failed").iterdir()) for line in p.read_text().splitlines()[1:]]
+    aside = [
+        line
+        for p in sorted((tmp_path / "t" / "failed").iterdir())
+        for line in p.read_text().splitlines()[1:]
+    ]
     assert len(aside) + len(table["s"]) == 48
     assert f"{48 - len(aside)} rows" in out
     assert f"{len(aside)} points failed" in out
-    for why in ("exit status 1: s is too large", "printed 1 numbers instead of 8: 'nothing'", "no answer within 3 s"):
+    for why in (
+        "exit status 1: s is too large",
+        "printed 1 numbers instead of 8: 'nothing'",
+        "no answer within 3 s",
+    ):
         assert any(line.endswith(why) for line in aside), why
     kinds = table_files.header_of(table_files.parts(tmp_path / "t")[0])
-    assert [kinds[k] for k in ("s", "theta", "p", "time_ms", "j_I")] == ["log", "lin", "lin", "meta", "res"]
+    assert [kinds[k] for k in ("s", "theta", "p", "time_ms", "j_I")] == [
+        "log",
+        "lin",
+        "lin",
+        "meta",
+        "res",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +234,11 @@ def test_an_external_program(tmp_path, capsys):
         ("prog {s", INPUTS, "--command 'prog {s': "),
         ("prog {s}", {"s": ("log", 1.0, 2.0)}, "needs --input theta"),
         ("/no/such/program {s} {theta} {p}", INPUTS, "'/no/such/program' cannot be run"),
-        ("prog {s} {theta}", {"s": ("log", 0.0, 2.0), "theta": ("lin", 0.0, 1.0)}, "expected log|lin, low < high"),
+        (
+            "prog {s} {theta}",
+            {"s": ("log", 0.0, 2.0), "theta": ("lin", 0.0, 1.0)},
+            "expected log|lin, low < high",
+        ),
     ],
 )
 def test_command_refusals(tmp_path, command, inputs, message):
@@ -201,8 +252,12 @@ def test_command_refusals(tmp_path, command, inputs, message):
 def test_refusals(tmp_path, capsys):
     import synchrojax
 
-    family = synchrojax.Family("local", lambda gamma, mu, a: gamma**-a, {"a": (2.0, 3.0)}, gamma_max=1e3)
-    with pytest.raises(GenerateError, match=r"cannot be sent to other processes .* define f at the top of a module"):
+    family = synchrojax.Family(
+        "local", lambda gamma, mu, a: gamma**-a, {"a": (2.0, 3.0)}, gamma_max=1e3
+    )
+    with pytest.raises(
+        GenerateError, match=r"cannot be sent to other processes .* define f at the top of a module"
+    ):
         generate(family, 8, tmp_path / "t", quiet=True, workers=2)
     for words, message in (
         ([], "needs a distribution, or --command"),

@@ -1,4 +1,6 @@
-"""Numbers, units, masks, labels and settings as users have them, over every place that takes arrays; objects; sizes."""
+"""Numbers, units, masks, labels and settings as users have them, over every place that takes
+arrays; objects; sizes.
+"""
 
 import copy
 import decimal
@@ -41,11 +43,19 @@ PLACES = {
         "erg s^-1 cm^-2 Hz^-1 sr^-1",
         2.0,
     ),
-    "j_I of solve": (lambda v: transfer.solve(SLAB._replace(j_I=v), [0.5], psi=0.1), "erg s^-1 cm^-3 Hz^-1 sr^-1", 2.0),
+    "j_I of solve": (
+        lambda v: transfer.solve(SLAB._replace(j_I=v), [0.5], psi=0.1),
+        "erg s^-1 cm^-3 Hz^-1 sr^-1",
+        2.0,
+    ),
     "depths": (lambda v: transfer.depths(SLAB, v, psi=0.1), "cm", 0.5),
     "psi of rotate": (lambda v: synchrojax.rotate(SLAB, v), "rad", 0.25),
     "alpha_I of rotate": (lambda v: synchrojax.rotate(SLAB._replace(alpha_I=v), 0.1), "cm^-1", 2.0),
-    "as_array": (lambda v: (synchrojax.as_array(SLAB._replace(j_I=v), convention="ipole"),), "", 2.0),
+    "as_array": (
+        lambda v: (synchrojax.as_array(SLAB._replace(j_I=v), convention="ipole"),),
+        "",
+        2.0,
+    ),
     "factor": (lambda v: SLAB * v, "", 0.5),
 }
 
@@ -74,7 +84,13 @@ OTHER_UNITS = {
     "theta": ("deg", np.degrees(1.0)),
     "theta_e": ("%", 1000.0),
 }
-PLACE_UNITS = {"cm": "pc", "rad": "deg", "": "%", "cm^-1": "km^-1", "erg s^-1 cm^-2 Hz^-1 sr^-1": "Jy sr^-1"}
+PLACE_UNITS = {
+    "cm": "pc",
+    "rad": "deg",
+    "": "%",
+    "cm^-1": "km^-1",
+    "erg s^-1 cm^-2 Hz^-1 sr^-1": "Jy sr^-1",
+}
 
 
 @pytest.mark.parametrize("name", POINT)
@@ -86,7 +102,11 @@ def test_quantities_in_other_units(model, plain, name):
     same(model.coefficients({**POINT, name: [quantity, quantity]}), np.repeat(np.array(plain), 2))
     assert model.flags({**POINT, name: quantity}) == 0
     # known numbers are folded into a program in another order
-    same(quick_jit(lambda b: model.coefficients({**POINT, name: quantity, **b}))({}), plain, rtol=3e-5)
+    same(
+        quick_jit(lambda b: model.coefficients({**POINT, name: quantity, **b}))({}),
+        plain,
+        rtol=3e-5,
+    )
     with pytest.raises(ValueError, match=rf"params\['{name}'\].* is in kg and takes"):
         model.coefficients({**POINT, name: 3.0 * u.kg})
     with pytest.raises(ValueError, match="is in kg and takes"):
@@ -95,8 +115,15 @@ def test_quantities_in_other_units(model, plain, name):
 
 def test_gauss_and_dimensionless_quantities(model, plain):
     u = pytest.importorskip("astropy.units")
-    same(model.coefficients({**POINT, "B": 30.0 * u.G, "theta_e": 10.0 * u.dimensionless_unscaled}), plain)
-    for name, value in (("nu", 1.3 * u.mm), ("theta_e", 6e10 * u.K), ("n_e", 1.0 * u.dimensionless_unscaled)):
+    same(
+        model.coefficients({**POINT, "B": 30.0 * u.G, "theta_e": 10.0 * u.dimensionless_unscaled}),
+        plain,
+    )
+    for name, value in (
+        ("nu", 1.3 * u.mm),
+        ("theta_e", 6e10 * u.K),
+        ("n_e", 1.0 * u.dimensionless_unscaled),
+    ):
         with pytest.raises(ValueError, match=f"is in {value.unit} and takes"):
             model.coefficients({**POINT, name: value})
 
@@ -123,27 +150,39 @@ def test_fields_of_several_shapes_in_one_array():
 
 ONE_NUMBER = {
     "box": (
-        lambda v: synchrojax.Family("steep", lambda g, mu, steep: g**-steep, {"steep": (v, 50.0)}).domain["steep"][0],
+        lambda v: synchrojax.Family(
+            "steep", lambda g, mu, steep: g**-steep, {"steep": (v, 50.0)}
+        ).domain["steep"][0],
         "",
     ),
     "s of a box": (
-        lambda v: synchrojax.Family("steep", lambda g, mu, steep: g**-steep, {"steep": (5.0, 6.0)}, s=(v, 50.0)).domain[
-            "s"
-        ][0],
+        lambda v: synchrojax.Family(
+            "steep", lambda g, mu, steep: g**-steep, {"steep": (5.0, 6.0)}, s=(v, 50.0)
+        ).domain["s"][0],
         "",
     ),
-    "gamma_min": (lambda v: distributions.Function(lambda g, mu: g**-5.0, gamma_min=v)._bounds[0], ""),
-    "break": (lambda v: distributions.Function(lambda g, mu: g**-5.0, breaks=(v, 3.0)).breaks()[0], ""),
+    "gamma_min": (
+        lambda v: distributions.Function(lambda g, mu: g**-5.0, gamma_min=v)._bounds[0],
+        "",
+    ),
+    "break": (
+        lambda v: distributions.Function(lambda g, mu: g**-5.0, breaks=(v, 3.0)).breaks()[0],
+        "",
+    ),
     "range of a command": (lambda v: ranges_of_command(s=("log", v, 50.0)), ""),
     "range of theta": (lambda v: ranges_of_command(theta=("lin", 0.1, v)), "rad"),
 }
 
 
 def ranges_of_command(**own):
-    """Where the program of a table of one point would be called: theta or s, whichever range is given."""
+    """Where the program of a table of one point would be called: theta or s, whichever range is
+    given.
+    """
     ranges = {"s": ("log", 10.0, 50.0), "theta": ("lin", 0.1, 1.0), **own}
     with tempfile.TemporaryDirectory() as here:
-        generate.generate_command("true {s} {theta}", ranges, 1, pathlib.Path(here) / "table", quiet=True)
+        generate.generate_command(
+            "true {s} {theta}", ranges, 1, pathlib.Path(here) / "table", quiet=True
+        )
         known = json.loads((pathlib.Path(here) / "table" / "table.json").read_text())["inputs"]
     (name,) = own
     return known[name][1 if name == "s" else 2]
@@ -188,7 +227,10 @@ def test_exact_takes_what_models_take():
     same(exact.coefficients("thermal", quantities), wanted, rtol=1e-9)
     row = pandas.DataFrame([POINT]).iloc[0]
     same(exact.coefficients("thermal", row), wanted, rtol=1e-12)
-    big = {n: np.asarray(v, ">f8") for n, v in POINT.items()} | {"B": np.float16(30.0), "theta": decimal.Decimal(1)}
+    big = {n: np.asarray(v, ">f8") for n, v in POINT.items()} | {
+        "B": np.float16(30.0),
+        "theta": decimal.Decimal(1),
+    }
     same(exact.coefficients("thermal", big), wanted, rtol=1e-12)
     with pytest.raises(ValueError, match="is in kg and takes"):
         exact.coefficients("thermal", {**POINT, "nu": 3.0 * u.kg})
@@ -200,13 +242,21 @@ def test_exact_takes_what_models_take():
 
 def test_call_forms_of_exact(model):
     for call, kind, message in (
-        (lambda: exact.coefficients(POINT, "thermal"), ValueError, "function f.gamma, mu., not dict"),
+        (
+            lambda: exact.coefficients(POINT, "thermal"),
+            ValueError,
+            "function f.gamma, mu., not dict",
+        ),
         (
             lambda: exact.coefficients(model, POINT),
             ValueError,
             "is a model: give the name of its distribution, 'thermal'",
         ),
-        (lambda: exact.coefficients("thermal", **POINT), TypeError, 'write .{"nu": ..., "B": ..., "n_e"'),
+        (
+            lambda: exact.coefficients("thermal", **POINT),
+            TypeError,
+            'write .{"nu": ..., "B": ..., "n_e"',
+        ),
         (lambda: exact.coefficients("thermal"), TypeError, "params is one mapping"),
         (
             lambda: exact.coefficients(lambda gamma: gamma**-5.0, POINT),
@@ -334,7 +384,9 @@ def test_columns_of_an_astropy_table(model, plain):
 def test_xarray(model, plain):
     xarray = pytest.importorskip("xarray")
     x = xarray.DataArray([30.0, 30.0], dims="x")
-    same(model.coefficients({**POINT, "B": x, "theta": 1.0 + 0.0 * x}), np.repeat(np.array(plain), 2))
+    same(
+        model.coefficients({**POINT, "B": x, "theta": 1.0 + 0.0 * x}), np.repeat(np.array(plain), 2)
+    )
     other = xarray.DataArray([1.0, 1.0], dims="y")
     with pytest.raises(ValueError, match="has the axes"):
         model.coefficients({**POINT, "B": x, "theta": other})
@@ -364,7 +416,10 @@ def test_pandas(model, plain):
     shifted = pandas.Series([1.0, 1.0], index=[1, 2])
     with pytest.raises(ValueError, match="other labels along 'index'"):
         model.coefficients({**POINT, "B": frame["B"], "theta": shifted})
-    same(model.coefficients({**POINT, "B": frame["B"], "theta": [1.0, 1.0]}), np.repeat(np.array(plain), 2))
+    same(
+        model.coefficients({**POINT, "B": frame["B"], "theta": [1.0, 1.0]}),
+        np.repeat(np.array(plain), 2),
+    )
     with pytest.raises(ValueError, match=r"missing theta_e.*"):
         model.coefficients(frame.iloc[0].drop("theta_e"))
     missing = pandas.Series([30.0, None], dtype="Float64")
@@ -398,7 +453,10 @@ FORMS = {
     "half of JAX": lambda v: jnp.asarray(v, jnp.float16),
     "extended": np.longdouble,
     "extended array": lambda v: np.full(1, v, np.longdouble),
-    **{t.__name__: t for t in (np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64)},
+    **{
+        t.__name__: t
+        for t in (np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64)
+    },
     "fraction": fractions.Fraction,
     "decimal": decimal.Decimal,
     "decimals": lambda v: [decimal.Decimal(v)],
@@ -430,7 +488,9 @@ def test_forms_of_numbers(model, plain, form):
 
 @pytest.mark.usefixtures("x64")
 def test_precision_of_results(model):
-    """The widest form decides; Python's numbers and whole ones go along; half precision becomes single."""
+    """The widest form decides; Python's numbers and whole ones go along; half precision becomes
+    single.
+    """
     for value, wanted in (
         (np.float32(30.0), "float32"),
         (np.float16(30.0), "float32"),
@@ -443,8 +503,13 @@ def test_precision_of_results(model):
         (np.int8(30), "float64"),
     ):
         assert model.coefficients({**POINT, "B": value}).j_I.dtype == wanted, value
-    same([model.coefficients({**POINT, "n_e": 10**30}).j_I], [model.coefficients({**POINT, "n_e": 1e30}).j_I])
-    both = model.coefficients({n: np.float32(v) for n, v in POINT.items()} | {"B": np.float64(30.0)})
+    same(
+        [model.coefficients({**POINT, "n_e": 10**30}).j_I],
+        [model.coefficients({**POINT, "n_e": 1e30}).j_I],
+    )
+    both = model.coefficients(
+        {n: np.float32(v) for n, v in POINT.items()} | {"B": np.float64(30.0)}
+    )
     assert both.j_I.dtype == "float64"
 
 
@@ -453,7 +518,10 @@ def test_lists_that_hold_tracers(model, plain):
         return jnp.stack(model.coefficients({**POINT, "B": [b, 30.0], "theta": (1, 1)}))
 
     same(quick_jit(call)(30.0), np.repeat(np.array(plain), 2), rtol=3e-5)
-    same(jax.jit(lambda v: jnp.stack(synchrojax.rotate(SLAB, [v])))(0.25), synchrojax.rotate(SLAB, 0.25))
+    same(
+        jax.jit(lambda v: jnp.stack(synchrojax.rotate(SLAB, [v])))(0.25),
+        synchrojax.rotate(SLAB, 0.25),
+    )
 
 
 REFUSED = {
@@ -502,7 +570,10 @@ def test_what_is_no_real_number(model, kind):
 
 
 def test_strict_promotion(model, plain):
-    params = {n: np.full(1, v, np.float32) for n, v in POINT.items()} | {"B": np.float64(30.0), "n_e": 10**6}
+    params = {n: np.full(1, v, np.float32) for n, v in POINT.items()} | {
+        "B": np.float64(30.0),
+        "n_e": 10**6,
+    }
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         same(model.coefficients(params), plain)
         assert np.all(np.asarray(model.flags(params)) == 0)
@@ -573,18 +644,22 @@ def test_export_of_coefficients_for_any_size(model):
     def slopes(function):
         # each coefficient in units of its own: an exported call has no vmap, so no jacrev
         units = [1.0 / np.max(np.abs(v)) for v in model.coefficients(params)]
-        return quick_jit(jax.grad(lambda p: sum(jnp.sum(v * u) for v, u in zip(function(p), units, strict=True))))(
-            params
-        )
+        return quick_jit(
+            jax.grad(lambda p: sum(jnp.sum(v * u) for v, u in zip(function(p), units, strict=True)))
+        )(params)
 
     mine, again_mine = slopes(model.coefficients), slopes(again.call)
     for k in POINT:
-        np.testing.assert_allclose(again_mine[k], mine[k], rtol=1e-3, atol=1e-4 * np.max(np.abs(mine[k])))
+        np.testing.assert_allclose(
+            again_mine[k], mine[k], rtol=1e-3, atol=1e-4 * np.max(np.abs(mine[k]))
+        )
 
 
 def test_results_are_known_to_serialisation(model):
     """Coefficients, Stokes and the rest as what they are, in and out, without the user's help."""
-    again = exported(lambda p: model.coefficients(p), dict.fromkeys(POINT, jax.ShapeDtypeStruct((), jnp.float32)))
+    again = exported(
+        lambda p: model.coefficients(p), dict.fromkeys(POINT, jax.ShapeDtypeStruct((), jnp.float32))
+    )
     assert again.out_tree == jax.tree.structure(SLAB)
     again = exported(lambda c: synchrojax.rotate(c, 0.25), jax.tree.map(jnp.asarray, SLAB))
     assert again.out_tree == jax.tree.structure(synchrojax.rotate(SLAB, 0.25))
@@ -609,11 +684,15 @@ def check_export_of_solve(rays, cells, sizes, method="scan"):
             for v in (1.0, -0.6, 0.2, 1.5, -0.8, 0.3, -2.0, 4.0)
         )
         ds, angles = (jnp.asarray(rng.uniform(0.1, 0.5, length), jnp.float32) for _ in range(2))
-        wanted, pull = jax.vjp(lambda c, ds, angles: light(Coefficients(*c), ds, angles), c, ds, angles)
+        wanted, pull = jax.vjp(
+            lambda c, ds, angles: light(Coefficients(*c), ds, angles), c, ds, angles
+        )
         found, again_pull = jax.vjp(again.call, c, ds, angles)
         same(found, wanted, rtol=1e-4)
         ones = tuple(map(jnp.ones_like, wanted))
-        for x, y in zip(jax.tree.leaves(again_pull(ones)), jax.tree.leaves(pull(ones)), strict=True):
+        for x, y in zip(
+            jax.tree.leaves(again_pull(ones)), jax.tree.leaves(pull(ones)), strict=True
+        ):
             np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-4)
 
 
@@ -745,7 +824,10 @@ def test_models_are_values(kind):
     assert one is not two
     assert one == two
     copies = [two, copy.deepcopy(one), copy.copy(one)]
-    copies += [pickle.loads(pickle.dumps(one, protocol)) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)]
+    copies += [
+        pickle.loads(pickle.dumps(one, protocol))
+        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)
+    ]
     for other in copies:
         assert other == one
         assert hash(other) == hash(one)
@@ -807,14 +889,18 @@ def test_a_model_travels_to_a_spawned_process(tmp_path):
         "import synchrojax, pinned\n"
         "if __name__ == '__main__':\n"
         "    models = [make() for make in pinned.MAKERS.values()]\n"
-        "    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:\n"
+        "    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) "
+        "as pool:\n"
         "        for m in models:\n"
         "            params = dict.fromkeys(m.inputs, 1.0)\n"
-        "            assert pool.submit(operator.methodcaller('flags', params), m).result() == m.flags(params)\n"
+        "            assert pool.submit(operator.methodcaller('flags', params), m).result() == "
+        "m.flags(params)\n"
         "            assert pool.submit(operator.attrgetter('family'), m).result() == m.family\n"
     )
     (tmp_path / "run.py").write_text(code, encoding="utf-8")
-    done = subprocess.run([sys.executable, tmp_path / "run.py"], capture_output=True, text=True, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, tmp_path / "run.py"], capture_output=True, text=True, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -837,7 +923,12 @@ def test_calls_by_name_are_told(model):
 EIGHT, ELEVEN = np.arange(1.0, 9.0), np.arange(1.0, 12.0)
 
 
-KINDS = {Coefficients: EIGHT, SkyCoefficients: ELEVEN, transfer.Stokes: EIGHT[:4], transfer.Depths: EIGHT[:3]}
+KINDS = {
+    Coefficients: EIGHT,
+    SkyCoefficients: ELEVEN,
+    transfer.Stokes: EIGHT[:4],
+    transfer.Depths: EIGHT[:3],
+}
 
 
 @pytest.mark.parametrize(("kind", "numbers"), KINDS.items())
@@ -864,7 +955,10 @@ def test_arithmetic(kind, numbers):
         (jnp.asarray(column) * c, numbers[:, None, None] * column),
         (np.array([1.0, 2.0]) * c, numbers[:, None] * np.array([1.0, 2.0])),
         (c / column, numbers[:, None, None] / column),
-        (jax.jit(lambda x, y, w: w * x + (1.0 - w) * y)(c, d, 0.25), 0.25 * numbers + 0.75 * numbers[::-1]),
+        (
+            jax.jit(lambda x, y, w: w * x + (1.0 - w) * y)(c, d, 0.25),
+            0.25 * numbers + 0.75 * numbers[::-1],
+        ),
         (0.3 * c + 0.7 * c, numbers),
     ]
     for found, wanted in cases:
@@ -915,7 +1009,9 @@ def test_what_has_no_meaning(kind, wrong):
 
 
 def test_messages_of_arithmetic(plain):
-    with pytest.raises(TypeError, match=r"Coefficients \+ float: only Coefficients \+ Coefficients"):
+    with pytest.raises(
+        TypeError, match=r"Coefficients \+ float: only Coefficients \+ Coefficients"
+    ):
         plain + 1.0
     with pytest.raises(ValueError, match=r"shapes .* do not broadcast"):
         (np.ones(2) * plain) + (np.ones(3) * plain)
@@ -956,7 +1052,9 @@ def test_sixty_is_no_angle(name):
         found = np.asarray(quick_jit(model.flags)({**base, "theta": angles}))
         assert [bool(v & bit) for v in found] == [True, True, False, False, False]
         flags.append(found[0])
-        values.append(np.array(quick_jit(model.coefficients)({**base, "theta": jnp.array([60.0, folded])})))
+        values.append(
+            np.array(quick_jit(model.coefficients)({**base, "theta": jnp.array([60.0, folded])}))
+        )
     assert len(set(flags)) == 1
     for value in values:
         assert np.all(np.isfinite(value))

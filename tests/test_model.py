@@ -20,7 +20,9 @@ INPUTS = ("nu", "B", "n_e", "theta", "theta_e")
 
 
 def hostile():
-    """Every corner: nu from 1 to 1e20 Hz, all special angles, cold to absurdly hot, B and n_e from zero."""
+    """Every corner: nu from 1 to 1e20 Hz, all special angles, cold to absurdly hot, B and n_e from
+    zero.
+    """
     axes = {
         "nu": (1.0, 1e4, 1e8, 230e9, 1e13, 1e20),
         "B": (0.0, 1e-6, 30.0, 1e9),
@@ -40,14 +42,28 @@ def inside(n, rng):
     low, high = np.maximum(10, 5 / sine), np.minimum(1e8, 1e5 * theta_e**2 * sine)
     keep = low < high
     s = (low * (high / low) ** rng.uniform(0, 1, n))[keep]
-    return {"nu": s * GYRO * 30.0, "B": 30.0, "n_e": 1e5, "theta": theta[keep], "theta_e": theta_e[keep]}
+    return {
+        "nu": s * GYRO * 30.0,
+        "B": 30.0,
+        "n_e": 1e5,
+        "theta": theta[keep],
+        "theta_e": theta_e[keep],
+    }
 
 
 @pytest.mark.usefixtures("x64")
 def test_heldout_table(model, request):
     """The committed held-out table, which no training sees: the issue's bars on values."""
-    rows = read_table(request.config.rootpath / "data" / "thermal_heldout", ("s", "theta", "theta_e"))
-    params = {"nu": rows["s"] * GYRO, "B": 1.0, "n_e": 1.0, "theta": rows["theta"], "theta_e": rows["theta_e"]}
+    rows = read_table(
+        request.config.rootpath / "data" / "thermal_heldout", ("s", "theta", "theta_e")
+    )
+    params = {
+        "nu": rows["s"] * GYRO,
+        "B": 1.0,
+        "n_e": 1.0,
+        "theta": rows["theta"],
+        "theta_e": rows["theta_e"],
+    }
     use = np.asarray(model.flags(params)) == 0
     assert use.sum() > 4000
     nu = rows["s"] * GYRO
@@ -150,12 +166,16 @@ def test_symmetry_kirchhoff_and_scalings(model, rng):
         signs = np.array([1, 1, -1, 1, 1, -1, 1, -1])[:, None]
         assert np.allclose(mirrored, signs * c, rtol=1e-9)
         for turned in (-params["theta"], params["theta"] + 2 * np.pi):
-            assert np.allclose(np.array(model.coefficients({**params, "theta": turned})), c, rtol=1e-9)
+            assert np.allclose(
+                np.array(model.coefficients({**params, "theta": turned})), c, rtol=1e-9
+            )
         ratio = c[:3] / c[3:6] / (2 * ELECTRON_MASS * params["theta_e"] * params["nu"] ** 2)
         assert np.max(np.abs(ratio - 1)) < 1e-12
         # at fixed s: j ~ n_e nu, alpha and rho ~ n_e / nu
         scaled = np.array(
-            model.coefficients({**params, "nu": 7 * params["nu"], "B": 7 * params["B"], "n_e": 3 * params["n_e"]})
+            model.coefficients(
+                {**params, "nu": 7 * params["nu"], "B": 7 * params["B"], "n_e": 3 * params["n_e"]}
+            )
         )
         factor = np.array([21.0] * 3 + [3 / 7] * 5)[:, None]
         assert np.max(np.abs(scaled / c / factor - 1)) < 1e-9
@@ -163,7 +183,9 @@ def test_symmetry_kirchhoff_and_scalings(model, rng):
 
 @pytest.mark.usefixtures("x64")
 def test_second_derivatives_in_weak_fields(model):
-    """By B, theta and across, against differences of first ones; tangents are kept in units of a small B."""
+    """By B, theta and across, against differences of first ones; tangents are kept in units of a
+    small B.
+    """
 
     def log_j(x, b):
         params = {"nu": 7.6e9 * b, "B": x[0] * b, "n_e": 1e6, "theta": x[1], "theta_e": 10.0}
@@ -182,7 +204,9 @@ def test_cold_plasma_limit(model):
         nu, b, theta, n_e = 1e11, 5.0, 0.7, 10.0
         e, m, c0 = 4.803204712570263e-10, ELECTRON_MASS, 2.99792458e10
         for theta_e in (1e-4, 1e-3):
-            c = model.coefficients({"nu": nu, "B": b, "n_e": n_e, "theta": theta, "theta_e": theta_e})
+            c = model.coefficients(
+                {"nu": nu, "B": b, "n_e": n_e, "theta": theta, "theta_e": theta_e}
+            )
             v = n_e * e**3 * b * np.cos(theta) / (np.pi * m**2 * c0**2 * nu**2)
             q = -n_e * e**4 * b**2 * np.sin(theta) ** 2 / (4 * np.pi**2 * m**3 * c0**3 * nu**3)
             assert abs(float(c.rho_V) / v - 1) < 6 * theta_e
@@ -196,20 +220,30 @@ def test_float32_agrees_with_float64(model):
 
     points = draw("thermal", 20_000, seed=8, margin=1.0)
     params = {k: np.float32(v) for k, v in points.items() if k != "s"}
-    params |= {"nu": np.float32(points["s"] * GYRO * 30.0), "B": np.float32(30.0), "n_e": np.float32(1e6)}
+    params |= {
+        "nu": np.float32(points["s"] * GYRO * 30.0),
+        "B": np.float32(30.0),
+        "n_e": np.float32(1e6),
+    }
     single = np.array(model.coefficients({k: jnp.asarray(v) for k, v in params.items()}))
     assert single.dtype == np.float32
     with jax.enable_x64(True):
-        double = np.array(model.coefficients({k: jnp.asarray(v, jnp.float64) for k, v in params.items()}))
+        double = np.array(
+            model.coefficients({k: jnp.asarray(v, jnp.float64) for k, v in params.items()})
+        )
         p = _thermal.THERMAL.point(jnp.asarray(points["s"]), jnp.asarray(points["theta"]), points)
-        floor = np.asarray(_thermal.THERMAL.error_scale(p, None))[:, 6] * 1e6 / np.float64(params["nu"])
+        floor = (
+            np.asarray(_thermal.THERMAL.error_scale(p, None))[:, 6] * 1e6 / np.float64(params["nu"])
+        )
     scale = np.abs(double)
     representable = scale > 1e-37
     scale[6] = np.maximum(scale[6], floor)
     # theta_e below its box: emission is not trained there
     representable[:6, points["theta_e"] < 0.1] = False
     assert representable.mean() > 0.5
-    error = np.where(representable, np.abs(single - double) / np.where(representable, scale, 1.0), 0.0)
+    error = np.where(
+        representable, np.abs(single - double) / np.where(representable, scale, 1.0), 0.0
+    )
     assert np.max(error) < 1e-4, np.max(error, 1)
 
 
@@ -220,7 +254,9 @@ def test_shapes_and_dtypes(model, point):
     assert model.coefficients({**point, "nu": np.zeros((0, 2))}).rho_V.shape == (0, 2)
     assert c._fields == ("j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V", "rho_Q", "rho_V")
     integers = model.coefficients({"nu": 230 * 10**9, "B": 30, "n_e": 1, "theta": 1, "theta_e": 10})
-    arrays = model.coefficients({"nu": np.array([230 * 10**9]), "B": 30, "n_e": 1, "theta": 1, "theta_e": 10})
+    arrays = model.coefficients(
+        {"nu": np.array([230 * 10**9]), "B": 30, "n_e": 1, "theta": 1, "theta_e": 10}
+    )
     floats = model.coefficients({"nu": 230e9, "B": 30.0, "n_e": 1.0, "theta": 1.0, "theta_e": 10.0})
     assert jnp.issubdtype(integers.j_I.dtype, jnp.floating)
     assert integers.j_I == floats.j_I == arrays.j_I[0]
@@ -257,7 +293,11 @@ def test_large_arrays_go_through_blocks_unchanged(model, rng):
         whole = np.array(model.coefficients(params))
         pieces = np.concatenate(
             [
-                np.array(model.coefficients({k: v[i : i + 5000] if np.ndim(v) else v for k, v in params.items()}))
+                np.array(
+                    model.coefficients(
+                        {k: v[i : i + 5000] if np.ndim(v) else v for k, v in params.items()}
+                    )
+                )
                 for i in range(0, n, 5000)
             ],
             1,
@@ -268,7 +308,9 @@ def test_large_arrays_go_through_blocks_unchanged(model, rng):
         )
         one = jax.grad(
             lambda t: (
-                model.coefficients({k: (v[7] if np.ndim(v) else v) for k, v in params.items()} | {"theta_e": t}).rho_V
+                model.coefficients(
+                    {k: (v[7] if np.ndim(v) else v) for k, v in params.items()} | {"theta_e": t}
+                ).rho_V
             )
         )(params["theta_e"][7])
         assert abs(float(total[7]) / float(one) - 1) < 1e-9
@@ -305,7 +347,13 @@ def test_flags_and_policies(model, point):
     assert (
         int(
             model.flags(
-                {"nu": GYRO * edges["s"], "B": 1.0, "n_e": 1.0, "theta": np.pi / 2, "theta_e": edges["theta_e"]}
+                {
+                    "nu": GYRO * edges["s"],
+                    "B": 1.0,
+                    "n_e": 1.0,
+                    "theta": np.pi / 2,
+                    "theta_e": edges["theta_e"],
+                }
             )
         )
         == 0
@@ -337,7 +385,10 @@ def test_contract_attributes(model):
     assert model.inputs == INPUTS
     assert model.domain["s"] == (10.0, 1e8)
     assert "held_out" in model.report
-    assert repr(model) == "Model(thermal: nu, B, n_e, theta, theta_e; 4143 weights; out_of_domain='clip')"
+    assert (
+        repr(model)
+        == "Model(thermal: nu, B, n_e, theta, theta_e; 4143 weights; out_of_domain='clip')"
+    )
 
 
 def test_network_against_exact(model, point):
@@ -369,7 +420,19 @@ def test_sky():
     eight = synchrojax.as_array(c, convention="neurosynchro")
     cos, sin = np.cos(2.0 * (np.pi - psi)), np.sin(2.0 * (np.pi - psi))
     j_i, a_i, j_q, a_q, j_v, a_v, r_q, r_v = eight
-    wanted = [j_i, a_i, cos * j_q, cos * a_q, sin * j_q, sin * a_q, j_v, a_v, cos * r_q, sin * r_q, r_v]
+    wanted = [
+        j_i,
+        a_i,
+        cos * j_q,
+        cos * a_q,
+        sin * j_q,
+        sin * a_q,
+        j_v,
+        a_v,
+        cos * r_q,
+        sin * r_q,
+        r_v,
+    ]
     eleven = synchrojax.as_array(synchrojax.rotate(c, -psi), convention="neurosynchro")
     assert np.allclose(eleven, wanted, rtol=1e-5)
     assert np.array_equal(synchrojax.as_array(turned, convention="synchrojax"), list(turned))
@@ -379,11 +442,15 @@ def test_sky():
 
 
 def test_reverse_mode_of_a_million_points_stays_small(model):
-    """Blocks are evaluated again on the way back: what is kept does not grow with the depth of the call."""
+    """Blocks are evaluated again on the way back: what is kept does not grow with the depth of the
+    call.
+    """
     n = 1_000_000
 
     def total(nu, theta, theta_e):
-        c = model.coefficients({"nu": nu, "B": 20.0, "n_e": 1e5, "theta": theta, "theta_e": theta_e})
+        c = model.coefficients(
+            {"nu": nu, "B": 20.0, "n_e": 1e5, "theta": theta, "theta_e": theta_e}
+        )
         return sum(jnp.sum(v) for v in c)
 
     given = [jax.ShapeDtypeStruct((n,), jnp.float32)] * 3
@@ -395,10 +462,13 @@ def test_import_is_light_and_loading_quick(point):
     code = (
         "import time; t = time.time(); import sys, synchrojax;"
         "assert 'orbax' not in sys.modules and 'matplotlib' not in sys.modules;"
-        f"c = synchrojax.load('thermal').coefficients({point!r}); c.j_I.block_until_ready(); print(time.time() - t)"
+        f"c = synchrojax.load('thermal').coefficients({point!r}); c.j_I.block_until_ready(); "
+        "print(time.time() - t)"
     )
     own = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=own)
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=own
+    )
     assert float(out.stdout) < 15.0  # the promise is 5 s on a quiet machine: see the README
     assert out.stderr == ""
 

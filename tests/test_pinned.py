@@ -1,10 +1,11 @@
 """Values and gradients are what they were before the files were moved into rooms (see pinned.py).
 
-Differences are measured in what a change of an input or of the result by one part changes: |c| + sum |dc / d ln input|.
-Two compilers, or two sets of options of one, differ by a few roundings so measured in most points. Where two ends of a
-power law nearly cancel, and at clamped edges, where a slope has two sides, they differ by more; so the tolerance holds
-for 80 % of the numbers (it does for 90 % but for the gradients of power laws in float32), and a thousand times it for
-all values and 99 % of the derivatives.
+Differences are measured in what a change of an input or of the result by one part changes: |c| +
+sum |dc / d ln input|. Two compilers, or two sets of options of one, differ by a few roundings so
+measured in most points. Where two ends of a power law nearly cancel, and at clamped edges, where a
+slope has two sides, they differ by more; so the tolerance holds for 80 % of the numbers (it does
+for 90 % but for the gradients of power laws in float32), and a thousand times it for all values and
+99 % of the derivatives.
 """
 
 import numpy as np
@@ -28,8 +29,13 @@ def apart(found, wanted, size):
 def test_models(name, dtype):
     given = {k: STORED[f"{name}.{k}"] for k in ("params", "steps", "weights")}
     values, changes, gradient = pinned.of_model(pinned.MAKERS[name](), given, dtype)
-    wanted = {k: STORED[f"{name}.{dtype}.{k}"].astype(float) for k in ("values", "changes", "gradient")}
-    size, logs = np.abs(wanted["values"]) + STORED[f"{name}.sensitivity"], given["params"].astype(float)
+    wanted = {
+        k: STORED[f"{name}.{dtype}.{k}"].astype(float) for k in ("values", "changes", "gradient")
+    }
+    size, logs = (
+        np.abs(wanted["values"]) + STORED[f"{name}.sensitivity"],
+        given["params"].astype(float),
+    )
     total = np.broadcast_to(np.sum(np.abs(given["weights"]) * size, 0), logs.shape)
     apart_by = {
         "values": apart(values, wanted["values"], size),
@@ -53,7 +59,9 @@ def test_rays():
 @pytest.mark.slow  # compiles the integrals of five distributions
 @pytest.mark.usefixtures("x64")
 def test_exact():
-    found = pinned.of_exact({name: {"params": STORED[f"{name}.params"]} for name in pinned.synchrojax.models()})
+    found = pinned.of_exact(
+        {name: {"params": STORED[f"{name}.params"]} for name in pinned.synchrojax.models()}
+    )
     wanted = STORED["exact"]
     scale = np.abs(wanted)
     scale[:, :3], scale[:, 3:6] = scale[:, :1], scale[:, 3:4]

@@ -1,4 +1,6 @@
-"""How a factor sin^k of the pitch angle is smeared: the closed forms against the integrals they were fitted to."""
+"""How a factor sin^k of the pitch angle is smeared: the closed forms against the integrals they
+were fitted to.
+"""
 
 import runpy
 from types import SimpleNamespace
@@ -15,7 +17,9 @@ pytestmark = pytest.mark.usefixtures("x64")
 
 @pytest.fixture(scope="module")
 def integrals(request):
-    return SimpleNamespace(**runpy.run_path(request.config.rootpath / "data" / "make_pitch_smear.py"))
+    return SimpleNamespace(
+        **runpy.run_path(request.config.rootpath / "data" / "make_pitch_smear.py")
+    )
 
 
 def point(theta, k, s=1e3):
@@ -33,7 +37,9 @@ def test_cone_of_one_electron(integrals):
 def test_smeared_power(integrals, k):
     for gamma in (1.05, 2.0, 30.0, 1e3):
         theta = np.arctan(np.array([1e-2, 0.3, 1.0, 3.0, 30.0]) / gamma)
-        truth = np.array([np.log(integrals.smeared(gamma, t, k)) for t in theta]) - k * np.log(np.sin(theta))
+        truth = np.array([np.log(integrals.smeared(gamma, t, k)) for t in theta]) - k * np.log(
+            np.sin(theta)
+        )
         ours = np.asarray(_pitch.log_smeared(point(theta, k), jnp.asarray(gamma)))
         assert np.max(np.abs(ours - truth)) < 0.02 + 0.01 * k
 
@@ -45,7 +51,9 @@ def test_off_cone_is_the_smear_at_high_frequency_and_its_bend_below():
     # linear in the mean square angle: c / gamma^2
     for x in (1e-3, 0.1, 1.0, 3.0):
         ratio = np.asarray(_pitch.off_cone(p, gamma, np.log(x))) / high
-        assert np.allclose(ratio, _single_electron.conversion_cone(np.log(x)), rtol=4e-2)  # twice the error of the fit
+        assert np.allclose(
+            ratio, _single_electron.conversion_cone(np.log(x)), rtol=4e-2
+        )  # twice the error of the fit
 
 
 def test_nothing_is_smeared_without_anisotropy():
@@ -67,6 +75,14 @@ def test_rotation_of_one_electron(k):
             across, g = (u * mu - cosine * gamma) / sine, (gamma - cosine * u * mu) / sine
             return -((1 - mu * mu) ** (0.5 * k)) * across * g / (1 + across**2) ** 1.5
 
-        plain = quad(each, -1.0, 1.0, points=[cosine, cosine - sine / gamma], limit=400, epsabs=1e-12, epsrel=1e-9)[0]
+        plain = quad(
+            each,
+            -1.0,
+            1.0,
+            points=[cosine, cosine - sine / gamma],
+            limit=400,
+            epsabs=1e-12,
+            epsrel=1e-9,
+        )[0]
         ratio = _pitch.rotation_v_ratio(point(theta, k), jnp.asarray(gamma))
         assert np.isclose(ratio, plain * u / (2.0 * sine * cosine * np.arccosh(gamma)), rtol=2e-5)

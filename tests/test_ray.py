@@ -49,7 +49,7 @@ def test_packaged_rays_hold_the_exact_coefficients(name, x64):
 
 
 def test_report_for_people(capsys, tmp_path):
-    """A ray of one's own, at another frequency, partly outside the box and in the other convention."""
+    """A ray of one's own, at another frequency, partly outside the box, in the other convention."""
     columns = columns_of("thermal")
     columns["rho_Q(res)"] = -columns["rho_Q(res)"]
     columns["theta_e(log)"] = columns["theta_e(log)"].copy()
@@ -132,7 +132,10 @@ def test_bad_calls_are_named(tmp_path, capsys):
     for arguments, message in (
         (["nowhere"], "no such file; packaged rays: kappa, kappa_pitch"),
         ([str(path)], "needs --model"),
-        ([str(path), "--model", "thermal"], "the ray has no theta_e; the model does not take kappa, w"),
+        (
+            [str(path), "--model", "thermal"],
+            "the ray has no theta_e; the model does not take kappa, w",
+        ),
         ([str(path), "--model", "kappa", "--frequency", "-1"], "frequency must be positive"),
         ([str(tmp_path), "--model", "kappa"], "no .txt, .txt.gz, .parquet files"),
     ):

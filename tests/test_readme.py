@@ -16,14 +16,23 @@ def blocks(language):
 def test_python_examples_run():
     assert len(blocks("python")) >= 1
     for code in blocks("python"):
-        out = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=ROOT)
+        out = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=ROOT
+        )
         assert out.returncode == 0, out.stderr
         assert out.stdout.strip()
 
 
 def test_map_names_every_room():
-    rooms = {p.stem for p in (ROOT / "synchrojax").iterdir() if (p / "__init__.py").is_file() or p.suffix == ".py"}
-    assert set(re.findall(r"^\| `(\w+)` \|", README.split("\n## Rooms\n")[1], re.M)) == rooms - {"__init__", "__main__"}
+    rooms = {
+        p.stem
+        for p in (ROOT / "synchrojax").iterdir()
+        if (p / "__init__.py").is_file() or p.suffix == ".py"
+    }
+    assert set(re.findall(r"^\| `(\w+)` \|", README.split("\n## Rooms\n")[1], re.M)) == rooms - {
+        "__init__",
+        "__main__",
+    }
 
 
 def test_ci_runs_the_readme():

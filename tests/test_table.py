@@ -39,7 +39,10 @@ def text(tmp_path, change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.replace("11.5", "eleven"), r"part.txt, line 3, column s\(log\): 'eleven' is not a number"),
+        (
+            lambda t: t.replace("11.5", "eleven"),
+            r"part.txt, line 3, column s\(log\): 'eleven' is not a number",
+        ),
         (lambda t: t.replace("11.5", "nan"), r"part.txt, line 3, column s: nan \(1 such rows\)"),
         (lambda t: t.replace("j_V(res)", "jay(res)"), "missing columns j_V; found"),
         (lambda t: t.replace("j_V(res)", "j_V"), r"column 'j_V' is not of the form"),
@@ -76,7 +79,10 @@ def test_sample_fills_the_box():
     assert theta_e.max() < 100.1
     emission = (theta_e > 0.1) & (x < 1e5)
     assert emission.mean() > 0.5
-    for values, low, high in ((np.log10(theta_e[emission]), -1, 2), (theta[emission], 0, np.pi / 2)):
+    for values, low, high in (
+        (np.log10(theta_e[emission]), -1, 2),
+        (theta[emission], 0, np.pi / 2),
+    ):
         counts = np.histogram(values, bins=6, range=(low, high))[0]
         assert counts.min() > 0.04 * emission.sum()
     assert not np.array_equal(draw("thermal", 16, seed=4, margin=1.0)["s"], s[:16])

@@ -1,4 +1,4 @@
-"""Text files are UTF-8 whatever the locale says; what is wrong in one is told with file and place."""
+"""Text files are UTF-8 whatever the locale says; what is wrong in one is told with its place."""
 
 import json
 import os
@@ -26,12 +26,19 @@ def test_a_greek_column_in_the_c_locale(tmp_path):
     (tmp_path / "table" / "a.txt").write_text(GREEK, encoding="utf-8")
     code = (
         "from synchrojax.cli import main\n"
-        "assert main(['init', 'm', '--convention', 'neurosynchro', '--table', 'table', '--input', 'β=lin']) == 0\n"
+        "assert main(['init', 'm', '--convention', 'neurosynchro', '--table', 'table', '--input', "
+        "'β=lin']) == 0\n"
         "assert main(['summarize', 'table']) == 0\n"
         "raise SystemExit(main(['summarize', 'tψble']))\n"
     )
     (tmp_path / "run.py").write_text(code, encoding="utf-8")
-    own = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(ROOT)}
+    own = {
+        **os.environ,
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONPATH": str(ROOT),
+    }
     done = subprocess.run([sys.executable, "run.py"], env=own, cwd=tmp_path, capture_output=True)
     assert done.stderr.decode() == "synchrojax: error: tψble: no such table\n"
     assert done.returncode == 2
@@ -42,7 +49,9 @@ def test_a_greek_column_in_the_c_locale(tmp_path):
 
 def test_no_text_follows_the_locale():
     """Every call that opens text names its encoding."""
-    opens = re.compile(r"\b(?:read_text|write_text|open|fdopen|TextIOWrapper|loadtxt|genfromtxt|savetxt)\(|text=True")
+    opens = re.compile(
+        r"\b(?:read_text|write_text|open|fdopen|TextIOWrapper|loadtxt|genfromtxt|savetxt)\(|text=True"
+    )
     mine = ("write_text(", "read_text(")  # those of _files
     for path in [
         *(ROOT / "synchrojax").glob("*.py"),
@@ -53,20 +62,33 @@ def test_no_text_follows_the_locale():
             for match in opens.finditer(line):
                 plain = match[0] in mine and line[: match.start()][-1:] != "."
                 binary = "safe_open" in line or "os.open" in line or "StringIO" in line
-                assert plain or binary or "encoding=" in line or "def " in line, f"{path.name}:{number}: {line.strip()}"
+                assert plain or binary or "encoding=" in line or "def " in line, (
+                    f"{path.name}:{number}: {line.strip()}"
+                )
 
 
 def test_a_mark_of_byte_order_in_a_configuration(tmp_path):
     config = configuration.default({"p": "lin"}, convention="synchrojax")
-    (tmp_path / configuration.FILE).write_text("\ufeff" + configuration.dump(config), encoding="utf-8")
+    (tmp_path / configuration.FILE).write_text(
+        "\ufeff" + configuration.dump(config), encoding="utf-8"
+    )
     assert configuration.read(tmp_path) == config
 
 
 TABS = [
-    ("s(log)\ttheta(lin)\t\n1\t2\t\n", "a.txt, line 1 ends in a tab: there is no name for column 3"),
+    (
+        "s(log)\ttheta(lin)\t\n1\t2\t\n",
+        "a.txt, line 1 ends in a tab: there is no name for column 3",
+    ),
     ("s(log)\t\ttheta(lin)\n1\t2\t3\n", "a.txt, line 1: column 2 has no name"),
-    ("\ts(log)\ttheta(lin)\n0\t1\t2\n", "a.txt, line 1: column 1 has no name; pandas writes such a column"),
-    ("s(log)\ttheta(lin)\n1\t2\n1\t2\t\n", "a.txt, line 3 ends in a tab: 3 columns where the header has 2"),
+    (
+        "\ts(log)\ttheta(lin)\n0\t1\t2\n",
+        "a.txt, line 1: column 1 has no name; pandas writes such a column",
+    ),
+    (
+        "s(log)\ttheta(lin)\n1\t2\n1\t2\t\n",
+        "a.txt, line 3 ends in a tab: 3 columns where the header has 2",
+    ),
     ("s(log)\ttheta(lin)\n1\t2\t3\n", "a.txt, line 2: 3 columns where the header has 2"),
 ]
 
@@ -95,14 +117,20 @@ def damaged(tmp_path, original, **header):
         ({"report": "[1]"}, "header field 'report': expected a JSON object, got '[1]'"),
         ({"report": "[" * 100_000}, "header field 'report': not valid JSON"),
         ({"domain": "wide"}, "header field 'domain': not valid JSON"),
-        ({"domain": '{"s": ["low", 3]}'}, "header field 'domain', 's': ['low', 3] is not low and high numbers"),
+        (
+            {"domain": '{"s": ["low", 3]}'},
+            "header field 'domain', 's': ['low', 3] is not low and high numbers",
+        ),
         ({"domain": '{"s": [5, 3]}'}, "header field 'domain', 's': [5, 3] is not low and high"),
         (
             {"domain": '{"s": [1, 3]}'},
             "header field 'domain' is for s; 'thermal' has s, theta, theta_e, s_sin_theta, x",
         ),
         ({"shapes": "none"}, "header field 'shapes': not valid JSON"),
-        ({"shapes": '{"other": [3]}'}, "header field 'shapes' names tensor 'other', which is missing"),
+        (
+            {"shapes": '{"other": [3]}'},
+            "header field 'shapes' names tensor 'other', which is missing",
+        ),
         ({"members": "two"}, "header field 'members': 'two' is not a positive whole number"),
         ({"members": "0"}, "header field 'members': '0' is not a positive whole number"),
         ({"members": "3.5"}, "header field 'members': '3.5' is not a positive whole number"),
@@ -110,9 +138,15 @@ def damaged(tmp_path, original, **header):
         ({"family": "3"}, "header field 'family': expected a JSON object"),
         ({"family": '{"name": "own"}'}, "(header field 'family': box, s, highest_x, maps missing)"),
         ({"table": "{}"}, "(header field 'table': name, config, lowest_sine missing)"),
-        ({"table": '{"name": "t", "config": 3, "lowest_sine": "x"}'}, "'table': lowest_sine is 'x', not a number"),
+        (
+            {"table": '{"name": "t", "config": 3, "lowest_sine": "x"}'},
+            "'table': lowest_sine is 'x', not a number",
+        ),
         ({"table": '{"name": "t", "config": 3, "lowest_sine": 0.1}'}, "(header field 'table': "),
-        ({"table": '{"name": "t", "config": "=", "lowest_sine": 0.1}'}, "(header field 'table': configuration in the"),
+        (
+            {"table": '{"name": "t", "config": "=", "lowest_sine": 0.1}'},
+            "(header field 'table': configuration in the",
+        ),
         ({"distribution": None}, "distribution None is unknown here"),
         ({"format": "other"}, "not a synchrojax model (format 'other'"),
     ],
@@ -130,11 +164,19 @@ def test_the_shapes_of_another_file(tmp_path):
         shapes = json.loads(file.metadata()["shapes"])
     name = next(iter(shapes))
     path = damaged(tmp_path, packaged("thermal"), shapes=json.dumps({**shapes, name: [1, 2]}))
-    with pytest.raises(ModelFileError, match=rf"header field 'shapes', '{name}': \[1, 2\], but the tensor has"):
+    with pytest.raises(
+        ModelFileError, match=rf"header field 'shapes', '{name}': \[1, 2\], but the tensor has"
+    ):
         synchrojax.load(path)
 
 
-OWN = {"name": "own", "box": {"a": [1, 2]}, "s": [10, 1e4], "highest_x": 1e6, "maps": [[1, 1, 0, 1]] * 8}
+OWN = {
+    "name": "own",
+    "box": {"a": [1, 2]},
+    "s": [10, 1e4],
+    "highest_x": 1e6,
+    "maps": [[1, 1, 0, 1]] * 8,
+}
 
 
 @pytest.mark.parametrize(
@@ -144,13 +186,18 @@ OWN = {"name": "own", "box": {"a": [1, 2]}, "s": [10, 1e4], "highest_x": 1e6, "m
         ({"maps": [[1, 1, 0, "x"]] * 8}, "maps are not four numbers"),
         ({"maps": 3}, "maps are not four numbers"),
         ({"box": [1]}, "(header field 'family': "),
-        ({"box": {"a": ["x", 2]}}, "(header field 'family': box of a must be real numbers, got 'x'"),
+        (
+            {"box": {"a": ["x", 2]}},
+            "(header field 'family': box of a must be real numbers, got 'x'",
+        ),
         ({"s": [5]}, "(header field 'family': "),
         ({"highest_x": None}, "highest_x is None, not a number"),
     ],
 )
 def test_the_description_of_a_family(tmp_path, change, message):
-    path = damaged(tmp_path, packaged("thermal"), family=json.dumps(OWN | change), distribution="own")
+    path = damaged(
+        tmp_path, packaged("thermal"), family=json.dumps(OWN | change), distribution="own"
+    )
     with pytest.raises(ModelFileError) as refused:
         _weights.read_model(path)
     assert str(refused.value).startswith(f"{path}: its description of 'own' cannot be read ")
@@ -160,7 +207,9 @@ def test_the_description_of_a_family(tmp_path, change, message):
 @pytest.mark.parametrize("text", ["", "{", "3"])
 def test_the_settings_of_a_table(tmp_path, text):
     (tmp_path / "table.json").write_text(text, encoding="utf-8")
-    with pytest.raises(table_files.TableError, match=r"table\.json: .*; it should say how the table was made"):
+    with pytest.raises(
+        table_files.TableError, match=r"table\.json: .*; it should say how the table was made"
+    ):
         _tables._prepare(tmp_path, {"n": 3})
 
 

@@ -1,4 +1,6 @@
-"""Networks for a table of the user's own: mappings, configuration, transform, training, import, and what goes wrong."""
+"""Networks for a table of the user's own: mappings, configuration, transform, training, import, and
+what goes wrong.
+"""
 
 import functools
 import json
@@ -17,7 +19,14 @@ import synchrojax.validate
 from synchrojax.cli import main
 from synchrojax.core import E2_OVER_MC, GYRO, from_plane
 from synchrojax.model import ModelFileError, import_neurosynchro, read_dense
-from synchrojax.tables import configuration, mapping, network_space, summarize, table_files, transform
+from synchrojax.tables import (
+    configuration,
+    mapping,
+    network_space,
+    summarize,
+    table_files,
+    transform,
+)
 from synchrojax.tables.mapping import KINDS, Mapping
 from synchrojax.train import TableOptions, TrainingError, held_out, lock, train_table
 from synchrojax.validate import summary, validate_table
@@ -38,7 +47,13 @@ def calculator(s, theta, p):
     rho_q = E2_OVER_MC * (np.sin(theta) / s) ** 2 * (1.0 + p)
     rho_v = 2.0 * E2_OVER_MC * np.cos(theta) / s / (1.0 + p)
     q, v = np.asarray(q), np.asarray(v)
-    return dict(zip(ORDER, (j, alpha, j * q, 0.9 * alpha * q, j * v, 0.9 * alpha * v, rho_q, rho_v), strict=True))
+    return dict(
+        zip(
+            ORDER,
+            (j, alpha, j * q, 0.9 * alpha * q, j * v, 0.9 * alpha * v, rho_q, rho_v),
+            strict=True,
+        )
+    )
 
 
 def draw(n, seed):
@@ -57,7 +72,9 @@ def write(directory, n=4000, seed=1, files=4, **changes):
         key = next(k for k in columns if k.startswith(f"{name}("))
         columns[key] = change(columns[key].copy())
     for k, rows in enumerate(np.array_split(np.arange(n), files)):
-        lines = ["\t".join(columns)] + ["\t".join(f"{v[i]:.12e}" for v in columns.values()) for i in rows]
+        lines = ["\t".join(columns)] + [
+            "\t".join(f"{v[i]:.12e}" for v in columns.values()) for i in rows
+        ]
         (directory / f"chunk{k}.txt").write_text("\n".join(lines) + "\n")
     return directory
 
@@ -147,7 +164,9 @@ def test_policies():
     assert list(np.isnan(n["nan"].to_network(p))) == [True, False, True]
     assert np.allclose(n["clip"].from_network(m.to_network(p)), [1.0, 2.0, 3.0])
     assert list(np.isnan(n["nan"].from_network(m.to_network(p)))) == [True, False, True]
-    theta, _ = Mapping("theta", "direct", phys_bounds_mode="theta").locked(np.array([0.3, 0.4, 0.5]))
+    theta, _ = Mapping("theta", "direct", phys_bounds_mode="theta").locked(
+        np.array([0.3, 0.4, 0.5])
+    )
     assert (theta.phys_min, theta.phys_max) == (0.0, 0.5 * np.pi)
 
 
@@ -156,9 +175,15 @@ def test_mapping_refusals():
         Mapping("x", "log").locked(np.array([-1.0, 0.0, 1.0]))
     with pytest.raises(ValueError, match="x: all samples are 2: a constant column teaches nothing"):
         Mapping("x", "direct").locked(np.full(9, 2.0))
-    with pytest.raises(ValueError, match=r"x: all samples are 2\.5: a constant column"):  # whose mean is rounded
+    with pytest.raises(
+        ValueError, match=r"x: all samples are 2\.5: a constant column"
+    ):  # whose mean is rounded
         Mapping("x", "log").locked(np.full(494, 2.5))
-    for values, kind in (([1.0, 2.0, 3.0], "log"), ([-1.0, -2.0, -3.0], "neg_log"), ([-1.0, 2.0, 3.0], "asinh")):
+    for values, kind in (
+        ([1.0, 2.0, 3.0], "log"),
+        ([-1.0, -2.0, -3.0], "neg_log"),
+        ([-1.0, 2.0, 3.0], "asinh"),
+    ):
         assert Mapping("x", "auto").locked(np.array(values))[0].maptype == kind
 
 
@@ -175,7 +200,9 @@ def test_space_and_back(space, convention):
     assert not any(mask.any() for mask in network_space.reasons(columns, space).values())
     values = network_space.to_network(columns, space, convention)
     theta = inputs["theta"]
-    back = network_space.from_network(values, space, convention, inputs["s"], np.sin(theta), np.cos(theta), np)
+    back = network_space.from_network(
+        values, space, convention, inputs["s"], np.sin(theta), np.cos(theta), np
+    )
     turned = -1.0 if convention == "neurosynchro" else 1.0
     wanted = [eight[f"{k}_{s}"] / eight[f"{k}_I"] for k in ("j", "alpha") for s in "QV"]
     for ours, truth in zip(back, [*wanted, turned * eight["rho_Q"], eight["rho_V"]], strict=True):
@@ -187,7 +214,9 @@ def test_space_and_back(space, convention):
 
 def test_configuration_goes_to_a_file_and_back(tmp_path):
     for space in network_space.SPACES:
-        config = configuration.default({"p": "lin", "w": "log"}, convention="synchrojax", space=space)
+        config = configuration.default(
+            {"p": "lin", "w": "log"}, convention="synchrojax", space=space
+        )
         configuration.write(tmp_path, config)
         assert configuration.read(tmp_path) == config
         assert config.space == space
@@ -199,22 +228,50 @@ NEUROSYNCHRO = (HERE / "neurosynchro" / "keras2" / "nn_config.toml").read_text()
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('maptype = "log"', 'maptyp = "log"', r"number 1 \(s\): unknown key 'maptyp'; did you mean 'maptype'"),
-        ('maptype = "log"', 'maptype = "ln"', r"number 1 \(s\), maptype: 'ln' is not one of direct, log"),
+        (
+            'maptype = "log"',
+            'maptyp = "log"',
+            r"number 1 \(s\): unknown key 'maptyp'; did you mean 'maptype'",
+        ),
+        (
+            'maptype = "log"',
+            'maptype = "ln"',
+            r"number 1 \(s\), maptype: 'ln' is not one of direct, log",
+        ),
         ("x_std = 1.2", "x_std = 0.0", r"x_std: 0 is not above 0"),
         ("x_std = 1.2", 'x_std = "wide"', r"x_std: 'wide' is not a number"),
         ('name = "theta"', 'name = "s"', "name 's' stands there 2 times"),
         ('name = "s"', 'name = "t"', "lacks s: coefficients scale"),
         ('name = "rho_V"', 'name = "rho_W"', "must be j_I, j_Q_plane"),
         ('maptype = "direct"', 'maptype = "abs_log"', "theta: maptype 'abs_log' loses the sign"),
-        ('trainer = "generic"', 'trainer = "deep"', r"trainer: 'deep' is not one of recommended, generic"),
+        (
+            'trainer = "generic"',
+            'trainer = "deep"',
+            r"trainer: 'deep' is not one of recommended, generic",
+        ),
         ("[[params]]", "[[params]", "not valid TOML"),
         ("[[params]]", "learning = 1\n[[params]]", "unknown key 'learning'"),
-        ("[[params]]", 'convention = "mine"\n[[params]]', "'mine' is not one of synchrojax, neurosynchro"),
-        ('out_of_sample = "clip"', 'out_of_sample = "wrap"', "'wrap' is not one of ignore, clip, nan"),
-        ('trainer = "binary"', 'trainer = "binary"\nunits = []', "units: expected a list of layer widths"),
+        (
+            "[[params]]",
+            'convention = "mine"\n[[params]]',
+            "'mine' is not one of synchrojax, neurosynchro",
+        ),
+        (
+            'out_of_sample = "clip"',
+            'out_of_sample = "wrap"',
+            "'wrap' is not one of ignore, clip, nan",
+        ),
+        (
+            'trainer = "binary"',
+            'trainer = "binary"\nunits = []',
+            "units: expected a list of layer widths",
+        ),
         ('trainer = "binary"', 'trainer = "binary"\nepochs = 0', "epochs: 0 is not positive"),
-        ('normalization_mode = "unit_interval"', "", 'a sigmoid output needs normalization_mode = "unit_interval"'),
+        (
+            'normalization_mode = "unit_interval"',
+            "",
+            'a sigmoid output needs normalization_mode = "unit_interval"',
+        ),
     ],
 )
 def test_configuration_refusals(tmp_path, old, new, message):
@@ -228,7 +285,8 @@ def test_lost_signs_need_their_pair(tmp_path):
     blocks = NEUROSYNCHRO.split("[[results]]")
     (tmp_path / configuration.FILE).write_text("[[results]]".join(blocks[:-1]))
     with pytest.raises(
-        configuration.ConfigError, match="rho_Q: maptype 'abs_log' loses the sign: add a result rho_Q_sign"
+        configuration.ConfigError,
+        match="rho_Q: maptype 'abs_log' loses the sign: add a result rho_Q_sign",
     ):
         configuration.read(tmp_path)
 
@@ -242,10 +300,17 @@ def test_summary(raw, tmp_path):
     assert found.columns["rho_Q"].positive == 4000
     assert sum(found.columns["s"].density) == 4000
     assert min(found.columns["s"].density) > 300
-    twice = write(tmp_path / "twice", n=50, files=1, j_I=lambda v: np.where(np.arange(50) < 3, np.nan, v))
+    twice = write(
+        tmp_path / "twice", n=50, files=1, j_I=lambda v: np.where(np.arange(50) < 3, np.nan, v)
+    )
     shutil.copy(twice / "chunk0.txt", twice / "chunk1.txt")
     found = summarize(twice, quiet=True)
-    assert (found.rows, found.rows_with_nan, found.duplicates, found.columns["j_I"].nan) == (100, 6, 50, 6)
+    assert (found.rows, found.rows_with_nan, found.duplicates, found.columns["j_I"].nan) == (
+        100,
+        6,
+        50,
+        6,
+    )
 
 
 def spoil(rows, value):
@@ -309,7 +374,10 @@ def test_rows_drawn_from_a_large_table(raw):
     [
         ("s(log)\ttheta(lin)\ts(lin)\n1\t2\t3\n", "column 's' stands there twice"),
         ("s(log)\ttheta(lin)\n1\t2\n1\n", "line 3: 1 columns where the header has 2"),
-        ("s(log)\ttheta(lin)\n1\t2\n1\tabc\n", r"line 3, column theta\(lin\): 'abc' is not a number"),
+        (
+            "s(log)\ttheta(lin)\n1\t2\n1\tabc\n",
+            r"line 3, column theta\(lin\): 'abc' is not a number",
+        ),
         ("s(log)\ttheta\n1\t2\n", "column 'theta' is not of the form name"),
         ("s(log) theta(lin)\n1 2\n", "columns are separated by tabs"),
         ("s(log)\ttheta(lin)\n1\t2\n1\t-\n", r"line 3, column theta\(lin\): '-' is not a number"),
@@ -331,23 +399,33 @@ def test_an_empty_cell_is_nan(tmp_path):
 
 
 def test_a_mark_of_byte_order_is_no_part_of_a_name(tmp_path):
-    (tmp_path / "a.txt").write_text("\ufeffs(log)\ttheta(lin)\r\n1\t2\r\n", newline="", encoding="utf-8")
+    (tmp_path / "a.txt").write_text(
+        "\ufeffs(log)\ttheta(lin)\r\n1\t2\r\n", newline="", encoding="utf-8"
+    )
     assert table_files.header_of(tmp_path / "a.txt") == {"s": "log", "theta": "lin"}
     assert table_files.read_columns(tmp_path)["s"] == [1.0]
 
 
 def test_lock_refusals(tmp_path, raw):
     directory = configure(tmp_path / "model")
-    with pytest.raises(table_files.TableError, match=r"raw: not in network space: `synchrojax transform .*raw .*model"):
+    with pytest.raises(
+        table_files.TableError,
+        match=r"raw: not in network space: `synchrojax transform .*raw .*model",
+    ):
         lock(raw, directory)
     constant = write(tmp_path / "constant", n=200, p=lambda v: 0.0 * v + 2.5)
     transform(constant, directory, tmp_path / "t", quiet=True)
-    with pytest.raises(table_files.TableError, match=r"column p: all samples are 2.5: a constant column"):
+    with pytest.raises(
+        table_files.TableError, match=r"column p: all samples are 2.5: a constant column"
+    ):
         lock(tmp_path / "t", directory)
     negative = write(tmp_path / "negative", n=200, rho_V=spoil([60, 61], -1e-9))
     directory = configure(tmp_path / "other", edit=lambda text: text.replace('"auto"', '"log"'))
     transform(negative, directory, tmp_path / "n", quiet=True)
-    with pytest.raises(table_files.TableError, match=r"column j_Q_plane: 0 of 200 samples suit maptype 'log' \(> 0\)"):
+    with pytest.raises(
+        table_files.TableError,
+        match=r"column j_Q_plane: 0 of 200 samples suit maptype 'log' \(> 0\)",
+    ):
         lock(tmp_path / "n", directory)
     config = (
         (directory / configuration.FILE)
@@ -355,13 +433,22 @@ def test_lock_refusals(tmp_path, raw):
         .replace('_Q_plane"\nmaptype = "log"', '_Q_plane"\nmaptype = "neg_log"')
     )
     (directory / configuration.FILE).write_text(config)
-    with pytest.raises(table_files.TableError, match=r"chunk1.txt, line 12, column rho_V_cold: .* \(2 such values\)"):
+    with pytest.raises(
+        table_files.TableError,
+        match=r"chunk1.txt, line 12, column rho_V_cold: .* \(2 such values\)",
+    ):
         lock(tmp_path / "n", directory)
     assert lock(tmp_path / "n", directory, drop=True)["rho_V_cold"] == 2
     assert configuration.read(directory).is_locked
-    edited = (directory / configuration.FILE).read_text().replace('maptype = "neg_log"', 'maptype = "logit"', 1)
+    edited = (
+        (directory / configuration.FILE)
+        .read_text()
+        .replace('maptype = "neg_log"', 'maptype = "logit"', 1)
+    )
     (directory / configuration.FILE).write_text(edited)
-    with pytest.raises(table_files.TableError, match="no values of j_Q_plane that its maptype 'logit' can take"):
+    with pytest.raises(
+        table_files.TableError, match="no values of j_Q_plane that its maptype 'logit' can take"
+    ):
         train_table(tmp_path / "n", directory, quiet=True)
     with pytest.raises(configuration.ConfigError, match="is not locked; run"):
         train_table(tmp_path / "t", tmp_path / "model")
@@ -388,7 +475,11 @@ def test_the_loaded_model(trained, space, precision):
     model = synchrojax.load(trained / space)
     assert model.inputs == ("nu", "B", "n_e", "theta", "p")
     rng = np.random.default_rng(2)
-    s, theta, p = 10.0 ** rng.uniform(1.2, 4.8, 64), rng.uniform(0.15, 3.0, 64), rng.uniform(2.1, 3.9, 64)
+    s, theta, p = (
+        10.0 ** rng.uniform(1.2, 4.8, 64),
+        rng.uniform(0.15, 3.0, 64),
+        rng.uniform(2.1, 3.9, 64),
+    )
     nu = 10.0 ** rng.uniform(9, 11, 64)
     params = {"nu": nu, "B": nu / GYRO / s, "n_e": 1e3, "theta": theta, "p": p}
     params = {k: jnp.asarray(v, precision) for k, v in params.items()}
@@ -402,7 +493,9 @@ def test_the_loaded_model(trained, space, precision):
         assert np.median(np.abs(value / wanted - 1.0)) < bar, name
     assert np.all(np.hypot(c.j_Q, c.j_V) < c.j_I)
     assert np.all(np.hypot(c.alpha_Q, c.alpha_V) < c.alpha_I)
-    mirror = model.coefficients({**params, "theta": jnp.asarray(np.pi, precision) - params["theta"]})
+    mirror = model.coefficients(
+        {**params, "theta": jnp.asarray(np.pi, precision) - params["theta"]}
+    )
     assert np.allclose(c.j_V, -mirror.j_V, rtol=1e-3, atol=0.0)
     # angles, fields and values where nothing may break
     hard = {
@@ -423,7 +516,10 @@ def test_the_loaded_model(trained, space, precision):
 
 def test_policies_of_a_model(trained):
     params = {"nu": 1e9, "B": 1e9 / GYRO / np.array([1e3, 1e9]), "n_e": 1.0, "theta": 1.0, "p": 3.0}
-    by = {k: synchrojax.load(trained / "synchrojax", out_of_domain=k) for k in (None, "clip", "extrapolate", "nan")}
+    by = {
+        k: synchrojax.load(trained / "synchrojax", out_of_domain=k)
+        for k in (None, "clip", "extrapolate", "nan")
+    }
     assert by[None].out_of_domain == "configured"
     values = {k: np.array(m.coefficients(params).j_I) for k, m in by.items()}
     assert np.array_equal(values[None], values["clip"])  # as the configuration says
@@ -433,9 +529,14 @@ def test_policies_of_a_model(trained):
     inside, outside = np.array(by["extrapolate"].output_flags(params))
     assert inside == 0
     assert outside & 1 << [r.mapping.name for r in by[None].family.config.results].index("j_I")
-    assert jax.jit(by[None].output_flags)({**params, "B": jnp.asarray([0.0, -1.0])}).tolist() == [0, 0]
+    assert jax.jit(by[None].output_flags)({**params, "B": jnp.asarray([0.0, -1.0])}).tolist() == [
+        0,
+        0,
+    ]
     with pytest.raises(ValueError, match="'thermal' was not made from a table"):
-        synchrojax.load("thermal").output_flags({"nu": 1e9, "B": 1.0, "n_e": 1.0, "theta": 1.0, "theta_e": 1.0})
+        synchrojax.load("thermal").output_flags(
+            {"nu": 1e9, "B": 1.0, "n_e": 1.0, "theta": 1.0, "theta_e": 1.0}
+        )
 
 
 def test_train_resumes_and_refuses(raw, tmp_path, monkeypatch):
@@ -475,11 +576,22 @@ def test_train_resumes_and_refuses(raw, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("method", ["adam", "levenberg_marquardt"])
 def test_outliers_are_clipped_and_listed(tmp_path, method):
-    """A calculator that went wrong in six rows: left out of the training, listed, and the table as it was."""
+    """A calculator that went wrong in six rows: left out of the training, listed, and the table as
+    it was.
+    """
     rows = [10, 500, 1000, 1500, 2000, 2500]
-    table = write(tmp_path / "raw", n=3000, j_I=lambda v: np.where(np.isin(np.arange(3000), rows), 1e6 * v, v))
+    table = write(
+        tmp_path / "raw", n=3000, j_I=lambda v: np.where(np.isin(np.arange(3000), rows), 1e6 * v, v)
+    )
     before = {p.name: p.read_bytes() for p in table.iterdir()}
-    keys = {"units": [12], "sigma_clip": 7.0, "iterations": 16, "epochs": 40, "batch_size": 100, "rate": 0.003}
+    keys = {
+        "units": [12],
+        "sigma_clip": 7.0,
+        "iterations": 16,
+        "epochs": 40,
+        "batch_size": 100,
+        "rate": 0.003,
+    }
     directory = configure(tmp_path / "m", method=method, **keys)
     transform(table, directory, tmp_path / "t", quiet=True)
     lock(tmp_path / "t", directory, quiet=True)
@@ -504,7 +616,11 @@ def test_spread_tells_where_the_error_is(raw, tmp_path):
     train_table(tmp_path / "t", directory, options=TableOptions(members=4), quiet=True)
     model = synchrojax.load(tmp_path / "m")
     rng = np.random.default_rng(8)
-    s, theta, p = 10.0 ** rng.uniform(0.5, 5.5, 400), rng.uniform(0.1, 1.5, 400), rng.uniform(1.5, 4.5, 400)
+    s, theta, p = (
+        10.0 ** rng.uniform(0.5, 5.5, 400),
+        rng.uniform(0.1, 1.5, 400),
+        rng.uniform(1.5, 4.5, 400),
+    )
     model_out = synchrojax.load(tmp_path / "m", out_of_domain="extrapolate")
     params = {"nu": 1.0, "B": 1.0 / (GYRO * s), "n_e": 1.0, "theta": theta, "p": p}
     spread, c = model_out.spread(params), model_out.coefficients(params)
@@ -516,7 +632,9 @@ def test_spread_tells_where_the_error_is(raw, tmp_path):
         assert np.corrcoef(*ranks)[0, 1] > 0.3, name
     assert model.report["training"]["members"] == 4
     with pytest.raises(ValueError, match="spread needs an ensemble"):
-        synchrojax.load("thermal").spread({"nu": 1e9, "B": 1.0, "n_e": 1.0, "theta": 1.0, "theta_e": 1.0})
+        synchrojax.load("thermal").spread(
+            {"nu": 1e9, "B": 1.0, "n_e": 1.0, "theta": 1.0, "theta_e": 1.0}
+        )
 
 
 # neurosynchro's own networks
@@ -569,7 +687,9 @@ def test_import_refusals(tmp_path):
 
 def test_verbs(raw, tmp_path, capsys, monkeypatch):
     work = tmp_path / "model"
-    monkeypatch.setattr(synchrojax.validate, "cost", functools.partial(synchrojax.validate.cost, n=20_000))
+    monkeypatch.setattr(
+        synchrojax.validate, "cost", functools.partial(synchrojax.validate.cost, n=20_000)
+    )
 
     def run(*words):
         status = main([str(w) for w in words])
@@ -596,19 +716,38 @@ def test_verbs(raw, tmp_path, capsys, monkeypatch):
     page = (tmp_path / "r.html").read_text()
     assert page.count("data:image/png;base64,") == 4
     assert "http" not in page
-    status, out, err = run("validate", work, "--table", raw, "--n", 500, "--out", tmp_path / "pictures")
+    status, out, err = run(
+        "validate", work, "--table", raw, "--n", 500, "--out", tmp_path / "pictures"
+    )
     assert status == 0, err
     assert "rho_V_cold" in out
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 4
     status, out, _ = run(
-        *("coefficients", "--model", work, "--nu", "230e9", "--B", 30, "--n-e", 1, "--theta", 1, "--p", 3)
+        *(
+            "coefficients",
+            "--model",
+            work,
+            "--nu",
+            "230e9",
+            "--B",
+            30,
+            "--n-e",
+            1,
+            "--theta",
+            1,
+            "--p",
+            3,
+        )
     )
     assert status == 0
     assert "rho_V" in out
     for words, message in (
         (("train", tmp_path / "t", work, "--widths", "3"), "the configuration in"),
         (("train", tmp_path / "t"), "needs --out"),
-        (("validate", "thermal", "--convention", "neurosynchro"), "--convention is that of a --table"),
+        (
+            ("validate", "thermal", "--convention", "neurosynchro"),
+            "--convention is that of a --table",
+        ),
         (("validate", "thermal", "--table", tmp_path / "t"), "needs the eight coefficients"),
         (("summarize", tmp_path / "nowhere"), "no such table"),
         (("validate", work), "was made from a table: compare it with one"),
@@ -622,7 +761,9 @@ def test_verbs(raw, tmp_path, capsys, monkeypatch):
 
 
 def test_a_full_disk_leaves_nothing_half_written(raw, tmp_path, monkeypatch, capsys):
-    """The last write fails as on a full disk: one line, status 2, the old file as it was and no other."""
+    """The last write fails as on a full disk: one line, status 2, the old file as it was and no
+    other.
+    """
     directory = configure(tmp_path / "m")
     transform(raw, directory, tmp_path / "t", quiet=True)
     before = (directory / configuration.FILE).read_text()
@@ -636,12 +777,18 @@ def test_a_full_disk_leaves_nothing_half_written(raw, tmp_path, monkeypatch, cap
     monkeypatch.setattr(pathlib.Path, "write_text", full)
     assert main(["lock", str(tmp_path / "t"), str(directory), "--quiet"]) == 2
     monkeypatch.setattr(pathlib.Path, "write_bytes", full)
-    assert main(["transform", str(raw), str(directory), "--out", str(tmp_path / "u"), "--quiet"]) == 2
+    assert (
+        main(["transform", str(raw), str(directory), "--out", str(tmp_path / "u"), "--quiet"]) == 2
+    )
     monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: full(path, b"PNG"))
     assert main(["summarize", str(raw), "--plot", str(tmp_path / "s.png"), "--quiet"]) == 2
     lines = capsys.readouterr().err.splitlines()
-    for line, name in zip(lines, (directory / configuration.FILE, "chunk0.txt", tmp_path / "s.png"), strict=True):
-        assert re.fullmatch(rf"synchrojax: error: .*No space left on device: '.*{re.escape(str(name))}'", line)
+    for line, name in zip(
+        lines, (directory / configuration.FILE, "chunk0.txt", tmp_path / "s.png"), strict=True
+    ):
+        assert re.fullmatch(
+            rf"synchrojax: error: .*No space left on device: '.*{re.escape(str(name))}'", line
+        )
     monkeypatch.undo()
     assert (directory / configuration.FILE).read_text() == before
     assert [p.name for p in directory.iterdir()] == [configuration.FILE]
@@ -651,7 +798,9 @@ def test_a_full_disk_leaves_nothing_half_written(raw, tmp_path, monkeypatch, cap
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".parquet", ".txt"])
 def test_twenty_million_rows_within_8_gib(tmp_path, suffix):
-    """Two hundred files of 100,000 rows through summarize, transform, lock and train, and all of them into memory."""
+    """Two hundred files of 100,000 rows through summarize, transform, lock and train, and all of
+    them into memory.
+    """
     import os
     import subprocess
     import sys
@@ -672,7 +821,8 @@ def test_twenty_million_rows_within_8_gib(tmp_path, suffix):
         "else:\n"
         "    assert main(sys.argv[1:]) == 0\n"
         # of this program alone: what getrusage says includes the one that started it
-        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+        "print(next(line.split()[1] for line in open('/proc/self/status') if "
+        "line.startswith('VmHWM')))"
     )
     for words in (
         ["summarize", "raw"],
@@ -683,7 +833,11 @@ def test_twenty_million_rows_within_8_gib(tmp_path, suffix):
     ):
         begin = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-c", measure, *words], cwd=tmp_path, capture_output=True, text=True, check=True
+            [sys.executable, "-c", measure, *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         *_, last = done.stdout.split()
         print(words[0], f"{int(last) / 2**20:.2f} GiB, {time.perf_counter() - begin:.0f} s")

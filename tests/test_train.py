@@ -1,4 +1,6 @@
-"""Training: learns, resumes, keeps its splits apart, and refuses bad input before touching anything."""
+"""Training: learns, resumes, keeps its splits apart, and refuses bad input before touching
+anything.
+"""
 
 import json
 
@@ -15,7 +17,15 @@ from synchrojax.families import Rows
 from synchrojax.model import ModelFileError, read_model, write_model
 from synchrojax.networks import Perceptron, initial, register
 from synchrojax.tables import table_files
-from synchrojax.train import LevenbergMarquardt, Options, TrainingError, _loop, blocks_of, split, train
+from synchrojax.train import (
+    LevenbergMarquardt,
+    Options,
+    TrainingError,
+    _loop,
+    blocks_of,
+    split,
+    train,
+)
 from synchrojax.train._distribution import draw_blocks
 from synchrojax.train._optimisers import BLOCK
 
@@ -36,7 +46,9 @@ def test_split_is_disjoint_and_fixed():
     parts = split(1000, Options(seed=4))
     assert sorted(np.concatenate(parts)) == list(range(1000))
     assert [len(p) for p in parts] == [800, 100, 100]
-    assert all(np.array_equal(a, b) for a, b in zip(parts, split(1000, Options(seed=4)), strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(parts, split(1000, Options(seed=4)), strict=True)
+    )
     assert not np.array_equal(parts[1], split(1000, Options(seed=5))[1])
 
 
@@ -52,7 +64,9 @@ def test_rows_of_an_iteration():
 def test_train_resumes_where_it_was(table, tmp_path, monkeypatch):
     """Killed in the middle and started again: the same model as in one go."""
     whole = train(table, tmp_path / "whole.safetensors", options=SMALL, quiet=True)
-    history = np.genfromtxt(whole.with_suffix(".loss.csv"), delimiter=",", names=True, dtype=None, encoding=None)
+    history = np.genfromtxt(
+        whole.with_suffix(".loss.csv"), delimiter=",", names=True, dtype=None, encoding=None
+    )
     emission = history[history["head"] == "emission"]
     assert emission["validation_rms"][-1] < 0.5 * emission["validation_rms"][0]
     assert whole.with_suffix(".loss.png").stat().st_size > 5000
@@ -141,7 +155,9 @@ def test_bad_model_files(tmp_path):
         (kernel[:-1], rf"tensor {name} is float64 \(3, 32\); its network needs float64 \(4, 32\)"),
         (kernel.astype(np.float32), rf"tensor {name} is float32"),
     ):
-        changed = {k: v for k, v in tensors.items() if k != name} | ({} if value is None else {name: value})
+        changed = {k: v for k, v in tensors.items() if k != name} | (
+            {} if value is None else {name: value}
+        )
         safetensors.numpy.save_file(changed, bad, header)
         with pytest.raises(ModelFileError, match=message):
             synchrojax.load(bad)
@@ -150,14 +166,25 @@ def test_bad_model_files(tmp_path):
         synchrojax.load(bad)
     known = json.loads(header["networks"])
     for change, message in (
-        ({"rho_V": {**known["rho_V"], "kind": "spline"}}, "rho_V is a network 'spline'; known: perceptron"),
-        ({"rho_V": {**known["rho_V"], "inputs": 3}}, "'rho_V': .* has not the 4 inputs and 3 outputs of this head"),
+        (
+            {"rho_V": {**known["rho_V"], "kind": "spline"}},
+            "rho_V is a network 'spline'; known: perceptron",
+        ),
+        (
+            {"rho_V": {**known["rho_V"], "inputs": 3}},
+            "'rho_V': .* has not the 4 inputs and 3 outputs of this head",
+        ),
         ({"rho_V": {**known["rho_V"], "activation": "sin"}}, "activation 'sin' is not one of"),
         ({"rho_V": {**known["rho_V"], "depth": 3}}, "no network 'perceptron' is made from"),
         ({"rho_V": 3}, "'rho_V': 3 has not the 4 inputs"),
-        ({"rho_U": known["rho_V"]}, "header field 'networks' is for .*rho_U; 'thermal' has emission, rho_Q, rho_V"),
+        (
+            {"rho_U": known["rho_V"]},
+            "header field 'networks' is for .*rho_U; 'thermal' has emission, rho_Q, rho_V",
+        ),
     ):
-        safetensors.numpy.save_file(tensors, bad, {**header, "networks": json.dumps(known | change)})
+        safetensors.numpy.save_file(
+            tensors, bad, {**header, "networks": json.dumps(known | change)}
+        )
         with pytest.raises(ModelFileError, match=message):
             synchrojax.load(bad)
 
@@ -166,7 +193,9 @@ class Skipping(nnx.Module):
     """A perceptron beside a linear map, with a constant that is not trained."""
 
     def __init__(self, inputs, outputs, *, widths, activation="tanh", output="linear", rngs):
-        self.deep = Perceptron(inputs, outputs, widths=widths, activation=activation, output=output, rngs=rngs)
+        self.deep = Perceptron(
+            inputs, outputs, widths=widths, activation=activation, output=output, rngs=rngs
+        )
         self.straight = Perceptron(inputs, outputs, widths=(), rngs=rngs)
         self.shift = nnx.Variable(jnp.full(inputs, 0.25))
 
@@ -184,19 +213,25 @@ register("skipping")(Skipping)
 @pytest.mark.usefixtures("x64")
 def test_another_network(table, tmp_path):
     """Trained by the same loop, kept in the same file, evaluated by the same call."""
-    out = train(table, tmp_path / "skipping.safetensors", options=SMALL, network=Skipping, quiet=True)
+    out = train(
+        table, tmp_path / "skipping.safetensors", options=SMALL, network=Skipping, quiet=True
+    )
     networks = read_model(out)[1]
     assert all(isinstance(network, Skipping) for network in networks.values())
     assert np.array_equal(networks["rho_V"].shift[...], np.full(4, 0.25))
     with safetensors.safe_open(out, framework="numpy") as file:
-        assert {"rho_V.deep.layers.0.kernel", "rho_V.straight.layers.0.bias", "rho_V.shift"} <= set(file.keys())
+        assert {"rho_V.deep.layers.0.kernel", "rho_V.straight.layers.0.bias", "rho_V.shift"} <= set(
+            file.keys()
+        )
         first = file.get_tensor("rho_V.straight.layers.0.kernel")
     fresh = initial(Skipping, inputs=4, outputs=3, widths=(8,), seed=SMALL.seed)
     assert not np.array_equal(first, fresh.straight.layers[0].kernel[...])
     model = synchrojax.load(out)
     slope = jax.grad(lambda t: jnp.log(model.coefficients({**POINT, "theta_e": t}).j_I))(10.0)
     assert np.isfinite(slope)
-    history = np.genfromtxt(out.with_suffix(".loss.csv"), delimiter=",", names=True, dtype=None, encoding=None)
+    history = np.genfromtxt(
+        out.with_suffix(".loss.csv"), delimiter=",", names=True, dtype=None, encoding=None
+    )
     emission = history[history["head"] == "emission"]
     assert emission["validation_rms"][-1] < 0.5 * emission["validation_rms"][0]
 

@@ -43,7 +43,12 @@ def adaptive(c, ds, start=(0.0, 0.0, 0.0, 0.0)):
         k, j = matrix(here), np.array(here[:4])
         after.append(
             scipy.integrate.solve_ivp(
-                lambda _, y, k=k, j=j: j - k @ y, (0.0, length), stokes, method="DOP853", rtol=1e-12, atol=1e-13
+                lambda _, y, k=k, j=j: j - k @ y,
+                (0.0, length),
+                stokes,
+                method="DOP853",
+                rtol=1e-12,
+                atol=1e-13,
             ).y[:, -1]
         )
         stokes = after[-1]
@@ -51,7 +56,9 @@ def adaptive(c, ds, start=(0.0, 0.0, 0.0, 0.0)):
 
 
 def random_rays(rng, rays, cells, rotation=(-3.0, 2.0)):
-    """Physical coefficients [rays, cells]: thin and thick, Faraday thin and thick; alpha_I >= |alpha|, j_I >= |j|."""
+    """Physical coefficients [rays, cells]: thin and thick, Faraday thin and thick; alpha_I >=
+    |alpha|, j_I >= |j|.
+    """
 
     def vector(size):
         v = rng.normal(size=(3, rays, cells))
@@ -72,7 +79,10 @@ def physical(stokes, tolerance):
 PROBLEMS = [
     (
         {"j_I": 2.0, "j_Q": 1.0, "alpha_I": 1.0, "alpha_Q": 1.2},
-        {1.0: (1.159777469244, 0.05276367844344, 0, 0), 3.0: (2.736187659132, -1.374406342820, 0, 0)},
+        {
+            1.0: (1.159777469244, 0.05276367844344, 0, 0),
+            3.0: (2.736187659132, -1.374406342820, 0, 0),
+        },
     ),
     (
         {"j_Q": 0.1, "j_U": 0.1, "j_V": 0.1, "rho_Q": 10.0, "rho_V": -4.0},
@@ -120,7 +130,9 @@ def test_random_rays_against_an_adaptive_integration(x64, rng):
     assert depths.conversion.max() > 30.0
     for ray in range(50):
         expected = adaptive(SkyCoefficients(*(v[ray] for v in c)), ds[ray], start[:, ray])
-        np.testing.assert_allclose(np.stack([v[ray] for v in found], -1), expected, rtol=0, atol=1e-8)
+        np.testing.assert_allclose(
+            np.stack([v[ray] for v in found], -1), expected, rtol=0, atol=1e-8
+        )
     np.testing.assert_allclose(
         np.array(transfer.solve(c, ds, background=tuple(start), method="associative", along=True)),
         np.array(found),
@@ -143,7 +155,9 @@ def test_eigenvalues_that_meet(null, x64, rng):
         rho = np.cross(a, [0.3, 0.5, 0.2])
         rho *= (1.0 + null) * size / np.linalg.norm(rho)
         c = sky(alpha_I=1.01 * size, **dict(zip(("alpha_Q", "alpha_U", "alpha_V"), a, strict=True)))
-        c = c._replace(**dict(zip(("rho_Q", "rho_U", "rho_V"), rho, strict=True)), j_I=2.0, j_Q=1.0, j_V=-1.0)
+        c = c._replace(
+            **dict(zip(("rho_Q", "rho_U", "rho_V"), rho, strict=True)), j_I=2.0, j_Q=1.0, j_V=-1.0
+        )
         found = np.array(transfer.solve(c, np.ones(1), background=(1.0, 0.3, 0.1, 0.2)))
         # scaling and squaring in extended precision, rounded at the end
         big = np.zeros((5, 5), np.longdouble)
@@ -163,7 +177,8 @@ def test_thick_thermal_light_forgets_everything(precision, rng):
     """Kirchhoff: (B, 0, 0, 0) for any rotativity and any rotation of the field."""
     cells = 300
     alpha = {
-        n: 30.0 * (0.9 ** (n != "alpha_I")) * f for n, f in zip(Coefficients._fields[3:6], (1, 0.6, 0.4), strict=True)
+        n: 30.0 * (0.9 ** (n != "alpha_I")) * f
+        for n, f in zip(Coefficients._fields[3:6], (1, 0.6, 0.4), strict=True)
     }
     source = 3.7
     j = {n.replace("alpha", "j"): v * source for n, v in alpha.items()}
@@ -172,7 +187,9 @@ def test_thick_thermal_light_forgets_everything(precision, rng):
         rho_Q=rng.normal(size=cells) * 1e3,
         rho_V=rng.normal(size=cells) * 1e4,
     )
-    found = transfer.solve(c, np.ones(cells), psi=np.linspace(0.0, 9.0, cells), background=(50.0, 0, 0, 50.0))
+    found = transfer.solve(
+        c, np.ones(cells), psi=np.linspace(0.0, 9.0, cells), background=(50.0, 0, 0, 50.0)
+    )
     tolerance = 1e-11 if precision == "float64" else 1e-5
     np.testing.assert_allclose(np.array(found), [source, 0, 0, 0], rtol=0, atol=tolerance * source)
 
@@ -184,7 +201,9 @@ def test_pure_rotation_turns_the_plane_by_half_its_depth(x64, rng):
     depth = transfer.depths(c, ds).rotation
     np.testing.assert_allclose(depth, np.sum(rho * ds), rtol=1e-13)
     # counter-clockwise for rho_V > 0
-    np.testing.assert_allclose([i, q, u, v], [1.0, 0.8 * np.cos(depth), 0.8 * np.sin(depth), 0.3], atol=1e-12)
+    np.testing.assert_allclose(
+        [i, q, u, v], [1.0, 0.8 * np.cos(depth), 0.8 * np.sin(depth), 0.3], atol=1e-12
+    )
 
 
 def test_cells_of_any_size_keep_light_physical(precision, rng):
@@ -198,7 +217,9 @@ def test_cells_of_any_size_keep_light_physical(precision, rng):
     dtype = jnp.result_type(float)
     c = SkyCoefficients(*(jnp.asarray(v, dtype) for v in c._replace(j_I=j, alpha_I=alpha)))
     for method in transfer.METHODS:
-        found = transfer.solve(c, ds.astype(dtype), background=(1.0, 0.6, 0.0, 0.8), method=method, along=True)
+        found = transfer.solve(
+            c, ds.astype(dtype), background=(1.0, 0.6, 0.0, 0.8), method=method, along=True
+        )
         assert found.I.dtype == dtype
         assert found.I.shape == (rays, 6)
         assert physical(jax.tree.map(np.asarray, found), 1e-9 if precision == "float64" else 3e-4)
@@ -206,7 +227,9 @@ def test_cells_of_any_size_keep_light_physical(precision, rng):
 
 def test_a_rotation_of_1e4_in_one_cell(precision):
     c = sky(j_I=1.0, j_Q=0.7, alpha_I=0.1, rho_Q=6e3, rho_V=8e3)
-    found = transfer.solve(SkyCoefficients(*(jnp.asarray(v, jnp.result_type(float)) for v in c)), jnp.ones(1))
+    found = transfer.solve(
+        SkyCoefficients(*(jnp.asarray(v, jnp.result_type(float)) for v in c)), jnp.ones(1)
+    )
     # far inside the oscillation only what lies along rho grows
     along = 0.7 * np.array([0.6, 0.0, 0.8]) * 0.6 * (1 - np.exp(-0.1)) / 0.1
     np.testing.assert_allclose(np.array(found)[1:], along, atol=2e-4)
@@ -215,10 +238,12 @@ def test_a_rotation_of_1e4_in_one_cell(precision):
 
 def _smooth(x):
     """A ray whose coefficients vary smoothly, at positions 0 < x < 1."""
-    return SkyCoefficients(
-        1 + x**2, 0.5 * jnp.cos(3 * x), 0.5 * jnp.sin(3 * x), 0.1 * x, 2 - x, 0.8 * jnp.cos(x), 0.3 * x, 0.1 + 0 * x,
-        5 * jnp.sin(4 * x), 3 * x, 8 * jnp.exp(-x),
-    )  # fmt: skip
+    j = 1 + x**2, 0.5 * jnp.cos(3 * x), 0.5 * jnp.sin(3 * x), 0.1 * x
+    alpha, rho = (
+        (2 - x, 0.8 * jnp.cos(x), 0.3 * x, 0.1 + 0 * x),
+        (5 * jnp.sin(4 * x), 3 * x, 8 * jnp.exp(-x)),
+    )
+    return SkyCoefficients(*j, *alpha, *rho)
 
 
 def test_second_order_on_a_smooth_ray(x64):
@@ -226,18 +251,28 @@ def test_second_order_on_a_smooth_ray(x64):
         c = SkyCoefficients(*(float(v) for v in _smooth(np.float64(_))))
         return np.array(c[:4]) - matrix(c) @ y
 
-    truth = scipy.integrate.solve_ivp(at, (0, 1), np.zeros(4), method="DOP853", rtol=1e-12, atol=1e-13).y[:, -1]
+    truth = scipy.integrate.solve_ivp(
+        at, (0, 1), np.zeros(4), method="DOP853", rtol=1e-12, atol=1e-13
+    ).y[:, -1]
     counts, errors = (50, 100, 200, 400), []
     for cells in counts:
         middles = (np.arange(cells) + 0.5) / cells
-        errors.append(np.max(np.abs(np.array(transfer.solve(_smooth(middles), np.full(cells, 1 / cells))) - truth)))
+        errors.append(
+            np.max(
+                np.abs(
+                    np.array(transfer.solve(_smooth(middles), np.full(cells, 1 / cells))) - truth
+                )
+            )
+        )
     orders = np.diff(np.log(errors)) / np.diff(np.log(counts))
     np.testing.assert_allclose(orders, -2.0, atol=0.05)
     assert errors[-1] < 1e-4
 
 
 def test_a_twisting_field_in_two_bases(x64):
-    """In a basis that turns with the field, psi = w s, rho_V is less by 2 w and nothing else changes."""
+    """In a basis that turns with the field, psi = w s, rho_V is less by 2 w and nothing else
+    changes.
+    """
     c = Coefficients(1.0, -0.6, 0.2, 1.5, -0.8, 0.3, -2.0, 4.0)
     twist, length, cells = 1.7, 2.0, 4000
     middles = (np.arange(cells) + 0.5) * length / cells
@@ -250,7 +285,9 @@ def test_a_twisting_field_in_two_bases(x64):
 
 
 def test_rotate_is_the_rotation_of_tensors(x64, rng):
-    """The electric field turns as a vector; Q, U as the traceless part of its tensor, K as a map between them."""
+    """The electric field turns as a vector; Q, U as the traceless part of its tensor, K as a map
+    between them.
+    """
     c = Coefficients(*rng.normal(size=8))
     for psi in (0.0, 0.4, -2.9, np.pi / 2):
         cos, sin = np.cos(psi), np.sin(psi)
@@ -271,7 +308,9 @@ def test_rotate_is_the_rotation_of_tensors(x64, rng):
         np.testing.assert_allclose(found[:4], turned(c.j_I, c.j_Q, 0.0, c.j_V), atol=1e-14)
         mueller = np.stack([turned(*e) for e in np.eye(4)], -1)
         local = matrix(synchrojax.rotate(c, 0.0))
-        np.testing.assert_allclose(matrix(found), mueller @ local @ np.linalg.inv(mueller), atol=1e-13)
+        np.testing.assert_allclose(
+            matrix(found), mueller @ local @ np.linalg.inv(mueller), atol=1e-13
+        )
         np.testing.assert_allclose(synchrojax.rotate(c, psi + np.pi), found, atol=1e-13)
 
 
@@ -282,23 +321,36 @@ def test_rotations_compose(x64, rng):
     psi, delta, ds = rng.uniform(0, 6, 5), 0.7, rng.uniform(0.1, 1.0, 5)
     i, q, u, v = transfer.solve(c, ds, psi=psi)
     turned = transfer.solve(synchrojax.rotate(c, psi + delta), ds)
-    expected = [i, *(np.array([[np.cos(1.4), -np.sin(1.4)], [np.sin(1.4), np.cos(1.4)]]) @ [q, u]), v]
+    expected = [
+        i,
+        *(np.array([[np.cos(1.4), -np.sin(1.4)], [np.sin(1.4), np.cos(1.4)]]) @ [q, u]),
+        v,
+    ]
     np.testing.assert_allclose(np.array(turned), expected, atol=1e-12)
 
 
 def test_doppler_factors_are_lorentz_invariant(x64, rng):
-    """A black body seen with g is one at g T; thin light gains g^2 at fixed length; I / nu^3 along the ray."""
+    """A black body seen with g is one at g T; thin light gains g^2 at fixed length; I / nu^3 along
+    the ray.
+    """
     c, ds = random_rays(rng, 3, 4), rng.uniform(0.1, 1.0, (3, 4))
     g = 0.37
     np.testing.assert_allclose(
-        np.array(transfer.solve(c, ds, g=g)), g**3 * np.array(transfer.solve(c, ds / g)), rtol=1e-12, atol=1e-15
+        np.array(transfer.solve(c, ds, g=g)),
+        g**3 * np.array(transfer.solve(c, ds / g)),
+        rtol=1e-12,
+        atol=1e-15,
     )
     g = rng.uniform(0.2, 3.0, 4)
     nu, temperature = 1.0, 2.5  # Rayleigh-Jeans
     alpha = 40.0
     thick = sky(alpha_I=alpha, j_I=alpha * temperature * (nu / g) ** 2)
-    assert float(transfer.solve(thick, np.ones(4) * 3, g=g).I) == pytest.approx(g[-1] * temperature * nu**2, rel=1e-12)
-    np.testing.assert_allclose(transfer.solve(sky(j_I=1.0), np.ones(4), g=g).I, np.sum(g**2), rtol=1e-13)
+    assert float(transfer.solve(thick, np.ones(4) * 3, g=g).I) == pytest.approx(
+        g[-1] * temperature * nu**2, rel=1e-12
+    )
+    np.testing.assert_allclose(
+        transfer.solve(sky(j_I=1.0), np.ones(4), g=g).I, np.sum(g**2), rtol=1e-13
+    )
 
 
 LIMITS = {
@@ -308,7 +360,9 @@ LIMITS = {
     "pure conversion": sky(j_I=1.0, j_U=0.5, rho_Q=3.0, rho_U=-4.0),
     "dichroic": sky(j_I=1.0, alpha_I=1.0, alpha_Q=-1.0),
     "null": sky(j_I=1.0, j_U=0.3, alpha_I=2.0, alpha_Q=1.5, rho_V=1.5),
-    "everything": sky(**dict(zip(ZERO, (1.0, 0.3, -0.2, 0.1, 2.0, 0.4, -0.5, 0.6, 3.0, -2.0, 5.0), strict=True))),
+    "everything": sky(
+        **dict(zip(ZERO, (1.0, 0.3, -0.2, 0.1, 2.0, 0.4, -0.5, 0.6, 3.0, -2.0, 5.0), strict=True))
+    ),
     "nearly grey": sky(j_I=1.0, j_Q=0.3, alpha_I=3.0, alpha_Q=1e-9, rho_V=1e-9),
     "thin": sky(j_I=1.0, j_Q=0.3, alpha_I=1e-9, alpha_Q=1e-10, rho_V=7.0, rho_Q=0.1),
 }
@@ -322,11 +376,23 @@ def test_gradients_in_every_limit(name, x64):
     def light(c, ds, background):
         return jnp.stack(transfer.solve(c, ds, background=background))
 
-    check_grads(light, (c, jnp.array([0.4, 0.7]), background), order=1, modes=["fwd", "rev"], rtol=1e-6, atol=1e-6)
+    check_grads(
+        light,
+        (c, jnp.array([0.4, 0.7]), background),
+        order=1,
+        modes=["fwd", "rev"],
+        rtol=1e-6,
+        atol=1e-6,
+    )
 
 
 @pytest.mark.parametrize(
-    "named", [{"alpha_I": 1e4, "alpha_Q": 3e3}, {"rho_V": 1e4, "rho_Q": 1e3}, {"alpha_I": 1e4, "rho_U": 1e4}]
+    "named",
+    [
+        {"alpha_I": 1e4, "alpha_Q": 3e3},
+        {"rho_V": 1e4, "rho_Q": 1e3},
+        {"alpha_I": 1e4, "rho_U": 1e4},
+    ],
 )
 def test_gradients_of_huge_cells(named, precision):
     """Finite, and those of the source function where nothing else is left."""
@@ -341,8 +407,12 @@ def test_gradients_of_huge_cells(named, precision):
     assert all(np.all(np.isfinite(v)) for v in jax.tree.leaves(slopes))
     if "alpha_I" in named:
         derivative = [row[0].j_I[-1] for row in slopes]
-        expected = np.linalg.solve(matrix(SkyCoefficients(*(float(v[0]) for v in c))), [1.0, 0, 0, 0])
-        np.testing.assert_allclose(derivative, expected, rtol=1e-4 if precision == "float32" else 1e-10, atol=1e-12)
+        expected = np.linalg.solve(
+            matrix(SkyCoefficients(*(float(v[0]) for v in c))), [1.0, 0, 0, 0]
+        )
+        np.testing.assert_allclose(
+            derivative, expected, rtol=1e-4 if precision == "float32" else 1e-10, atol=1e-12
+        )
 
 
 @pytest.mark.slow  # every run differentiates the same call in the README's example
@@ -366,11 +436,15 @@ def test_depths_and_lengths(x64, rng):
     ds = transfer.lengths(np.cumsum(rng.uniform(0, 1, (2, 6)), -1))
     total, beyond = transfer.depths(c, ds, g=2.0), transfer.depths(c, ds, g=2.0, along=True)
     np.testing.assert_allclose(total.absorption, np.sum(c.alpha_I * ds, -1) / 2, rtol=1e-13)
-    np.testing.assert_allclose(total.conversion, np.sum(np.hypot(c.rho_Q, c.rho_U) * ds, -1) / 2, rtol=1e-13)
+    np.testing.assert_allclose(
+        total.conversion, np.sum(np.hypot(c.rho_Q, c.rho_U) * ds, -1) / 2, rtol=1e-13
+    )
     for whole, part in zip(total, beyond, strict=True):
         np.testing.assert_allclose(part[:, -1], 0.0, atol=1e-13)
         assert np.all(np.abs(part[:, 0]) <= np.abs(whole) + 1) or whole is total.rotation
-    np.testing.assert_allclose(beyond.absorption[:, 0], np.sum((c.alpha_I * ds)[:, 1:], -1) / 2, rtol=1e-12)
+    np.testing.assert_allclose(
+        beyond.absorption[:, 0], np.sum((c.alpha_I * ds)[:, 1:], -1) / 2, rtol=1e-12
+    )
     slope = jax.grad(lambda q: transfer.depths(sky(rho_Q=q), jnp.ones(1)).conversion)(0.0)
     assert float(slope) == 0.0
 
@@ -402,7 +476,8 @@ def test_bad_input_is_named(change, message):
 
 
 @pytest.mark.parametrize(
-    ("positions", "message"), [([0.0, 2.0, 1.0], r"positions\[1\] = 2.0: not sorted"), ([1.0], "at least two")]
+    ("positions", "message"),
+    [([0.0, 2.0, 1.0], r"positions\[1\] = 2.0: not sorted"), ([1.0], "at least two")],
 )
 def test_unsorted_positions_are_refused(positions, message):
     with pytest.raises(ValueError, match=message):
@@ -412,7 +487,10 @@ def test_unsorted_positions_are_refused(positions, message):
 @pytest.mark.parametrize("method", transfer.METHODS)
 def test_nan_stays_in_its_ray_under_jit(method):
     c = sky(j_I=np.array([[1.0, 1.0], [1.0, np.nan], [1.0, 1.0], [1.0, 1.0]]), alpha_I=0.5)
-    ds, g = np.array([[1.0, 1.0], [1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]), np.array([[1.0], [1.0], [1.0], [-1.0]])
+    ds, g = (
+        np.array([[1.0, 1.0], [1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]),
+        np.array([[1.0], [1.0], [1.0], [-1.0]]),
+    )
 
     def light(c, ds, g):
         return transfer.solve(c, ds, g=g, method=method).I
@@ -437,7 +515,9 @@ def test_shapes_broadcast_and_vmap(x64, rng):
 
 @pytest.mark.slow
 def test_reverse_mode_over_ten_million_cells_fits_in_8_gib():
-    """1,000 cells x 10,000 rays in float64: one vector is kept per cell, the steps are computed again."""
+    """1,000 cells x 10,000 rays in float64: one vector is kept per cell, the steps are computed
+    again.
+    """
     code = """
 import functools
 import json
@@ -445,16 +525,24 @@ import jax, jax.numpy as jnp
 jax.config.update("jax_enable_x64", True)
 from synchrojax import SkyCoefficients, transfer
 key = jax.random.key(0)
-c = SkyCoefficients(*(jax.random.uniform(jax.random.fold_in(key, i), (10_000, 1_000)) for i in range(11)))
+keys = [jax.random.fold_in(key, i) for i in range(11)]
+c = SkyCoefficients(*(jax.random.uniform(k, (10_000, 1_000)) for k in keys))
 c = c._replace(j_I=c.j_I + 2.0, alpha_I=c.alpha_I + 2.0)
-loss = jax.jit(jax.value_and_grad(lambda c: sum(jnp.sum(v) for v in transfer.solve(c, jnp.full(1_000, 1e-3)))))
+def total(c):
+    return sum(jnp.sum(v) for v in transfer.solve(c, jnp.full(1_000, 1e-3)))
+loss = jax.jit(jax.value_and_grad(total))
 value, slope = jax.block_until_ready(loss(c))
 finite = all(bool(jnp.all(jnp.isfinite(v))) for v in slope)
 # of this program alone: what getrusage says includes the one that started it
-peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 2**20
+lines = (line.split() for line in open("/proc/self/status"))
+peak = next(int(words[1]) for words in lines if words[0] == "VmHWM:") / 2**20
 print(json.dumps({"gib": peak, "finite": finite}))
 """
-    found = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout)
+    found = json.loads(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, check=True, text=True
+        ).stdout
+    )
     print(found)
     assert found["finite"]
     assert found["gib"] < 8.0
@@ -464,11 +552,13 @@ print(json.dumps({"gib": peak, "finite": finite}))
 
 
 def every_cell(dtype, n, seed):
-    """Physical cells [n] as arrays of ``dtype``: eleven coefficients, ds, g and the four of the background.
+    """Physical cells [n] as arrays of ``dtype``: eleven coefficients, ds, g and the four of the
+    background.
 
-    alpha ds and rho ds are log-uniform over 1e-40..1e8 (float64: 1e-300..1e12), half of them over 1e-6 and more; shares
-    of polarization are 0, 1, uniform, close to 1 and close to 0; rho is anything, at right angles to alpha and as long
-    (null eigenvalues) or nearly so, parallel, or zero; some lights, absorptions and backgrounds are zero.
+    alpha ds and rho ds are log-uniform over 1e-40..1e8 (float64: 1e-300..1e12), half of them over
+    1e-6 and more; shares of polarization are 0, 1, uniform, close to 1 and close to 0; rho is
+    anything, at right angles to alpha and as long (null eigenvalues) or nearly so, parallel, or
+    zero; some lights, absorptions and backgrounds are zero.
     """
     rng = np.random.default_rng(seed)
     low, high = (-40, 8) if dtype == np.float32 else (-300, 12)
@@ -482,7 +572,9 @@ def every_cell(dtype, n, seed):
         return np.choose(rng.integers(0, 5, n), [*choices, 10.0 ** rng.uniform(-12, 0, n)])
 
     def depth():
-        return np.where(rng.random(n) < 0.5, 10.0 ** rng.uniform(-6, high, n), 10.0 ** rng.uniform(low, high, n))
+        return np.where(
+            rng.random(n) < 0.5, 10.0 ** rng.uniform(-6, high, n), 10.0 ** rng.uniform(low, high, n)
+        )
 
     def sometimes(chance):
         return rng.random(n) < chance
@@ -495,7 +587,10 @@ def every_cell(dtype, n, seed):
     across *= np.linalg.norm(a, axis=0) / np.linalg.norm(across, axis=0)
     near = 1.0 + 10.0 ** rng.uniform(-9, 0, n) * rng.choice([-1.0, 1.0], n)
     kind = rng.integers(0, 6, n)
-    rho = np.select([kind == 1, kind == 2, kind == 3, kind == 4], [across, across * near, along * turning, 0.0 * free])
+    rho = np.select(
+        [kind == 1, kind == 2, kind == 3, kind == 4],
+        [across, across * near, along * turning, 0.0 * free],
+    )
     rho = np.where((kind == 0) | (kind == 5), free * turning, rho)
     emitted = 10.0 ** rng.uniform(-3, 3, n) * np.where(sometimes(0.5), tau, 1.0)
     emitted[sometimes(0.05)] = 0.0
@@ -507,29 +602,43 @@ def every_cell(dtype, n, seed):
     ds = g * 10.0 ** (rng.uniform(-6, 6, n) if dtype == np.float32 else rng.uniform(-20, 20, n))
 
     def cast(total, vector, length):
-        """[total, *vector] / length in the dtype, where rounding has not left the total below the vector."""
+        """[total, *vector] / length in the dtype, where rounding has not left the total below the
+        vector.
+        """
         columns = [np.asarray(v / length, dtype) for v in (total, *vector)]
         size = np.sqrt(sum(v.astype(np.longdouble) ** 2 for v in columns[1:]))
         broken = columns[0].astype(np.longdouble) < size
-        columns[0] = np.where(broken, np.nextafter(size.astype(dtype), np.asarray(np.inf, dtype)), columns[0])
+        columns[0] = np.where(
+            broken, np.nextafter(size.astype(dtype), np.asarray(np.inf, dtype)), columns[0]
+        )
         return columns
 
     length = ds / g
-    c = [*cast(emitted, j, length), *cast(tau, a, length), *(np.asarray(v / length, dtype) for v in rho)]
+    c = [
+        *cast(emitted, j, length),
+        *cast(tau, a, length),
+        *(np.asarray(v / length, dtype) for v in rho),
+    ]
     return [*c, np.asarray(ds, dtype), np.asarray(g, dtype), *cast(behind, light, 1.0)]
 
 
 @functools.cache
 def light_and_slopes(method, compiled):
-    """A program: Stokes [4], its change along relative changes of all arguments, the gradient of its weighted sum."""
+    """A program: Stokes [4], its change along relative changes of all arguments, the gradient of
+    its weighted sum.
+    """
 
     def light(cells):
         c = SkyCoefficients(*(v[:, None] for v in cells[:11]))
-        found = transfer.solve(c, cells[11][:, None], g=cells[12][:, None], background=tuple(cells[13:]), method=method)
+        found = transfer.solve(
+            c, cells[11][:, None], g=cells[12][:, None], background=tuple(cells[13:]), method=method
+        )
         return tuple(found)
 
     def both_ways(cells, relative, weights):
-        change = jax.jvp(light, (cells,), ([v * r for v, r in zip(cells, relative, strict=True)],))[1]
+        change = jax.jvp(light, (cells,), ([v * r for v, r in zip(cells, relative, strict=True)],))[
+            1
+        ]
         value, pull = jax.vjp(light, cells)
         return value, change, pull(weights)[0]
 
@@ -554,7 +663,11 @@ def check_every_cell(dtype, cells, seed, method, compiled):
     polarized = np.sqrt(sum((v / np.maximum(intensity, 1e-300)) ** 2 for v in value[1:]))
     worst = np.argmax(np.where(intensity > 0.0, polarized, 0.0))
     assert np.all(intensity >= 0.0), [v[np.argmin(intensity)] for v in cells]
-    assert polarized[worst] <= 1.0 + 1e-5, (polarized[worst], intensity[worst], [v[worst] for v in cells])
+    assert polarized[worst] <= 1.0 + 1e-5, (
+        polarized[worst],
+        intensity[worst],
+        [v[worst] for v in cells],
+    )
     if dtype == np.float32:
         with jax.enable_x64(True):
             wide = [v.astype(np.float64) for v in cells]
@@ -593,7 +706,9 @@ def test_cells_of_every_size(dtype, method):
 @pytest.mark.parametrize("method", transfer.METHODS)
 def test_a_million_cells_of_every_size(dtype, method):
     for part in range(50):
-        check_every_cell(dtype, every_cell(dtype, 20_000, seed=100 + part), 200 + part, method, jax.jit)
+        check_every_cell(
+            dtype, every_cell(dtype, 20_000, seed=100 + part), 200 + part, method, jax.jit
+        )
 
 
 # A cell as plain numbers; those of the reports that these tests come from -----------------------
@@ -603,7 +718,9 @@ def test_thin_cells_have_gradients():
     """alpha ds and rho ds whose squares are below the smallest number."""
 
     def intensity(v):
-        return transfer.solve(Coefficients(jnp.ones(1), *jnp.zeros((2, 1)), jnp.ones(1), *[v] * 4), 1.0, psi=0.0).I
+        return transfer.solve(
+            Coefficients(jnp.ones(1), *jnp.zeros((2, 1)), jnp.ones(1), *[v] * 4), 1.0, psi=0.0
+        ).I
 
     mean = 1.0 - np.exp(-1.0)
     slope = quick_jit(jax.value_and_grad(intensity))
@@ -635,7 +752,9 @@ def test_thick_cells_end_at_the_source_function(precision):
     found = quick_jit(transfer.solve)(c, jnp.asarray([4e4], precision))
     right = 1.0 / (1.0 - 0.05**2)
     assert right == pytest.approx(1.0025, rel=1e-5)
-    np.testing.assert_allclose(np.array(found), [right, -0.05 * right, 0.0, 0.0], rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(
+        np.array(found), [right, -0.05 * right, 0.0, 0.0], rtol=1e-6, atol=1e-7
+    )
 
 
 def test_a_thick_cell_of_kappa_electrons(precision):
@@ -648,7 +767,9 @@ def test_a_thick_cell_of_kappa_electrons(precision):
     found = np.array(quick_jit(transfer.solve)(synchrojax.rotate(c, 0.0), ds))
     here = SkyCoefficients(*(np.float64(v[0]) for v in synchrojax.rotate(c, 0.0)))
     right = np.linalg.solve(matrix(here), here[:4])
-    np.testing.assert_allclose(found, right, rtol=0, atol=right[0] * (1e-4 if precision == "float32" else 1e-10))
+    np.testing.assert_allclose(
+        found, right, rtol=0, atol=right[0] * (1e-4 if precision == "float32" else 1e-10)
+    )
 
 
 def test_one_length_for_many_cells_is_refused(model, point):
@@ -661,7 +782,10 @@ def test_one_length_for_many_cells_is_refused(model, point):
         jax.eval_shape(lambda ds: transfer.solve(c, ds, psi=0.0), 1e12)
     spectrum = transfer.solve(jax.tree.map(lambda x: x[..., None], c), 1e12, psi=0.0)
     before = transfer.solve(model.coefficients({**point, "nu": nu[..., None]}), 1e12, psi=0.0)
-    single = [transfer.solve(model.coefficients({**point, "nu": nu[i : i + 1]}), 1e12, psi=0.0) for i in range(20)]
+    single = [
+        transfer.solve(model.coefficients({**point, "nu": nu[i : i + 1]}), 1e12, psi=0.0)
+        for i in range(20)
+    ]
     assert spectrum.I.shape == (20,)
     right = np.array(single).T
     np.testing.assert_allclose(np.array(spectrum), right, rtol=1e-5, atol=1e-6 * right[0].min())

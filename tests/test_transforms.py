@@ -42,26 +42,44 @@ def test_stokes_stay_inside_the_disk(y0, y1, y2, theta, alpha):
     with jax.enable_x64(True):
         for dtype in (jnp.float32, jnp.float64):
             y, cosine = jnp.asarray([y0, y1, y2], dtype), jnp.cos(jnp.asarray(theta, dtype))
-            _, q, v = _thermal.decode_stokes(y, jnp.zeros((), dtype), cosine, jnp.asarray(alpha, dtype))
+            _, q, v = _thermal.decode_stokes(
+                y, jnp.zeros((), dtype), cosine, jnp.asarray(alpha, dtype)
+            )
             assert float(q) ** 2 + float(v) ** 2 < 1.0
             assert float(v) * float(cosine) >= 0.0
             assert float(q) <= 0.0
-            _, q2, v2 = _thermal.decode_stokes(y, jnp.zeros((), dtype), -cosine, jnp.asarray(alpha, dtype))
+            _, q2, v2 = _thermal.decode_stokes(
+                y, jnp.zeros((), dtype), -cosine, jnp.asarray(alpha, dtype)
+            )
             assert float(q2) == float(q)
             assert float(v2) == -float(v)
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.floats(-3.0, 3.0), st.floats(-2.0, 2.0), st.floats(-2.0, 2.0), st.floats(0.05, 1.5), st.floats(0.01, 2.0))
+@given(
+    st.floats(-3.0, 3.0),
+    st.floats(-2.0, 2.0),
+    st.floats(-2.0, 2.0),
+    st.floats(0.05, 1.5),
+    st.floats(0.01, 2.0),
+)
 def test_stokes_round_trip(y0, y1, y2, theta, alpha):
     with jax.enable_x64(True):
         y, cosine = jnp.asarray([y0, y1, y2]), jnp.cos(theta)
         decoded = _thermal.decode_stokes(y, 0.3, cosine, alpha)
-        assert np.allclose(_thermal.encode_stokes(*decoded, 0.3, cosine, alpha), y, rtol=0, atol=1e-9)
+        assert np.allclose(
+            _thermal.encode_stokes(*decoded, 0.3, cosine, alpha), y, rtol=0, atol=1e-9
+        )
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.floats(-3.0, 3.0), st.floats(-3.0, 3.0), st.floats(2.0, 7.0), st.floats(-7.0, 4.0), st.floats(0.05, 1.5))
+@given(
+    st.floats(-3.0, 3.0),
+    st.floats(-3.0, 3.0),
+    st.floats(2.0, 7.0),
+    st.floats(-7.0, 4.0),
+    st.floats(0.05, 1.5),
+)
 def test_rotation_round_trip(y0, y1, log_s, log_theta_e, theta):
     with jax.enable_x64(True):
         p = point(jnp.exp(log_s), jnp.asarray(theta), jnp.exp(log_theta_e))
@@ -132,7 +150,11 @@ def test_gradients_of_the_maps():
         return _thermal.saddle(point(s, theta, theta_e)).exponent
 
     check_grads(exponent, (300.0, 0.8, 4.0), 2, rtol=1e-4)
-    check_grads(lambda y: jnp.stack(_thermal.decode_stokes(y, 0.1, 0.4, 0.3)), (jnp.asarray([0.1, -0.2, 0.3]),), 2)
+    check_grads(
+        lambda y: jnp.stack(_thermal.decode_stokes(y, 0.1, 0.4, 0.3)),
+        (jnp.asarray([0.1, -0.2, 0.3]),),
+        2,
+    )
     check_grads(lambda y: jnp.stack(_thermal.decode_rotation(y, p)), (jnp.asarray([0.1, -0.2]),), 2)
 
 
@@ -151,11 +173,17 @@ def test_saddle_and_its_derivatives():
     y = jnp.asarray([1e-12, 1e-4, 0.3, 3.9, 4.1, 50.0, 1e6])
     alpha = _thermal._real_root(y)
     assert np.allclose(_thermal._excess(alpha)[0], y, rtol=3e-5, atol=0)
-    check_grads(lambda t: jnp.log(_thermal._real_root(jnp.exp(t))), (jnp.log(y),), order=2, atol=1e-4, rtol=1e-4)
+    check_grads(
+        lambda t: jnp.log(_thermal._real_root(jnp.exp(t))),
+        (jnp.log(y),),
+        order=2,
+        atol=1e-4,
+        rtol=1e-4,
+    )
 
 
 def test_harmonic_ripple():
-    """The complex saddle of the first Poisson term, by Newton's method, against its rational form."""
+    """The complex saddle of the first Poisson term by Newton's method against its rational form."""
     y = np.geomspace(1e-6, 1e8, 200)
     z = y - 2j * np.pi
     b = 0.5 * np.log(2.0 * z + (5.6 - 2.2j))

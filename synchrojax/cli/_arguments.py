@@ -10,17 +10,24 @@ from synchrojax.core import QuantityError, ends, quantity, quantity_or_range
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors in one line, exit status 2; no abbreviations: a later option could give them another meaning."""
+    """Errors in one line, exit status 2; no abbreviations: a later option could give them another
+    meaning.
+    """
 
     def __init__(self, *args, **kwargs):
-        super().__init__(*args, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+        super().__init__(
+            *args,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **kwargs,
+        )
 
     def error(self, message):
         print(f"{self.prog}: error: {' '.join(message.split())}", file=sys.stderr)
         raise SystemExit(2)
 
     def refuse_unknown(self, words):
-        """Stop with a suggestion at the first of ``words`` that looks like an option and is none."""
+        """Stop with a suggestion at the first word that looks like an option and is none."""
         known = [o for action in self._actions for o in action.option_strings]
         for word in words:
             option = word.partition("=")[0]
@@ -28,11 +35,16 @@ class Parser(argparse.ArgumentParser):
                 return
             if re.fullmatch(r"--?[^\W\d]\S*", option) and option not in known:
                 near = nearest(option, known)
-                self.error(f"unknown option {option}; " + (f"did you mean {near}?" if near else f"see {self.prog} -h"))
+                self.error(
+                    f"unknown option {option}; "
+                    + (f"did you mean {near}?" if near else f"see {self.prog} -h")
+                )
 
 
 def nearest(word, known):
-    """The one of ``known`` that ``word`` may stand for, or None: without dashes and case, cut short, or misspelt."""
+    """The one of ``known`` that ``word`` may stand for, or None: without dashes and case, cut
+    short, or misspelt.
+    """
 
     def plain(text):
         return re.sub(r"[-_]", "", text).lower()

@@ -18,23 +18,33 @@ def _spread(name, value):
     if name == "theta":
         return np.linspace(low, high, count)
     if not (low > 0.0 and high > 0.0):
-        raise ValueError(f"--{name.replace('_', '-')}: a range is logarithmic and needs both ends above zero")
+        raise ValueError(
+            f"--{name.replace('_', '-')}: a range is logarithmic and needs both ends above zero"
+        )
     return np.geomspace(low, high, count)
 
 
 def _inputs(options):
-    """(model or None, distribution, {input: value or range}) of what was asked for; refuses names that do not fit."""
+    """(model or None, distribution, {input: value or range}) of what was asked for; refuses names
+    that do not fit.
+    """
     import synchrojax
     from synchrojax.distributions import get_distribution
 
     # the integrals need no network
-    if options.exact and options.model not in synchrojax.models() and not pathlib.Path(options.model).suffix:
+    if (
+        options.exact
+        and options.model not in synchrojax.models()
+        and not pathlib.Path(options.model).suffix
+    ):
         model, distribution = None, get_distribution(options.model)
     else:
         model = synchrojax.load(options.model, out_of_domain=options.out_of_domain)
         distribution = model.family.distribution
     inputs = (*COMMON, *distribution.parameters)
-    given = {n: getattr(options, n) for n in UNITS if getattr(options, n) is not None} | dict(options.param)
+    given = {n: getattr(options, n) for n in UNITS if getattr(options, n) is not None} | dict(
+        options.param
+    )
 
     def option(name):
         return f"--{name.replace('_', '-')}" if name in UNITS else f"--param {name}=X"
@@ -62,7 +72,10 @@ def _check_files(options, given):
         varied = [n for n, v in given.items() if isinstance(v, tuple) and v[2] > 1 and v[0] != v[1]]
         if len(varied) != 1:
             what = f"{' and '.join(varied)} vary" if varied else "nothing varies"
-            form = "give a range to one input and single values to the others, such as --nu 1e9:1e12:50"
+            form = (
+                "give a range to one input and single values to the others, such as --nu "
+                "1e9:1e12:50"
+            )
             raise ValueError(f"--plot draws the coefficients against one input, but {what}: {form}")
 
 
@@ -82,7 +95,9 @@ def _coefficients(options):
     if options.exact or options.compare:
         exact = np.asarray(synchrojax.exact.coefficients(distribution, params))
     flags = np.zeros(grid[0].size, int) if model is None else np.asarray(model.flags(params))
-    found = Listing(params, exact if options.exact else network, exact if options.compare else None, flags)
+    found = Listing(
+        params, exact if options.exact else network, exact if options.compare else None, flags
+    )
 
     if options.json:
         print(as_json(found))
@@ -98,11 +113,16 @@ def _coefficients(options):
         save_figure(curves(found, title=options.model), options.plot)
         print(f"{options.plot}: coefficients against {found.varied[0]}", file=sys.stderr)
     if flags.any() and not options.exact:
-        _explain_flags(model, int(np.bitwise_or.reduce(flags)), int(np.count_nonzero(flags)), len(flags))
+        _explain_flags(
+            model, int(np.bitwise_or.reduce(flags)), int(np.count_nonzero(flags)), len(flags)
+        )
 
 
 def _explain_flags(model, bits, count, total):
-    names = [*(f"{k} outside {lo:g}..{hi:g}" for k, (lo, hi) in model.domain.items()), "unphysical input"]
+    names = [
+        *(f"{k} outside {lo:g}..{hi:g}" for k, (lo, hi) in model.domain.items()),
+        "unphysical input",
+    ]
     what = "; ".join(n for i, n in enumerate(names) if bits >> i & 1)
     print(f"synchrojax: note: {count} of {total} points flagged: {what}", file=sys.stderr)
 
@@ -113,7 +133,16 @@ def _models(options):
     for name in synchrojax.models():
         model = synchrojax.load(name)
         if options.json:
-            print(json.dumps({"name": name, "inputs": model.inputs, "domain": model.domain, "report": model.report}))
+            print(
+                json.dumps(
+                    {
+                        "name": name,
+                        "inputs": model.inputs,
+                        "domain": model.domain,
+                        "report": model.report,
+                    }
+                )
+            )
             continue
         print(f"{name}: takes {', '.join(model.inputs)}")
         for key, (low, high) in model.domain.items():
@@ -126,13 +155,16 @@ def add(verb):
         "coefficients",
         _coefficients,
         "Print the eight transfer coefficients with their units.",
-        "synchrojax coefficients --nu 230GHz --B 30G --n-e 1e6 --theta 60deg --theta-e 10 --compare",
-        "synchrojax coefficients --nu 1GHz:1THz:50 --B 3mT --n-e 1e12m^-3 --theta 1 --theta-e 10 --out spectrum.csv",
+        "synchrojax coefficients --nu 230GHz --B 30G --n-e 1e6 --theta 60deg --theta-e 10 "
+        "--compare",
+        "synchrojax coefficients --nu 1GHz:1THz:50 --B 3mT --n-e 1e12m^-3 --theta 1 --theta-e 10 "
+        "--out spectrum.csv",
     )
     sub.add_argument(
         "--model",
         default="thermal",
-        help="packaged model or path of a .safetensors file; with --exact any distribution (default: thermal)",
+        help="packaged model or path of a .safetensors file; with --exact any distribution "
+        "(default: thermal)",
     )
     for name, unit in UNITS.items():
         needed = "" if name in COMMON else "; if the model takes it"
@@ -153,9 +185,16 @@ def add(verb):
     )
     which = sub.add_mutually_exclusive_group()
     which.add_argument("--exact", action="store_true", help="the integrals instead of the network")
-    which.add_argument("--compare", action="store_true", help="network, exact and their relative difference")
+    which.add_argument(
+        "--compare", action="store_true", help="network, exact and their relative difference"
+    )
     sub.add_argument("--json", action="store_true", help="machine-readable; NaN as null")
-    sub.add_argument("--out", type=pathlib.Path, metavar="FILE.csv", help="write the table there, not to the screen")
+    sub.add_argument(
+        "--out",
+        type=pathlib.Path,
+        metavar="FILE.csv",
+        help="write the table there, not to the screen",
+    )
     sub.add_argument(
         "--plot",
         type=pathlib.Path,
@@ -163,7 +202,10 @@ def add(verb):
         help="draw the eight against the one input with a range (.png, .pdf)",
     )
     sub.add_argument(
-        "--out-of-domain", choices=("clip", "extrapolate", "nan"), default="clip", help="outside the trained box"
+        "--out-of-domain",
+        choices=("clip", "extrapolate", "nan"),
+        default="clip",
+        help="outside the trained box",
     )
 
     sub = verb(
@@ -172,4 +214,6 @@ def add(verb):
         "List the packaged models, their inputs and their domains.",
         "synchrojax models --json",
     )
-    sub.add_argument("--json", action="store_true", help="one JSON object per line, with the accuracy report")
+    sub.add_argument(
+        "--json", action="store_true", help="one JSON object per line, with the accuracy report"
+    )

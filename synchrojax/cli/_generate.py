@@ -34,7 +34,9 @@ def _generate(options):
         failed = 0
         if options.command:
             inputs, n = dict(options.input), options.n
-            out, failed = generate_command(options.command, inputs, n, options.out, timeout=options.timeout, **common)
+            out, failed = generate_command(
+                options.command, inputs, n, options.out, timeout=options.timeout, **common
+            )
         else:
             margin = 1.2 if options.margin is None else options.margin
             out = generate(options.distribution, options.n, options.out, margin=margin, **common)
@@ -50,20 +52,32 @@ def add(verb):
         _generate,
         "Make a table of exact coefficients over the box of a distribution.",
         "synchrojax generate kappa --n 65536 --out kappa_table",
-        "synchrojax generate --command 'mycode {s} {theta} {p}' --input s=log:10:1e6 --input theta=lin:2deg:89deg --input p=lin:1.5:5 --n 100000 --out rawtable",
+        "synchrojax generate --command 'mycode {s} {theta} {p}' --input s=log:10:1e6 --input "
+        "theta=lin:2deg:89deg --input p=lin:1.5:5 --n 100000 --out rawtable",
     )
     sub.add_argument("distribution", nargs="?", help=", ".join(FAMILIES))
     sub.add_argument("--n", type=positive, default=100_000, help="rows (default 100000)")
-    sub.add_argument("--out", type=pathlib.Path, required=True, help="directory; a stopped run resumes there")
-    sub.add_argument("--seed", type=int, default=0, help="of the scrambled Sobol sequence (default 0)")
-    sub.add_argument("--margin", type=float, help="factor by which the box is widened (default 1.2)")
-    sub.add_argument("--workers", type=positive, help="processes on this machine (default: threads of one)")
-    sub.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster, such as tcp://host:8786")
+    sub.add_argument(
+        "--out", type=pathlib.Path, required=True, help="directory; a stopped run resumes there"
+    )
+    sub.add_argument(
+        "--seed", type=int, default=0, help="of the scrambled Sobol sequence (default 0)"
+    )
+    sub.add_argument(
+        "--margin", type=float, help="factor by which the box is widened (default 1.2)"
+    )
+    sub.add_argument(
+        "--workers", type=positive, help="processes on this machine (default: threads of one)"
+    )
+    sub.add_argument(
+        "--dask", metavar="ADDRESS", help="scheduler of a Dask cluster, such as tcp://host:8786"
+    )
     sub.add_argument(
         "--command",
         type=utf8,
         metavar="'PROG {s} {theta} ...'",
-        help="a program of yours instead of a distribution: run for each point, it prints j_I j_Q j_V "
+        help="a program of yours instead of a distribution: run for each point, it prints j_I j_Q "
+        "j_V "
         "alpha_I alpha_Q alpha_V rho_Q rho_V at nu = 1 Hz and n_e = 1 cm^-3",
     )
     sub.add_argument(
@@ -82,6 +96,9 @@ def add(verb):
         help="for each run of --command (default 60)",
     )
     sub.add_argument(
-        "--format", choices=("txt", "txt.gz", "parquet"), default="txt.gz", help="of the parts (default txt.gz)"
+        "--format",
+        choices=("txt", "txt.gz", "parquet"),
+        default="txt.gz",
+        help="of the parts (default txt.gz)",
     )
     sub.add_argument("--quiet", action="store_true", help="no progress")

@@ -45,7 +45,11 @@ def _options(words):
         near = nearest(chosen, verbs)
         hint = f"did you mean {near}? " * bool(near)
         parser.error(f"invalid choice of a verb: {chosen!r}; {hint}verbs: {', '.join(verbs)}")
-    before, after = (words, []) if chosen is None else (words[: words.index(chosen)], words[words.index(chosen) + 1 :])
+    before, after = (
+        (words, [])
+        if chosen is None
+        else (words[: words.index(chosen)], words[words.index(chosen) + 1 :])
+    )
     parser.refuse_unknown(before)
     if chosen is None:
         parser.parse_args(words)
@@ -66,13 +70,17 @@ def _run(words):
         print(f"synchrojax: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("synchrojax: stopped; generate and train resume with the same command", file=sys.stderr)
+        print(
+            "synchrojax: stopped; generate and train resume with the same command", file=sys.stderr
+        )
         return 130
     return 0
 
 
 def main(arguments=None):
-    """Entry point; returns the exit status: 0, 2 for an error, 130 when interrupted, 141 when nobody reads on."""
+    """Entry point; returns the exit status: 0, 2 for an error, 130 when interrupted, 141 when
+    nobody reads on.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name in Greek must not die of the locale
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
@@ -82,6 +90,8 @@ def main(arguments=None):
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        with contextlib.suppress(OSError, ValueError):  # what is left goes nowhere when the interpreter ends
+        with contextlib.suppress(
+            OSError, ValueError
+        ):  # what is left goes nowhere when the interpreter ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # as a shell reports a program that the signal ended

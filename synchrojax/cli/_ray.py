@@ -27,8 +27,19 @@ def _test_ray(options):
         print(f"{path.name}, model {model.distribution}", *report_lines(found), sep="\n")
         return
     plain = {n: getattr(found, n) for n in ("nu", "samples", "outside", "exact_ms", "model_ms")}
-    named = {n: {k: float(v) for k, v in getattr(found, n)._asdict().items()} for n in ("exact", "model", "depths")}
-    print(json.dumps({**plain, **named, "difference": dict(zip("IQUV", map(float, found.difference), strict=True))}))
+    named = {
+        n: {k: float(v) for k, v in getattr(found, n)._asdict().items()}
+        for n in ("exact", "model", "depths")
+    }
+    print(
+        json.dumps(
+            {
+                **plain,
+                **named,
+                "difference": dict(zip("IQUV", map(float, found.difference), strict=True)),
+            }
+        )
+    )
 
 
 def add(verb):
@@ -44,11 +55,17 @@ def add(verb):
         "ray",
         type=pathlib.Path,
         metavar="FILE",
-        help="table with d, psi, n_e, time_ms as (meta) columns; or a packaged ray, named as the models",
+        help="table with d, psi, n_e, time_ms as (meta) columns; or a packaged ray, named as the "
+        "models",
     )
     sub.add_argument("--model", help="packaged model or path (default: that of the packaged ray)")
     sub.add_argument(
-        "--frequency", type=value("frequency"), metavar="HZ", help="[Hz] observed (default: nu(meta) in the table)"
+        "--frequency",
+        type=value("frequency"),
+        metavar="HZ",
+        help="[Hz] observed (default: nu(meta) in the table)",
     )
-    sub.add_argument("--convention", choices=CONVENTIONS, help="sign of rho_Q in the table (default: synchrojax)")
+    sub.add_argument(
+        "--convention", choices=CONVENTIONS, help="sign of rho_Q in the table (default: synchrojax)"
+    )
     sub.add_argument("--json", action="store_true", help="machine-readable")

@@ -1,4 +1,6 @@
-"""``import-neurosynchro``, ``init``, ``summarize``, ``transform``, ``lock``: what comes before a training."""
+"""``import-neurosynchro``, ``init``, ``summarize``, ``transform``, ``lock``: what comes before a
+training.
+"""
 
 import json
 import pathlib
@@ -18,7 +20,9 @@ def _init(options):
         inputs = {n: kind for n, kind in kinds.items() if kind in ("log", "lin")} | inputs
     path = configuration.path_of(options.dir)
     if path.exists():
-        raise configuration.ConfigError(f"{path} exists already; edit it, or choose another directory")
+        raise configuration.ConfigError(
+            f"{path} exists already; edit it, or choose another directory"
+        )
     config = configuration.default(inputs, convention=options.convention, space=options.space)
     options.dir.mkdir(parents=True, exist_ok=True)
     configuration.write(options.dir, config)
@@ -59,7 +63,13 @@ def _lock(options):
     from synchrojax.tables import configuration
     from synchrojax.train import lock
 
-    rejected = lock(options.table, options.dir, overwrite=options.overwrite, drop=options.drop, quiet=options.quiet)
+    rejected = lock(
+        options.table,
+        options.dir,
+        overwrite=options.overwrite,
+        drop=options.drop,
+        quiet=options.quiet,
+    )
     for m in configuration.read(options.dir).mappings:
         lost = f"; {rejected[m.name]} values left out: not {m.domain}" * bool(rejected[m.name])
         print(f"{m.name:<15} {m.maptype:<10} {m.phys_min:>12.5g} .. {m.phys_max:<12.5g}{lost}")
@@ -84,8 +94,18 @@ def add(verb):
         "Turn a trained neurosynchro directory into a model.",
         "synchrojax import-neurosynchro trained --out mymodel.safetensors",
     )
-    sub.add_argument("dir", type=pathlib.Path, metavar="DIR", help="with nn_config.toml and the .h5 files of Keras")
-    sub.add_argument("--out", type=pathlib.Path, metavar="MODEL.safetensors", help="default: model.safetensors in DIR")
+    sub.add_argument(
+        "dir",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="with nn_config.toml and the .h5 files of Keras",
+    )
+    sub.add_argument(
+        "--out",
+        type=pathlib.Path,
+        metavar="MODEL.safetensors",
+        help="default: model.safetensors in DIR",
+    )
 
     sub = verb(
         "init",
@@ -98,10 +118,14 @@ def add(verb):
         "--convention",
         choices=CONVENTIONS,
         required=True,
-        help="signs in the table: neurosynchro (Rimphony) has rho_Q > 0 where j_Q < 0, synchrojax both negative",
+        help="signs in the table: neurosynchro (Rimphony) has rho_Q > 0 where j_Q < 0, synchrojax "
+        "both negative",
     )
     sub.add_argument(
-        "--space", choices=tuple(SPACES), default="synchrojax", help="what is learned (default synchrojax)"
+        "--space",
+        choices=tuple(SPACES),
+        default="synchrojax",
+        help="what is learned (default synchrojax)",
     )
     sub.add_argument("--table", type=pathlib.Path, help="take the inputs from its header")
     sub.add_argument(
@@ -120,7 +144,9 @@ def add(verb):
         "synchrojax summarize rawtable --plot marginals.png",
     )
     sub.add_argument("table", type=pathlib.Path, help="directory or file: .txt, .txt.gz, .parquet")
-    sub.add_argument("--plot", type=pathlib.Path, metavar="FILE.png", help="histograms of all columns")
+    sub.add_argument(
+        "--plot", type=pathlib.Path, metavar="FILE.png", help="histograms of all columns"
+    )
     sub.add_argument("--json", action="store_true", help="machine-readable")
     sub.add_argument("--quiet", action="store_true", help="no progress")
 
@@ -130,9 +156,15 @@ def add(verb):
         "Bring a table of the eight coefficients into network space; filter its rows.",
         "synchrojax transform rawtable mymodel --out transformed",
     )
-    sub.add_argument("table", type=pathlib.Path, help="directory or file with the eight at nu = 1 Hz, n_e = 1 cm^-3")
+    sub.add_argument(
+        "table",
+        type=pathlib.Path,
+        help="directory or file with the eight at nu = 1 Hz, n_e = 1 cm^-3",
+    )
     sub.add_argument("dir", type=pathlib.Path, metavar="DIR", help="of the configuration")
-    sub.add_argument("--out", type=pathlib.Path, required=True, metavar="TABLE", help="new directory")
+    sub.add_argument(
+        "--out", type=pathlib.Path, required=True, metavar="TABLE", help="new directory"
+    )
     sub.add_argument("--quiet", action="store_true", help="no progress")
 
     sub = verb(
@@ -143,6 +175,10 @@ def add(verb):
     )
     sub.add_argument("table", type=pathlib.Path, help="directory made by transform")
     sub.add_argument("dir", type=pathlib.Path, metavar="DIR", help="of the configuration")
-    sub.add_argument("--overwrite", action="store_true", help="compute the numbers of a locked one again")
-    sub.add_argument("--drop", action="store_true", help="leave out values that their mapping cannot take")
+    sub.add_argument(
+        "--overwrite", action="store_true", help="compute the numbers of a locked one again"
+    )
+    sub.add_argument(
+        "--drop", action="store_true", help="leave out values that their mapping cannot take"
+    )
     sub.add_argument("--quiet", action="store_true", help="no progress")

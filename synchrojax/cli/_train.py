@@ -21,7 +21,9 @@ def _train_table(options):
 
     wrong = [k for k in ("widths", "iterations") if getattr(options, k) is not None]
     if wrong or options.distribution:
-        names = ", ".join(f"--{k}" for k in [*wrong, *["distribution"] * bool(options.distribution)])
+        names = ", ".join(
+            f"--{k}" for k in [*wrong, *["distribution"] * bool(options.distribution)]
+        )
         raise ValueError(f"{names}: the configuration in {options.config} says this")
     settings = _settings(TableOptions, options)
     out = train_table(
@@ -33,13 +35,18 @@ def _train_table(options):
         quiet=options.quiet,
     )
     training = read_model(out)[2]["training"]
-    clipped = f"; {training['clipped']} clipped, listed in {out.with_suffix('.clipped.csv')}" * bool(
-        training["clipped"]
+    clipped = (
+        f"; {training['clipped']} clipped, listed in {out.with_suffix('.clipped.csv')}"
+        * bool(training["clipped"])
     )
     print(f"{out}: trained on {training['rows']} rows in {training['seconds']} s{clipped}")
     print("on the rows left out for testing, relative errors:")
     checked = validate_table(
-        synchrojax.load(out), options.table, max_rows=settings.max_rows, seed=settings.seed, rows=held_out(settings)
+        synchrojax.load(out),
+        options.table,
+        max_rows=settings.max_rows,
+        seed=settings.seed,
+        rows=held_out(settings),
     )
     text = report(checked, summary(checked))
     print(text)
@@ -53,10 +60,15 @@ def _train(options):
     if options.config:
         return _train_table(options)
     if not options.out:
-        raise ValueError("needs --out MODEL.safetensors, or the directory of a configuration (see `synchrojax init`)")
+        raise ValueError(
+            "needs --out MODEL.safetensors, or the directory of a configuration (see `synchrojax "
+            "init`)"
+        )
     only = [k for k in ("members", "max_rows", "pictures", "html") if getattr(options, k)]
     if only:
-        raise ValueError(f"--{only[0].replace('_', '-')} goes with the directory of a configuration")
+        raise ValueError(
+            f"--{only[0].replace('_', '-')} goes with the directory of a configuration"
+        )
     from synchrojax.train import Options, train
 
     out = train(
@@ -70,7 +82,9 @@ def _train(options):
     from synchrojax.model import read_model
 
     report = read_model(out)[2]
-    print(f"{out}: trained on {report['training']['rows']} rows in {report['training']['seconds']} s")
+    print(
+        f"{out}: trained on {report['training']['rows']} rows in {report['training']['seconds']} s"
+    )
     for head, scores in report["network_space_error"].items():
         worst = ", ".join(f"{k} {max(scores[k]):.1e}" for k in ("median", "p99", "max"))
         print(f"  {head}: {worst} on held-out rows")
@@ -85,7 +99,11 @@ def add(verb):
         "synchrojax train transformed mymodel --html report.html",
         "synchrojax train kappa_table --distribution kappa --out kappa.safetensors",
     )
-    sub.add_argument("table", type=pathlib.Path, help="directory made by generate, or by transform if DIR is given")
+    sub.add_argument(
+        "table",
+        type=pathlib.Path,
+        help="directory made by generate, or by transform if DIR is given",
+    )
     sub.add_argument(
         "config",
         type=pathlib.Path,
@@ -100,13 +118,35 @@ def add(verb):
         help="model file to write (with DIR: model.safetensors there)",
     )
     sub.add_argument("--distribution", help=f"{', '.join(FAMILIES)} (default thermal)")
-    sub.add_argument("--members", type=positive, help="with DIR: networks in an ensemble (default 1)")
-    sub.add_argument("--pictures", type=pathlib.Path, metavar="PICTURES", help="with DIR: directory (needs matplotlib)")
-    sub.add_argument("--html", type=pathlib.Path, metavar="FILE.html", help="with DIR: report with all pictures in it")
-    sub.add_argument("--max-rows", type=positive, help="with DIR: rows drawn from a larger table (default 2000000)")
-    sub.add_argument("--widths", type=widths, help="hidden layers, e.g. 32,32 (default: as shipped)")
-    sub.add_argument("--iterations", type=positive, help="of Levenberg-Marquardt, per network (default 170)")
-    sub.add_argument("--patience", type=positive, help="iterations without progress before stopping (default 40)")
+    sub.add_argument(
+        "--members", type=positive, help="with DIR: networks in an ensemble (default 1)"
+    )
+    sub.add_argument(
+        "--pictures",
+        type=pathlib.Path,
+        metavar="PICTURES",
+        help="with DIR: directory (needs matplotlib)",
+    )
+    sub.add_argument(
+        "--html",
+        type=pathlib.Path,
+        metavar="FILE.html",
+        help="with DIR: report with all pictures in it",
+    )
+    sub.add_argument(
+        "--max-rows",
+        type=positive,
+        help="with DIR: rows drawn from a larger table (default 2000000)",
+    )
+    sub.add_argument(
+        "--widths", type=widths, help="hidden layers, e.g. 32,32 (default: as shipped)"
+    )
+    sub.add_argument(
+        "--iterations", type=positive, help="of Levenberg-Marquardt, per network (default 170)"
+    )
+    sub.add_argument(
+        "--patience", type=positive, help="iterations without progress before stopping (default 40)"
+    )
     sub.add_argument("--seed", type=int, help="of split, start and batches (default 0)")
     sub.add_argument("--overwrite", action="store_true", help="replace an existing model")
     sub.add_argument("--quiet", action="store_true", help="no progress")

@@ -38,7 +38,9 @@ def pictures(checked, model, text, *, directory=None, page=None):
         directory.mkdir(parents=True, exist_ok=True)
         write_text(directory / f"{name}.txt", text + "\n")
         for kind, figure in pictures.items():
-            save_figure(figure, directory / (f"{name}.png" if kind == "errors" else f"{name}.{kind}.png"))
+            save_figure(
+                figure, directory / (f"{name}.png" if kind == "errors" else f"{name}.{kind}.png")
+            )
     if page:
         write_html(page, name, text, pictures)
 
@@ -59,7 +61,11 @@ def _validate(options):
         if options.against:
             raise ValueError("--against goes with the exact integrals, not with --table")
         checked = validate_table(
-            model, options.table, convention=options.convention, max_rows=options.n, quiet=options.quiet
+            model,
+            options.table,
+            convention=options.convention,
+            max_rows=options.n,
+            quiet=options.quiet,
         )
         price = cost(model, points=checked.points)
     elif options.convention:
@@ -72,9 +78,13 @@ def _validate(options):
                 duration(model.family, options.n, slopes=slopes),
             )
             print(
-                f"validate: {count} exact integrals for {options.n} points, roughly {_span(seconds)}", file=sys.stderr
+                f"validate: {count} exact integrals for {options.n} points, roughly "
+                f"{_span(seconds)}",
+                file=sys.stderr,
             )
-        checked = validate(model, n=options.n, seed=options.seed, slopes=slopes, quiet=options.quiet)
+        checked = validate(
+            model, n=options.n, seed=options.seed, slopes=slopes, quiet=options.quiet
+        )
         price = cost(model)
     result = summary(checked, fits=options.against == "fits")
     last = (
@@ -102,11 +112,25 @@ def add(verb):
     sub.add_argument("model", help="packaged model or path of a .safetensors file")
     sub.add_argument("--n", type=positive, default=5000, help="points (default 5000)")
     sub.add_argument("--seed", type=int, default=12345, help="of the sample (default 12345)")
-    sub.add_argument("--against", choices=("fits",), help="show the published fitting formulas too, where they exist")
-    sub.add_argument("--table", type=pathlib.Path, help="compare with this table instead, at most --n rows of it")
-    sub.add_argument("--convention", choices=CONVENTIONS, help="of --table (default: that of the model)")
-    sub.add_argument("--out", type=pathlib.Path, help="directory for the table and pictures (needs matplotlib)")
-    sub.add_argument("--html", type=pathlib.Path, metavar="FILE.html", help="report with all pictures in it")
-    sub.add_argument("--no-slopes", action="store_true", help="values only (13 times fewer integrals)")
+    sub.add_argument(
+        "--against",
+        choices=("fits",),
+        help="show the published fitting formulas too, where they exist",
+    )
+    sub.add_argument(
+        "--table", type=pathlib.Path, help="compare with this table instead, at most --n rows of it"
+    )
+    sub.add_argument(
+        "--convention", choices=CONVENTIONS, help="of --table (default: that of the model)"
+    )
+    sub.add_argument(
+        "--out", type=pathlib.Path, help="directory for the table and pictures (needs matplotlib)"
+    )
+    sub.add_argument(
+        "--html", type=pathlib.Path, metavar="FILE.html", help="report with all pictures in it"
+    )
+    sub.add_argument(
+        "--no-slopes", action="store_true", help="values only (13 times fewer integrals)"
+    )
     sub.add_argument("--json", action="store_true", help="machine-readable")
     sub.add_argument("--quiet", action="store_true", help="no progress")

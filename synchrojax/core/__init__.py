@@ -1,13 +1,19 @@
 """What every other room stands on.
 
-Physical constants, the eight coefficients as one value, names and units of the inputs, calls that are compiled once for
-many sizes, the angle to B; and what every room needs of files, progress bars and pictures. It imports nothing of this
-package.
+Physical constants, the eight coefficients as one value, names and units of the inputs, calls that
+are compiled once for many sizes, the angle to B; and what every room needs of files, progress bars
+and pictures. It imports nothing of this package.
 
-Adding an input: give it a line in ``UNITS`` (``_params``), and the command line, the messages and the listings know it.
+Adding an input: give it a line in ``UNITS`` (``_params``), and the command line, the messages and
+the listings know it.
 """
 
-from synchrojax.core._coefficients import Coefficients, SkyCoefficients, field_by_field, unit_of_coefficient
+from synchrojax.core._coefficients import (
+    Coefficients,
+    SkyCoefficients,
+    field_by_field,
+    unit_of_coefficient,
+)
 from synchrojax.core._compiled import STEPS, pointwise, step
 from synchrojax.core._constants import (
     ABSORPTION,
@@ -20,7 +26,15 @@ from synchrojax.core._constants import (
 )
 from synchrojax.core._files import from_json, read_text, write_text, written_in_one
 from synchrojax.core._geometry import from_plane, limit_polarization, sine_cosine, to_plane
-from synchrojax.core._inputs import UnitError, broadcast_shapes, is_traced, number, own_settings, reals, warn_user
+from synchrojax.core._inputs import (
+    UnitError,
+    broadcast_shapes,
+    is_traced,
+    number,
+    own_settings,
+    reals,
+    warn_user,
+)
 from synchrojax.core._numbers import (
     bounded_exp,
     bounded_product,

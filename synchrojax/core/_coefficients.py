@@ -29,14 +29,17 @@ def _applied(operation, kind, x, y):
         jnp.broadcast_shapes(*(jnp.shape(v) for v in (*x, *y)))
     except ValueError:
         shapes = f"{jnp.shape(x[0])} and {jnp.shape(y[0])}"
-        raise ValueError(f"{kind.__name__}: shapes {shapes} do not broadcast against each other") from None
+        raise ValueError(
+            f"{kind.__name__}: shapes {shapes} do not broadcast against each other"
+        ) from None
     return kind(*_each(operation)(tuple(x), tuple(y)))
 
 
 def _refuse(c, symbol, other):
     kind = type(c).__name__
     raise TypeError(
-        f"{kind} {symbol} {type(other).__name__}: only {kind} + {kind}, {kind} - {kind}, and products with and "
+        f"{kind} {symbol} {type(other).__name__}: only {kind} + {kind}, {kind} - {kind}, and "
+        "products with and "
         "quotients by real numbers have a meaning"
     )
 
@@ -61,7 +64,9 @@ def _scaled(operation, symbol):
         except ValueError as error:
             if hasattr(other, "unit") or hasattr(other, "units"):
                 raise
-            raise TypeError(f"{type(self).__name__} {symbol} {type(other).__name__}: {error}") from None
+            raise TypeError(
+                f"{type(self).__name__} {symbol} {type(other).__name__}: {error}"
+            ) from None
         if not is_traced([factor]) and not isinstance(factor, jax.Array):
             # a plain number goes along with the precision of the coefficients
             factor = float(factor) if factor.ndim == 0 else factor
@@ -82,7 +87,9 @@ _multiply, _divide = _scaled(operator.mul, "*"), _scaled(operator.truediv, "/")
 
 
 def field_by_field(kind):
-    """Give a NamedTuple of arrays sums, differences and products with numbers instead of those of tuples."""
+    """Give a NamedTuple of arrays sums, differences and products with numbers instead of those of
+    tuples.
+    """
     kind.__add__, kind.__radd__, kind.__sub__ = _add, _total, _subtract
     kind.__mul__, kind.__rmul__, kind.__truediv__ = _multiply, _multiply, _divide
     kind.__array_ufunc__ = None  # NumPy leaves x * c to us
@@ -97,8 +104,8 @@ class Coefficients(NamedTuple):
     j_S [erg s^-1 cm^-3 Hz^-1 sr^-1]; alpha_S and rho_S [cm^-1]. Stokes Q is positive along the
     projection of B on the sky, V is IAU/IEEE; the transfer matrix is that of ``README.md``.
 
-    Mixtures of electrons are sums: ``c1 + c2``, ``c1 - c2``, ``sum([...])``, ``x * c``, ``c * x``, ``c / x``, field by
-    field. Anything else is a TypeError.
+    Mixtures of electrons are sums: ``c1 + c2``, ``c1 - c2``, ``sum([...])``, ``x * c``, ``c * x``,
+    ``c / x``, field by field. Anything else is a TypeError.
     """
 
     j_I: jax.Array
@@ -113,7 +120,9 @@ class Coefficients(NamedTuple):
 
 @field_by_field
 class SkyCoefficients(NamedTuple):
-    """The eleven coefficients in a basis fixed on the sky; units and arithmetic as in ``Coefficients``."""
+    """The eleven coefficients in a basis fixed on the sky; units and arithmetic as in
+    ``Coefficients``.
+    """
 
     j_I: jax.Array
     j_Q: jax.Array

@@ -1,4 +1,6 @@
-"""Pointwise functions outside jit: one compiled program for many sizes instead of one for every operation."""
+"""Pointwise functions outside jit: one compiled program for many sizes instead of one for every
+operation.
+"""
 
 import functools
 import math
@@ -9,11 +11,17 @@ import numpy as np
 
 from synchrojax.core._inputs import broadcast_shapes, is_traced
 
-STEPS = (128, 1024, 4096)  # sizes up to the last are filled up to one of these, so that there are few to compile
+STEPS = (
+    128,
+    1024,
+    4096,
+)  # sizes up to the last are filled up to one of these, so that there are few to compile
 
 
 def step(size, steps=STEPS):
-    """The size to which ``size`` points are filled up: 1 and more than the last step stay what they are."""
+    """The size to which ``size`` points are filled up: 1 and more than the last step stay what they
+    are.
+    """
     return next((n for n in steps if n >= size), size) if size > 1 else size
 
 
@@ -35,9 +43,13 @@ def _packed(function, subject, names):
 
 
 def _elsewhere(values):
-    """True where an array lies on several devices or another than the usual one, and should stay there."""
+    """True where an array lies on several devices or another than the usual one, and should stay
+    there.
+    """
     for v in values:
-        if isinstance(v, jax.Array) and (len(v.devices()) > 1 or v.committed or jax.default_backend() != "cpu"):
+        if isinstance(v, jax.Array) and (
+            len(v.devices()) > 1 or v.committed or jax.default_backend() != "cpu"
+        ):
             return True
     return False
 
@@ -53,12 +65,13 @@ def pack(values, dtype, shape, steps=STEPS):
 
 
 def pointwise(function, subject, values, dtype, shape, *, inline=False, host=False, steps=STEPS):
-    """``function(subject, values)`` for ``values`` {name: array} broadcast to ``shape`` and cast to ``dtype``.
+    """``function(subject, values)`` for ``values`` {name: array} broadcast to ``shape`` and cast to
+    ``dtype``.
 
-    ``function``: from arrays of one shape to a tuple of them, each point by itself; it and ``subject`` (hashable) name
-    the compiled program. Concrete values of few points are filled up to a few sizes (``steps``). Traced values are part
-    of the caller's program; so is a ``subject`` that holds some, which ``inline`` tells. ``host``: NumPy arrays of
-    concrete values.
+    ``function``: from arrays of one shape to a tuple of them, each point by itself; it and
+    ``subject`` (hashable) name the compiled program. Concrete values of few points are filled up to
+    a few sizes (``steps``). Traced values are part of the caller's program; so is a ``subject``
+    that holds some, which ``inline`` tells. ``host``: NumPy arrays of concrete values.
     """
     if inline:
         return function(subject, _broadcast(values, dtype))
@@ -66,10 +79,14 @@ def pointwise(function, subject, values, dtype, shape, *, inline=False, host=Fal
     program = _program(function, subject, dtype)
     size = 0 if is_traced(given) else math.prod(shape)
     if not 0 < size <= STEPS[-1] or _elsewhere(given):
-        found = program({n: v if isinstance(v, jax.Array) else v.astype(dtype) for n, v in values.items()})
+        found = program(
+            {n: v if isinstance(v, jax.Array) else v.astype(dtype) for n, v in values.items()}
+        )
         return jax.tree.map(np.asarray, found) if host and not is_traced(found) else found
     columns = pack(given, dtype, shape, steps)
-    found = _packed(function, subject, tuple(values))(columns if size > 1 else columns.reshape(-1, *shape))
+    found = _packed(function, subject, tuple(values))(
+        columns if size > 1 else columns.reshape(-1, *shape)
+    )
     if is_traced(found):  # known values in someone's jit
         return program(values)
     if size > 1:

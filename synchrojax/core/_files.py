@@ -8,14 +8,18 @@ import pathlib
 
 @contextlib.contextmanager
 def written_in_one(path):
-    """Yields a path beside ``path`` to write to, which takes its place at the end; on any error nothing stays."""
+    """Yields a path beside ``path`` to write to, which takes its place at the end; on any error
+    nothing stays.
+    """
     path = pathlib.Path(path)
     temporary = path.with_name(f".{path.name}.part")
     try:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        if error.filename2 is None:  # a full disk does not say of which file, others name the temporary one
+        if (
+            error.filename2 is None
+        ):  # a full disk does not say of which file, others name the temporary one
             error.filename = str(path)
         raise
     finally:
@@ -29,12 +33,16 @@ def write_text(path, text):
 
 
 def read_text(path):
-    """The text of ``path``, UTF-8 with or without a mark of byte order. Raises OSError and UnicodeDecodeError."""
+    """The text of ``path``, UTF-8 with or without a mark of byte order. Raises OSError and
+    UnicodeDecodeError.
+    """
     return pathlib.Path(path).read_text(encoding="utf-8-sig")
 
 
 def from_json(text, where, kind=dict):
-    """What JSON ``text`` says. Raises ValueError naming ``where`` if it is none, or not of the Python type ``kind``."""
+    """What JSON ``text`` says. Raises ValueError naming ``where`` if it is none, or not of the
+    Python type ``kind``.
+    """
     try:
         found = json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:

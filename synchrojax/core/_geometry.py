@@ -1,4 +1,4 @@
-"""The angle to B, and maps between the plane and the unit disk, where (Q, V) / I of emission lies."""
+"""The angle to B, and maps of the plane onto the unit disk, where (Q, V) / I of emission lies."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,8 @@ import jax.numpy as jnp
 def sine_cosine(theta):
     """|sin| and cos of the angle, the former through t = tan(theta / 2).
 
-    XLA evaluates a sine again wherever it is used, a quotient once. The cosine keeps its digits near a right angle.
+    XLA evaluates a sine again wherever it is used, a quotient once. The cosine keeps its digits
+    near a right angle.
     """
     t = jnp.sin(0.5 * theta) / jnp.cos(0.5 * theta)
     return jnp.abs(2.0 * t / (1.0 + t * t)), jnp.cos(theta)
@@ -15,7 +16,9 @@ def sine_cosine(theta):
 
 def from_plane(a, b):
     """The plane onto the open unit disk: (a, b) / sqrt(1 + a^2 + b^2)."""
-    inside = jax.lax.rsqrt(1.0 + a * a + b * b) * (1.0 - 4.0 * jnp.finfo(a.dtype).eps)  # strict after rounding
+    inside = jax.lax.rsqrt(1.0 + a * a + b * b) * (
+        1.0 - 4.0 * jnp.finfo(a.dtype).eps
+    )  # strict after rounding
     return a * inside, b * inside
 
 

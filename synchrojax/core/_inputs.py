@@ -1,4 +1,6 @@
-"""Numbers as users hold them: units are converted, masks and labels are minded, all else becomes plain arrays."""
+"""Numbers as users hold them: units are converted, masks and labels are minded, all else becomes
+plain arrays.
+"""
 
 import contextlib
 import decimal
@@ -33,7 +35,9 @@ def _shown(value):
 
 
 def _unit_of(value):
-    """What a value says its unit is, or None: astropy and unxt (``unit``), unyt, pint and xarray (``units``)."""
+    """What a value says its unit is, or None: astropy and unxt (``unit``), unyt, pint and xarray
+    (``units``).
+    """
     for name in ("unit", "units"):
         unit = getattr(value, name, None)
         if unit is not None and not isinstance(unit, types.MethodType):
@@ -50,7 +54,9 @@ def _without_unit(value, what, unit):
     if isinstance(own, str) and not hasattr(value, "to_value"):
         if own.replace("**", "").replace("^", "") == unit.replace("^", ""):
             return getattr(value, "values", getattr(value, "data", value))
-        raise UnitError(f"{what} carries the unit {own!r} and takes {takes}: convert it to a plain number first")
+        raise UnitError(
+            f"{what} carries the unit {own!r} and takes {takes}: convert it to a plain number first"
+        )
     plain = getattr(value, "quantity", value)  # a column of an astropy table
     for name in ("to_value", "m_as"):
         convert = getattr(plain, name, None)
@@ -60,7 +66,9 @@ def _without_unit(value, what, unit):
             return convert(unit)
         except Exception as error:
             raise UnitError(f"{what} is in {own} and takes {takes} ({error})") from None
-    raise UnitError(f"{what} carries the unit {own} and takes {takes}: convert it to a plain number first")
+    raise UnitError(
+        f"{what} carries the unit {own} and takes {takes}: convert it to a plain number first"
+    )
 
 
 # Masks and labels ------------------------------------------------------------------------------
@@ -69,14 +77,19 @@ def _without_unit(value, what, unit):
 def _without_mask(value, what):
     """The data of a masked array that has no masked element. Raises ValueError."""
     mask = getattr(value, "mask", None)
-    if type(getattr(getattr(value, "dtype", None), "na_value", None)).__name__ == "NAType":  # pandas
+    if (
+        type(getattr(getattr(value, "dtype", None), "na_value", None)).__name__ == "NAType"
+    ):  # pandas
         mask = np.asarray(value.isna())
         value = value if np.any(mask) else value.to_numpy()
     if mask is None or callable(mask) or not isinstance(mask, bool | np.bool_ | np.ndarray):
         return value
     if np.any(mask):
         count = int(np.count_nonzero(mask))
-        raise ValueError(f"{what} has {count} masked element(s): leave them out, or fill them, with .filled(nan) say")
+        raise ValueError(
+            f"{what} has {count} masked element(s): leave them out, or fill them, with "
+            ".filled(nan) say"
+        )
     return getattr(value, "unmasked", np.ma.getdata(value))
 
 
@@ -94,10 +107,12 @@ def _labels(value):
 def check_labels(given, what):
     """Raise ValueError where labelled arrays would be paired by position against their labels.
 
-    ``given``: {name: value}, ``what``: name -> what a message calls it. Axes are paired from the last one, as
-    everywhere; so names and labels of axes that meet must be the same.
+    ``given``: {name: value}, ``what``: name -> what a message calls it. Axes are paired from the
+    last one, as everywhere; so names and labels of axes that meet must be the same.
     """
-    known = {n: labels for n, v in given.items() if (labels := _labels(v)) is not None and labels[0]}
+    known = {
+        n: labels for n, v in given.items() if (labels := _labels(v)) is not None and labels[0]
+    }
     if len(known) < 2:
         return
     longest = max(known, key=lambda n: len(known[n][0]))
@@ -105,14 +120,17 @@ def check_labels(given, what):
     for n, (own, labels) in known.items():
         if own != dims[len(dims) - len(own) :]:
             raise ValueError(
-                f"{what(n)} has the axes {', '.join(own)} and {what(longest)} has {', '.join(dims)}: arrays are paired "
-                "by position from the last axis; broadcast them to the same axes first, with xarray.broadcast say"
+                f"{what(n)} has the axes {', '.join(own)} and {what(longest)} has "
+                f"{', '.join(dims)}: arrays are paired "
+                "by position from the last axis; broadcast them to the same axes first, with "
+                "xarray.broadcast say"
             )
         for axis in own:
             both = axis in labels and axis in coords
             if both and not np.array_equal(labels[axis], coords[axis]):
                 raise ValueError(
-                    f"{what(n)} and {what(longest)} have other labels along {axis!r}: arrays are paired by position; "
+                    f"{what(n)} and {what(longest)} have other labels along {axis!r}: arrays are "
+                    "paired by position; "
                     "align them first"
                 )
 
@@ -151,7 +169,9 @@ def _array(value):
 
 
 def _numbers(value, what, unit):
-    """(array, the dtype that it insists on): None for whole numbers and Python's own, which go along with others."""
+    """(array, the dtype that it insists on): None for whole numbers and Python's own, which go
+    along with others.
+    """
     if type(value) is float:  # the usual one
         return np.asarray(value), None
     if isinstance(value, list | tuple) and any(_unit_of(v) is not None for v in value):
@@ -161,7 +181,9 @@ def _numbers(value, what, unit):
         value = _without_mask(_without_unit(_without_mask(value, what), what, unit), what)
     array = _array(value)
     if array is None:
-        raise ValueError(f"{what} must be real numbers{f' [{unit}]' if unit else ''}, got {_shown(value)}")
+        raise ValueError(
+            f"{what} must be real numbers{f' [{unit}]' if unit else ''}, got {_shown(value)}"
+        )
     whole = not jnp.issubdtype(array.dtype, jnp.floating)
     if isinstance(array, np.ndarray):
         weak = whole or (isinstance(value, float) and not isinstance(value, np.generic))
@@ -177,8 +199,8 @@ def _numbers(value, what, unit):
 def real(value, what, unit=""):
     """``value`` as an array of real numbers: NumPy's (float32 or float64) or JAX's.
 
-    ``what``: how messages call it, ``unit``: in which it is wanted ("": dimensionless). Raises ValueError for units
-    that do not fit, masked elements and anything but real numbers.
+    ``what``: how messages call it, ``unit``: in which it is wanted ("": dimensionless). Raises
+    ValueError for units that do not fit, masked elements and anything but real numbers.
     """
     return _numbers(value, what, unit)[0]
 
@@ -194,8 +216,9 @@ def number(value, what, unit=""):
 def reals(given, what, unit):
     """({name: array} of ``given``, the float dtype that they promote to).
 
-    ``what``: name -> how messages call it, ``unit``: name -> the unit in which it is wanted. Half precision becomes
-    float32: coefficients in CGS leave its range. Raises ValueError as ``real`` does, and for labels that do not fit.
+    ``what``: name -> how messages call it, ``unit``: name -> the unit in which it is wanted. Half
+    precision becomes float32: coefficients in CGS leave its range. Raises ValueError as ``real``
+    does, and for labels that do not fit.
     """
     check_labels(given, what)
     found = {n: _numbers(v, what(n), unit(n)) for n, v in given.items()}
@@ -223,12 +246,17 @@ def warn_user(message):
 
 
 def own_settings(function):
-    """Run a function under JAX's usual rules of promotion, whatever its caller has set for code of their own."""
+    """Run a function under JAX's usual rules of promotion, whatever its caller has set for code of
+    their own.
+    """
 
     @functools.wraps(function)
     def wrapped(*args, **kwargs):
         config = jax.config
-        if config.jax_numpy_dtype_promotion == "standard" and config.jax_numpy_rank_promotion == "allow":
+        if (
+            config.jax_numpy_dtype_promotion == "standard"
+            and config.jax_numpy_rank_promotion == "allow"
+        ):
             return function(*args, **kwargs)
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             return function(*args, **kwargs)

@@ -1,4 +1,6 @@
-"""Arithmetic that keeps its digits: full-precision products, and results at the limits of their dtype."""
+"""Arithmetic that keeps its digits: full-precision products, and results at the limits of their
+dtype.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -6,14 +8,15 @@ import numpy as np
 
 
 def product(matrix, x):
-    """A matrix [rows, inputs] times the first axis of ``x`` [inputs, ...], in full precision: [rows, ...].
+    """A matrix [rows, inputs] times the first axis of ``x`` [inputs, ...], in full precision:
+    [rows, ...].
 
     GPUs would round float32 to 10 bits.
     """
     return jnp.tensordot(matrix, x, 1, precision="highest")
 
 
-# Results at the limits of their dtype --------------------------------------------------------------
+# Results at the limits of their dtype -------------------------------------------------------------
 
 
 def _largest(x, share=0.99):
@@ -22,7 +25,9 @@ def _largest(x, share=0.99):
 
 
 def bounded_exp(x):
-    """exp(x), at most the largest number; as a square, so that a slope of it overflows only if exp(x / 2) does."""
+    """exp(x), at most the largest number; as a square, so that a slope of it overflows only if
+    exp(x / 2) does.
+    """
     root = jnp.exp(jnp.minimum(0.5 * x, 0.5 * float(np.log(_largest(x)))))
     return root * root
 
@@ -51,21 +56,27 @@ def _ratio_slope(primals, tangents):
     return value, slope(x) * tangents[0] - slope(y) * tangents[1]
 
 
-# Derivatives at the limits of their dtype ----------------------------------------------------------
+# Derivatives at the limits of their dtype ---------------------------------------------------------
 
 
 def slopes_that_fit(value, size, smallest):
-    """``value`` without its slope where that, of order size / input, or a step to it, would leave the dtype's range.
+    """``value`` without its slope where that, of order size / input, or a step to it, would leave
+    the dtype's range.
 
     ``smallest``: the least magnitude of the inputs.
     """
-    limit, least = _largest(value, 0.5) * jnp.minimum(smallest, 1.0), 10.0 * float(jnp.finfo(value.dtype).tiny)
+    limit, least = (
+        _largest(value, 0.5) * jnp.minimum(smallest, 1.0),
+        10.0 * float(jnp.finfo(value.dtype).tiny),
+    )
     fits = (size > least) & (size < limit) & (smallest > 1.0 / _largest(value, 0.85))
     return jnp.where(fits, value, jax.lax.stop_gradient(value))
 
 
 def power_of_two(size):
-    """The power of two at or below ``size`` > 0, no part of derivatives: scaling by it loses no digits."""
+    """The power of two at or below ``size`` > 0, no part of derivatives: scaling by it loses no
+    digits.
+    """
     return jax.lax.reduce_precision(jax.lax.stop_gradient(size), jnp.finfo(size.dtype).nexp, 0)
 
 
@@ -73,14 +84,16 @@ def power_of_two(size):
 def with_tangents_times(x, scale):
     """x, whose tangents, and so its cotangents, are ``scale`` times as large on the other side.
 
-    What depends on a / b for a small b has slopes beyond the range of the numbers; in units of b they fit.
+    What depends on a / b for a small b has slopes beyond the range of the numbers; in units of b
+    they fit.
     """
     return x
 
 
 @with_tangents_times.defjvp
 def _with_tangents_times_slope(primals, tangents):
-    # not itself again: derivatives of derivatives are in plain units, since reverse mode forgets the rule
+    # not itself again: derivatives of derivatives are in plain units, since reverse mode forgets
+    # the rule
     return primals[0], primals[1] * tangents[0]
 
 
@@ -95,19 +108,25 @@ def _over_with_tangents_slope(primals, tangents):
     return primals[0] / primals[1], tangents[0]
 
 
-# What the compiler evaluates once --------------------------------------------------------------------
+# What the compiler evaluates once -----------------------------------------------------------------
 
 
 def evaluated_once(tree):
-    """``tree``, a pytree of arrays of one shape and dtype, all finite: its leaves are computed once and kept.
+    """``tree``, a pytree of arrays of one shape and dtype, all finite: its leaves are computed once
+    and kept.
 
-    XLA's CPU backend fuses element-wise code into each of its consumers and so evaluates, and compiles, it again for
-    each; a product of matrices is where it stops. The product with the identity changes nothing, in derivatives too.
+    XLA's CPU backend fuses element-wise code into each of its consumers and so evaluates, and
+    compiles, it again for each; a product of matrices is where it stops. The product with the
+    identity changes nothing, in derivatives too.
     """
     leaves, structure = jax.tree.flatten(tree)
     kept = []
     for k in range(0, len(leaves), 4):
         part = leaves[k : k + 4]
         part = part if len(part) > 1 else part * 2  # a product of numbers would be simplified
-        kept.extend(product(jnp.eye(len(part), dtype=part[0].dtype), jnp.stack(part))[: len(leaves[k : k + 4])])
+        kept.extend(
+            product(jnp.eye(len(part), dtype=part[0].dtype), jnp.stack(part))[
+                : len(leaves[k : k + 4])
+            ]
+        )
     return jax.tree.unflatten(structure, kept)

@@ -40,7 +40,8 @@ def _named(params, names):
         return {n: params[n] for n in fields}
     if not (hasattr(params, "keys") and hasattr(params, "__getitem__")):
         raise ValueError(
-            f"params must be a mapping of names to values, got {type(params).__name__}; it takes {describe(names)}"
+            f"params must be a mapping of names to values, got {type(params).__name__}; it takes "
+            f"{describe(names)}"
         )
     return {n: params[n] for n in params.keys()}  # noqa: SIM118 (a row of a table iterates over its values)
 
@@ -49,22 +50,27 @@ def one_mapping(params, named):
     """Raise TypeError where values come by name instead of in ``params``."""
     if named or params is None:
         given = ", ".join(f'"{n}": ...' for n in named) or '"nu": ..., "B": ...'
-        raise TypeError(f"params is one mapping of names to values: write ({{{given}}}), not (name=value)")
+        raise TypeError(
+            f"params is one mapping of names to values: write ({{{given}}}), not (name=value)"
+        )
 
 
 def broadcast(params, names, defaults=MappingProxyType({})):
-    """({name: value} of ``params`` in the order of ``names``, their common float dtype, their common shape).
+    """({name: value} of ``params`` in the order of ``names``, their common float dtype, their
+    common shape).
 
     ``defaults``: the values of those that may be left out.
 
-    Raises ValueError for missing or unknown names, values that are not real numbers, units, masks and labels that do
-    not fit, and shapes that do not broadcast.
+    Raises ValueError for missing or unknown names, values that are not real numbers, units, masks
+    and labels that do not fit, and shapes that do not broadcast.
     """
     given = _named(params, names)
     missing = [n for n in names if n not in given and n not in defaults]
     unknown = sorted(str(n) for n in given if n not in names)
     if missing or unknown:
-        parts = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(unknown)}"] * bool(unknown)
+        parts = [f"missing {', '.join(missing)}"] * bool(missing) + [
+            f"unknown {', '.join(unknown)}"
+        ] * bool(unknown)
         raise ValueError(f"params: {' and '.join(parts)}; the model takes {describe(names)}")
 
     def what(n):

@@ -27,7 +27,11 @@ def loss_curve(histories, title):
     for k, (head, history) in enumerate(histories.items()):
         axes.semilogy(history[:, 0], color=f"C{k % 10}", alpha=0.5)
         axes.semilogy(history[:, 1], color=f"C{k % 10}", ls="--", label=head)
-    axes.set(xlabel="iteration or epoch", ylabel="root of the loss", title=f"{title}: training, validation dashed")
+    axes.set(
+        xlabel="iteration or epoch",
+        ylabel="root of the loss",
+        title=f"{title}: training, validation dashed",
+    )
     if len(histories) <= 12:
         axes.legend(frameon=False, fontsize=8)
     return figure

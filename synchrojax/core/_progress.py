@@ -22,7 +22,9 @@ def _every(seconds, action):
 
     def tick():
         while not over.wait(seconds):
-            with contextlib.suppress(OSError, ValueError):  # who reads may have gone: the block will notice
+            with contextlib.suppress(
+                OSError, ValueError
+            ):  # who reads may have gone: the block will notice
                 action()
 
     thread = threading.Thread(target=tick, daemon=True)
@@ -38,8 +40,8 @@ def _every(seconds, action):
 def progress(title, total, unit, *, quiet=False):
     """Yields ``advance(steps, note="", counted=True)``; silent with ``quiet``.
 
-    A bar on a terminal, a line every ten seconds in a log, also while the first step is still being compiled.
-    ``counted=False`` for steps that were there already and say nothing about the rate.
+    A bar on a terminal, a line every ten seconds in a log, also while the first step is still being
+    compiled. ``counted=False`` for steps that were there already and say nothing about the rate.
     """
     console = Console(stderr=True)
     columns = (
@@ -62,7 +64,8 @@ def progress(title, total, unit, *, quiet=False):
         def line():
             elapsed = max(time.monotonic() - begin, 1e-9)
             if fresh:
-                what = f"{fresh / elapsed:.3g}/s, eta {_clock((total - done) * elapsed / fresh)} {latest}".rstrip()
+                eta = _clock((total - done) * elapsed / fresh)
+                what = f"{fresh / elapsed:.3g}/s, eta {eta} {latest}".rstrip()
             else:
                 what = f"{_clock(elapsed)} so far, the first take longest"
             print(f"{title}: {done}/{total} {unit}, {what}", file=console.file, flush=True)
@@ -71,7 +74,9 @@ def progress(title, total, unit, *, quiet=False):
             nonlocal done, fresh, latest
             done, fresh, latest = done + steps, fresh + steps * counted, note
             rate = fresh / max(time.monotonic() - begin, 1e-9)
-            bar.update(task, completed=done, note=note, rate=f"{rate:.3g} {unit}/s" if fresh else "")
+            bar.update(
+                task, completed=done, note=note, rate=f"{rate:.3g} {unit}/s" if fresh else ""
+            )
             if not live and not quiet and done >= total:
                 line()
 

@@ -13,10 +13,15 @@ _DEGREE = math.pi / 180.0
 
 
 def _prefixed(**units):
-    return {prefix + name: factor * size for name, size in units.items() for prefix, factor in _PREFIXES.items()}
+    return {
+        prefix + name: factor * size
+        for name, size in units.items()
+        for prefix, factor in _PREFIXES.items()
+    }
 
 
-# kind -> (what stands in messages, {unit: its size in the first one}); spellings as _spelled leaves them
+# kind -> (what stands in messages, {unit: its size in the first one}); spellings as _spelled leaves
+# them
 _KINDS = {
     "a frequency": ("Hz with SI prefixes such as GHz", _prefixed(Hz=1.0)),
     "a magnetic field": ("G or T with SI prefixes such as mT", _prefixed(G=1.0, T=1e4)),
@@ -24,18 +29,39 @@ _KINDS = {
         "rad, deg, arcmin, arcsec, with SI prefixes mrad, mas",
         {
             **{"rad": 1.0, "mrad": 1e-3, "urad": 1e-6, "deg": _DEGREE, "°": _DEGREE},
-            **{"arcmin": _DEGREE / 60.0, "arcsec": _DEGREE / 3600.0, "mas": _DEGREE / 3.6e6, "uas": _DEGREE / 3.6e9},
+            **{
+                "arcmin": _DEGREE / 60.0,
+                "arcsec": _DEGREE / 3600.0,
+                "mas": _DEGREE / 3.6e6,
+                "uas": _DEGREE / 3.6e9,
+            },
         },
     ),
     "a number density": ("cm^-3, m^-3", {"cm-3": 1.0, "m-3": 1e-6}),
-    "a time": ("s with SI prefixes such as ms, min, h", {**_prefixed(s=1.0), "min": 60.0, "h": 3600.0}),
+    "a time": (
+        "s with SI prefixes such as ms, min, h",
+        {**_prefixed(s=1.0), "min": 60.0, "h": 3600.0},
+    ),
 }
-_BASE = {"a frequency": "Hz", "a magnetic field": "G", "an angle": "rad", "a number density": "cm^-3", "a time": "s"}
+_BASE = {
+    "a frequency": "Hz",
+    "a magnetic field": "G",
+    "an angle": "rad",
+    "a number density": "cm^-3",
+    "a time": "s",
+}
 _KIND_OF = {
-    **{"nu": "a frequency", "frequency": "a frequency", "B": "a magnetic field", "n_e": "a number density"},
+    **{
+        "nu": "a frequency",
+        "frequency": "a frequency",
+        "B": "a magnetic field",
+        "n_e": "a number density",
+    },
     **{"theta": "an angle", "psi": "an angle", "timeout": "a time"},
 }
-_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*\*?\s*(\S.*?)\s*$", re.ASCII)
+_NUMBER = re.compile(
+    r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*\*?\s*(\S.*?)\s*$", re.ASCII
+)
 
 
 _MOST = 10_000_000  # of a range: more would not fit into the memory of usual machines
@@ -63,10 +89,15 @@ def _size(unit, name):
     accepted, units = _KINDS[kind]
     if spelled in units:
         return units[spelled]
-    takes = f"{name} is {kind} [{_BASE[kind]}]; accepted: {accepted}, or a plain number in {_BASE[kind]}"
+    takes = (
+        f"{name} is {kind} [{_BASE[kind]}]; accepted: {accepted}, or a plain number in "
+        f"{_BASE[kind]}"
+    )
     if owners:
         raise QuantityError(f"{unit} measures {owners[0]}; {takes}")
-    near = [u for u in units if u.lower() == spelled.lower()] or difflib.get_close_matches(spelled, units, 1, 0.7)
+    near = [u for u in units if u.lower() == spelled.lower()] or difflib.get_close_matches(
+        spelled, units, 1, 0.7
+    )
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
     raise QuantityError(f"{unit!r} is not known as a unit{hint}; {takes}")
 
@@ -81,8 +112,8 @@ def _split(text):
 
 
 def quantity(text, name):
-    """The value of ``text`` in the unit of the parameter ``name``: nu, frequency [Hz], B [G], n_e [cm^-3], theta,
-    psi [rad], timeout [s]; any other name is dimensionless. Raises QuantityError.
+    """The value of ``text`` in the unit of the parameter ``name``: nu, frequency [Hz], B [G], n_e
+    [cm^-3], theta, psi [rad], timeout [s]; any other name is dimensionless. Raises QuantityError.
     """
     found = _split(text)
     if found is None:
@@ -95,7 +126,9 @@ def quantity(text, name):
 
 
 def ends(low, high, name):
-    """Both ends of a range as of ``quantity``. Units may not stand at one end alone, unless the other is zero."""
+    """Both ends of a range as of ``quantity``. Units may not stand at one end alone, unless the
+    other is zero.
+    """
     values = quantity(low, name), quantity(high, name)
     units = [_split(text)[1] for text in (low, high)]
     if bool(units[0]) != bool(units[1]) and values[bool(units[0])] != 0.0:
@@ -111,20 +144,30 @@ def quantity_or_range(text, name):
     if len(parts) == 1:
         if _split(text) is None:
             listed = [p for p in text.split(",") if _split(p)]
-            form = f"{listed[0].strip()}:{listed[-1].strip()}:{len(listed)}" if len(listed) > 1 else None
+            form = (
+                f"{listed[0].strip()}:{listed[-1].strip()}:{len(listed)}"
+                if len(listed) > 1
+                else None
+            )
             raise QuantityError(f"{text!r} is neither a number nor low:high:count{_such_as(form)}")
         return quantity(text, name)
     if len(parts) == 2:
         form = f"{text}:50" if all(map(_split, parts)) else None
-        raise QuantityError(f"{text!r} lacks how many points: a range is low:high:count{_such_as(form)}")
+        raise QuantityError(
+            f"{text!r} lacks how many points: a range is low:high:count{_such_as(form)}"
+        )
     if len(parts) != 3 or not (_split(parts[0]) and _split(parts[1])):
         raise QuantityError(f"{text!r} is neither a number nor low:high:count{_such_as(None)}")
     low, high = ends(parts[0], parts[1], name)
     if not re.fullmatch(r"\s*0*[1-9]\d*\s*", parts[2], re.ASCII):
-        raise QuantityError(f"{text!r}: the count in low:high:count is a positive whole number, not {parts[2]!r}")
+        raise QuantityError(
+            f"{text!r}: the count in low:high:count is a positive whole number, not {parts[2]!r}"
+        )
     count = int(parts[2])
     if count > _MOST:
-        raise QuantityError(f"{text!r}: at most {_MOST:,} points at a time; give the range in parts")
+        raise QuantityError(
+            f"{text!r}: at most {_MOST:,} points at a time; give the range in parts"
+        )
     return low, high, count
 
 

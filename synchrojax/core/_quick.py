@@ -4,7 +4,8 @@ import functools
 
 import jax
 
-# neither changes what is computed, but for rounding; a compiler that does not know one of them goes without
+# neither changes what is computed, but for rounding; a compiler that does not know one of them goes
+# without
 _FEWER_PASSES = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 0}
 
 
@@ -15,7 +16,9 @@ def _options():
         return None
     if _compiles(_FEWER_PASSES):
         return _FEWER_PASSES
-    return {name: value for name, value in _FEWER_PASSES.items() if _compiles({name: value})} or None
+    return {
+        name: value for name, value in _FEWER_PASSES.items() if _compiles({name: value})
+    } or None
 
 
 def _compiles(options):

@@ -1,8 +1,9 @@
 """The six integrals of emission and absorption.
 
-Two outer rules share one integrand: Gauss-Legendre in the laboratory Lorentz factor where harmonics overlap, and the
-sum over harmonics n = a where they do not. There the rotativities gain the principal value of cot(pi a) times the
-absorption kernels (Newberger's sum rule). Kernels from Leung, Gammie & Noble 2011 (ApJ 737, 21).
+Two outer rules share one integrand: Gauss-Legendre in the laboratory Lorentz factor where harmonics
+overlap, and the sum over harmonics n = a where they do not. There the rotativities gain the
+principal value of cot(pi a) times the absorption kernels (Newberger's sum rule). Kernels from
+Leung, Gammie & Noble 2011 (ApJ 737, 21).
 """
 
 import jax
@@ -45,19 +46,25 @@ def _absorption_sums(here, frozen, slices, outer, weight, top, nodes, small_orde
         pair = bessel_at(here, node, small_orders=small_orders, second_kind=False)
         f = slices.measure(here, outer) * weight * dv * node.w
         # the bound matters only where exp(top) underflows and the scan missed a needle of a peak
-        f = f * jnp.exp(jnp.minimum(here.log_f(node.gamma, node.mu, node.across) - 2.0 * pair.xi - top, 300.0))
+        f = f * jnp.exp(
+            jnp.minimum(here.log_f(node.gamma, node.mu, node.across) - 2.0 * pair.xi - top, 300.0)
+        )
         parallel, perpendicular = (node.u * pair.j) ** 2, (node.u_perp * pair.dj) ** 2
         cross = -2.0 * node.u * node.u_perp * pair.j * pair.dj
         kernels = jnp.stack([parallel + perpendicular, parallel - perpendicular, cross])
-        return jnp.concatenate([jnp.sum(kernels * f, -1), jnp.sum(kernels * (f * log_slope(here, node)), -1)])
+        return jnp.concatenate(
+            [jnp.sum(kernels * f, -1), jnp.sum(kernels * (f * log_slope(here, node)), -1)]
+        )
 
     return jnp.sum(jax.vmap(row)(outer, weight), 0)
 
 
 def jump_rows(here):
-    """Outer nodes and weights that turn sums over slices of Df into the delta functions at the jumps of f.
+    """Outer nodes and weights that turn sums over slices of Df into the delta functions at the
+    jumps of f.
 
-    df/dgamma = +-f delta(gamma - edge), and dgamma = sinh(chi) dchi. No electron moves at gamma = 1.
+    df/dgamma = +-f delta(gamma - edge), and dgamma = sinh(chi) dchi. No electron moves at gamma =
+    1.
     """
     for gamma, sign in here.jumps if here.edges == "keep" else ():
         moving = gamma > 1.0 + 1e-12
@@ -76,7 +83,9 @@ def absorption_jumps(here, frozen, top, nodes, small_orders):
     """What the jumps of f add to the last three of ``_absorption_sums``, harmonics averaged."""
     total = jnp.zeros(3)
     for chi, weight in [*jump_rows(here), *([] if here.breaks is None else [break_rows(here)])]:
-        total += _absorption_sums(here, frozen, LabSlices, chi, weight, top, nodes, small_orders)[:3]
+        total += _absorption_sums(here, frozen, LabSlices, chi, weight, top, nodes, small_orders)[
+            :3
+        ]
     return jnp.concatenate([jnp.zeros(3), total])
 
 
@@ -96,14 +105,16 @@ def continuous_sums(here, frozen, resolution, small_orders):
         top = jnp.max(tops)
         lo, hi = follow(lo, fixed[:-1], live[:-1]), follow(hi, fixed[1:], live[1:])
         chi, weight = panels_between(here, lo, hi, resolution.outer)
-    return _absorption_sums(here, frozen, LabSlices, chi, weight, top, resolution.inner, small_orders), top
+    return _absorption_sums(
+        here, frozen, LabSlices, chi, weight, top, resolution.inner, small_orders
+    ), top
 
 
 def _orders(here, start, end, count, closing=0):
     """Bessel orders and weights of the sum over start, start + 1, ... up to ``end``.
 
-    Of more than twice ``count``, the first few and an integral with Gregory's correction; likewise the last
-    ``closing``, where the summand does not vanish towards ``end``.
+    Of more than twice ``count``, the first few and an integral with Gregory's correction; likewise
+    the last ``closing``, where the summand does not vanish towards ``end``.
     """
     each = start + jnp.arange(2 * count + closing)
     each_weight = jnp.where(each <= end, 1.0, 0.0)
@@ -165,7 +176,9 @@ def harmonic_sums(here, frozen, resolution, small_orders):
 
     count = _PHASES[small_orders]
     phases = (np.arange(count) + 0.5) / count
-    shifted = jax.lax.map(lambda phase: total(phase, *resolution.principal)[3:], jnp.asarray(phases))
+    shifted = jax.lax.map(
+        lambda phase: total(phase, *resolution.principal)[3:], jnp.asarray(phases)
+    )
     # principal value of Int da cot(pi a) K(a): exact for the first count - 1 Fourier modes
     cot = jnp.asarray(1.0 / np.tan(np.pi * phases)) / count
     return total(0.0, resolution.harmonics, resolution.inner), top, jnp.tensordot(cot, shifted, 1)
@@ -174,7 +187,8 @@ def harmonic_sums(here, frozen, resolution, small_orders):
 def without_end(here):
     """f continued above its upper jump, and the part above, or None without such a jump.
 
-    A sharp end far up, where harmonics overlap by far, would cut single ones off: it is taken by the integral.
+    A sharp end far up, where harmonics overlap by far, would cut single ones off: it is taken by
+    the integral.
     """
     tops = [gamma for gamma, sign in here.jumps if sign < 0.0]
     if not tops:

@@ -26,7 +26,8 @@ from synchrojax.exact._phase_space import resolution_of
 def _require_x64():
     if not jax.config.jax_enable_x64:
         raise RuntimeError(
-            'the exact integrals need float64: call jax.config.update("jax_enable_x64", True) first, '
+            'the exact integrals need float64: call jax.config.update("jax_enable_x64", True) '
+            "first, "
             "or use them inside `with jax.enable_x64(True):`"
         )
 
@@ -42,35 +43,39 @@ def at_unit_frequency(distribution, s, theta, *, resolution=None, **parameters):
     distribution = get_distribution(distribution)
     columns = [s, theta, *(parameters[n] for n in distribution.parameters)]
     resolution = resolution or resolution_of(distribution)
-    return judge(distribution, np.stack([np.asarray(c, float) for c in columns], -1), resolution, False)[0]
+    return judge(
+        distribution, np.stack([np.asarray(c, float) for c in columns], -1), resolution, False
+    )[0]
 
 
 @own_settings
 def coefficients(distribution, params=None, *, resolution=None, error=False, **named):
     """All eight coefficients from the integrals: the truth that everything else is held to.
 
-    ``distribution``: a name (``"thermal"``, ``"powerlaw"``, ``"kappa"``, ``"powerlaw_pitch"``, ``"kappa_pitch"``), a
-    ``synchrojax.distributions`` object, or your own f(gamma, mu) written in JAX (further arguments
-    become entries of ``params``).
-    ``params``: nu [Hz], B [G], n_e [cm^-3], theta [rad] and the distribution's own parameters; any
-    shapes that broadcast. Returns ``Coefficients`` of that shape in CGS, float64.
+    ``distribution``: a name (``"thermal"``, ``"powerlaw"``, ``"kappa"``, ``"powerlaw_pitch"``,
+    ``"kappa_pitch"``), a ``synchrojax.distributions`` object, or your own f(gamma, mu) written in
+    JAX (further arguments become entries of ``params``). ``params``: nu [Hz], B [G], n_e [cm^-3],
+    theta [rad] and the distribution's own parameters; any shapes that broadcast. Returns
+    ``Coefficients`` of that shape in CGS, float64.
 
-    Relative error for thermal electrons: below 1e-7 (rho_Q: 1e-6) for theta_e from 0.03 to 100,
-    1 <= s <= 1e8, s sin(theta) >= 5 (``tests/test_exact.py``); for the others see ``tests/test_distributions.py``.
-    Concrete input runs on all cores; traced input (jit, grad, vmap) takes long to compile and runs one
-    point after another. theta = 0 is taken as 1e-9.
-    Unphysical nu, B, n_e and NaN give NaN, B = 0 or n_e = 0 gives zeros. ValueError for wrong names or shapes, for
-    concrete parameters that break a condition of the distribution and for a user's f that is negative, not finite or
-    not normalisable (a warning where it does not integrate to 1); RuntimeError where float64 is switched off.
+    Relative error for thermal electrons: below 1e-7 (rho_Q: 1e-6) for theta_e from 0.03 to 100, 1
+    <= s <= 1e8, s sin(theta) >= 5 (``tests/test_exact.py``); for the others see
+    ``tests/test_distributions.py``. Concrete input runs on all cores; traced input (jit, grad,
+    vmap) takes long to compile and runs one point after another. theta = 0 is taken as 1e-9.
+    Unphysical nu, B, n_e and NaN give NaN, B = 0 or n_e = 0 gives zeros. ValueError for wrong names
+    or shapes, for concrete parameters that break a condition of the distribution and for a user's f
+    that is negative, not finite or not normalisable (a warning where it does not integrate to 1);
+    RuntimeError where float64 is switched off.
 
-    ``error=True``: returns (coefficients, estimates of their relative errors), both ``Coefficients``: how far the
-    values move when every panel of the integrals is cut in two, the larger of the moves by two such cuts. It takes
-    three times as long and, for packaged distributions, compiles another program. For kinks and jumps that ``breaks``
-    leaves out it is about the true error (nine in ten are above half of it); a peak of f between the points that are
-    scanned for the range that matters stays unseen.
-    A user's f (``distributions.Function``, ``Distribution``) is judged so on up to four points of each call with
-    concrete input (after the first, a call with few points only where that costs no time); if an estimate exceeds
-    1e-5, one warning per f names ``breaks`` and, if it finds them, their places.
+    ``error=True``: returns (coefficients, estimates of their relative errors), both
+    ``Coefficients``: how far the values move when every panel of the integrals is cut in two, the
+    larger of the moves by two such cuts. It takes three times as long and, for packaged
+    distributions, compiles another program. For kinks and jumps that ``breaks`` leaves out it is
+    about the true error (nine in ten are above half of it); a peak of f between the points that are
+    scanned for the range that matters stays unseen. A user's f (``distributions.Function``,
+    ``Distribution``) is judged so on up to four points of each call with concrete input (after the
+    first, a call with few points only where that costs no time); if an estimate exceeds 1e-5, one
+    warning per f names ``breaks`` and, if it finds them, their places.
     """
     one_mapping(params, named)
     distribution = get_distribution(distribution)
@@ -84,8 +89,9 @@ def coefficients(distribution, params=None, *, resolution=None, error=False, **n
 def _prepared(distribution, values):
     """What ``_coefficients`` needs of its input, as numbers of one dtype.
 
-    s, theta and own parameters, harmless where there is nothing to compute; n_e nu and n_e / nu; the mode; 1 where the
-    input is unphysical, where there is nothing, and where each condition of the distribution is broken.
+    s, theta and own parameters, harmless where there is nothing to compute; n_e nu and n_e / nu;
+    the mode; 1 where the input is unphysical, where there is nothing, and where each condition of
+    the distribution is broken.
     """
     nu, b, n_e, theta = (values[name] for name in COMMON)
     parameters = distribution.canonical(**{name: values[name] for name in distribution.parameters})
@@ -93,16 +99,24 @@ def _prepared(distribution, values):
     bad = unphysical(nu, b, n_e, theta, parameters.values(), violated)
     empty = bad | (b == 0.0) | (n_e == 0.0)
     s = jnp.where(empty, 1e3, nu / (GYRO * jnp.where(empty, 1.0, b)))
-    inputs = [s, jnp.where(empty, 1.0, theta), *(jnp.where(bad, 1.0, v) for v in parameters.values())]
+    inputs = [
+        s,
+        jnp.where(empty, 1.0, theta),
+        *(jnp.where(bad, 1.0, v) for v in parameters.values()),
+    ]
     nu = jnp.where(empty, 1.0, nu)
     mode = mode_of_point(distribution, dict(zip(parameters, inputs[2:], strict=True)), *inputs[:2])
-    masks = (jnp.broadcast_to(m, nu.shape).astype(float) for m in (mode, bad, empty, *violated.values()))
+    masks = (
+        jnp.broadcast_to(m, nu.shape).astype(float) for m in (mode, bad, empty, *violated.values())
+    )
     return *(jnp.broadcast_to(v, nu.shape) for v in inputs), n_e * nu, n_e / nu, *masks
 
 
 def _coefficients(distribution, values, shape, resolution, error):
     """``coefficients`` for checked arguments."""
-    found = pointwise(_prepared, distribution, values, np.dtype(float), shape, host=True, steps=STEPS[-1:])
+    found = pointwise(
+        _prepared, distribution, values, np.dtype(float), shape, host=True, steps=STEPS[-1:]
+    )
     count = 2 + len(distribution.parameters)
     inputs, (n_nu, n_per_nu, mode, bad, empty, *violated) = found[:count], found[count:]
     own = dict(zip(distribution.parameters, inputs[2:], strict=True))
@@ -112,11 +126,17 @@ def _coefficients(distribution, values, shape, resolution, error):
     for condition, broken in zip(conditions, violated, strict=True):
         if not is_traced([broken]) and np.any(broken):
             names = (*COMMON, *distribution.parameters)
-            raise ValueError(f"params: {condition} does not hold; the distribution takes {describe(names)}")
+            raise ValueError(
+                f"params: {condition} does not hold; the distribution takes {describe(names)}"
+            )
     xp = jnp if traced else np
     bad, empty = bad > 0.0, empty > 0.0
     x = xp.stack([v.ravel() for v in inputs], -1)
-    flat, errors = _traced(distribution, x, resolution, error) if traced else (np.zeros((len(x), 8)) for _ in range(2))
+    flat, errors = (
+        _traced(distribution, x, resolution, error)
+        if traced
+        else (np.zeros((len(x), 8)) for _ in range(2))
+    )
     live = np.zeros(0) if traced else np.flatnonzero(~empty.ravel())
     if len(live):
         distribution.check(**dict(zip(distribution.parameters, x[live].T[2:], strict=True)))

@@ -66,7 +66,9 @@ def judge(distribution, x, resolution, error, mode=None):
 
 
 def _probes(distribution, n):
-    """Up to four of n points: all four in the first call with an f and among many, later as fill incomplete blocks."""
+    """Up to four of n points: all four in the first call with an f and among many, later as fill
+    incomplete blocks.
+    """
     count, identity = _PROBES, _identity(distribution)
     if n <= FEW and identity in _SEEN:
         count = min(count, -n % _SMALL_BLOCK // len(SPLITS))
@@ -96,11 +98,16 @@ def _identity(distribution):
 
 def _look_at(distribution, x, values, errors):
     """Warn, once for each f, where the estimated errors say that it is not smooth."""
-    # a coefficient near its zero has no relative error: Q and V count at a thousandth of I, rho_Q and rho_V of both
+    # a coefficient near its zero has no relative error: Q and V count at a thousandth of I, rho_Q
+    # and rho_V of both
     size = np.abs(values)
-    least = np.repeat(np.stack([size[:, 0], size[:, 3], np.hypot(size[:, 6], size[:, 7])], -1), (3, 3, 2), 1)
+    least = np.repeat(
+        np.stack([size[:, 0], size[:, 3], np.hypot(size[:, 6], size[:, 7])], -1), (3, 3, 2), 1
+    )
     counted = errors * size / np.maximum(size, np.maximum(1e-3 * least, 1e-250))
-    counted[x[:, 0] * np.abs(np.sin(x[:, 1])) < SMALL_S, 6:] = 0.0  # less accurate there for every f
+    counted[x[:, 0] * np.abs(np.sin(x[:, 1])) < SMALL_S, 6:] = (
+        0.0  # less accurate there for every f
+    )
     point = int(np.argmax(np.max(counted, -1)))
     worst = float(np.max(counted[point]))
     if worst <= _SUSPICIOUS:
@@ -109,30 +116,46 @@ def _look_at(distribution, x, values, errors):
     own = dict(zip(distribution.parameters, x[point, 2:], strict=True))
     s, theta = x[point, :2]
     warn_user(
-        f"the integrals over f have relative errors of about {worst:.1g} (nu / nu_c = {s:.4g}, theta = {theta:.4g}"
+        f"the integrals over f have relative errors of about {worst:.1g} (nu / nu_c = {s:.4g}, "
+        f"theta = {theta:.4g}"
         f"{''.join(f', {k} = {v:.6g}' for k, v in own.items())}): {_advice(distribution, own)}"
     )
 
 
 def _advice(distribution, parameters):
     """What to do about an f that is not smooth, with the places that are found."""
-    lo, hi = (float(arccosh(jnp.asarray(b, float))) for b in distribution.gamma_bounds(**parameters))
+    lo, hi = (
+        float(arccosh(jnp.asarray(b, float))) for b in distribution.gamma_bounds(**parameters)
+    )
     mu = np.array([-0.9, -0.5, 0.05, 0.5, 0.9])[:, None]
 
     def log_f(chi):
-        return np.asarray(distribution.log_shape(np.cosh(chi) + 0.0 * mu, mu + 0.0 * chi, 1.0 - mu**2, **parameters))
+        return np.asarray(
+            distribution.log_shape(
+                np.cosh(chi) + 0.0 * mu, mu + 0.0 * chi, 1.0 - mu**2, **parameters
+            )
+        )
 
     known = [float(b) for b in distribution.breaks(**parameters)]
-    found = [g for g in np.cosh(kinks(log_f, max(lo, 0.02), hi)) if not np.any(np.isclose(g, known, rtol=1e-3))]
-    names = {g: [repr(k) for k, v in parameters.items() if np.isclose(v, g, rtol=1e-4)] for g in found}
+    found = [
+        g
+        for g in np.cosh(kinks(log_f, max(lo, 0.02), hi))
+        if not np.any(np.isclose(g, known, rtol=1e-3))
+    ]
+    names = {
+        g: [repr(k) for k, v in parameters.items() if np.isclose(v, g, rtol=1e-4)] for g in found
+    }
     places = ", ".join((names[g] or [f"{g:.6g}"])[0] for g in [*known, *found] if g in names)
     if not found:
         return (
-            "if f has kinks or jumps in gamma, tell where, as distributions.Function(f, ..., breaks=(gamma, ...)) or "
+            "if f has kinks or jumps in gamma, tell where, as distributions.Function(f, ..., "
+            "breaks=(gamma, ...)) or "
             "Family(..., breaks=...)"
         )
     besides = " besides those that it has" if known else ""
     return (
-        f"f has a kink or a jump near gamma = {', '.join(f'{g:.6g}' for g in found)}; pass breaks=({places},){besides} "
-        "to distributions.Function or Family (a number, the name of a parameter or a function of the parameters)"
+        f"f has a kink or a jump near gamma = {', '.join(f'{g:.6g}' for g in found)}; pass "
+        f"breaks=({places},){besides} "
+        "to distributions.Function or Family (a number, the name of a parameter or a function of "
+        "the parameters)"
     )

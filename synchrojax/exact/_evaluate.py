@@ -1,4 +1,6 @@
-"""All eight coefficients of points at unit frequency and density, in blocks, on all cores or inside a program."""
+"""All eight coefficients of points at unit frequency and density, in blocks, on all cores or inside
+a program.
+"""
 
 import concurrent.futures
 import functools
@@ -14,7 +16,12 @@ from synchrojax.core import (
     own_settings,
     quick_jit,
 )
-from synchrojax.exact._absorption import absorption_jumps, continuous_sums, harmonic_sums, without_end
+from synchrojax.exact._absorption import (
+    absorption_jumps,
+    continuous_sums,
+    harmonic_sums,
+    without_end,
+)
 from synchrojax.exact._phase_space import integrand_of
 from synchrojax.exact._rotativities import rotativity_sums
 
@@ -25,7 +32,9 @@ _RULE = "quadrature rule"  # no name that a parameter could have
 
 
 class Ruled:
-    """A distribution with one parameter more: which of the rules of ``panel_between`` its integrals are taken by."""
+    """A distribution with one parameter more: which of the rules of ``panel_between`` its integrals
+    are taken by.
+    """
 
     def __init__(self, distribution):
         self.distribution, self.parameters = distribution, (*distribution.parameters, _RULE)
@@ -49,7 +58,9 @@ def _point_at_unit_frequency(distribution, parameters, s, theta, mode, resolutio
     here = integrand_of(distribution, parameters, s, theta, rule)
     # places the nodes, so that derivatives act on the integrand and its limits alone
     frozen = integrand_of(distribution, *jax.lax.stop_gradient((parameters, s, theta)), rule)
-    frozen = frozen._replace(breaks=jax.lax.stop_gradient(frozen.breaks))  # they may be the user's tracers
+    frozen = frozen._replace(
+        breaks=jax.lax.stop_gradient(frozen.breaks)
+    )  # they may be the user's tracers
     rotation, rotation_top = rotativity_sums(here, frozen, resolution, mode == 2)
     rotation = rotation * jnp.exp(rotation_top)
     if mode == 0:
@@ -64,7 +75,9 @@ def _point_at_unit_frequency(distribution, parameters, s, theta, mode, resolutio
     sums += absorption_jumps(here, frozen, top, resolution.inner, mode == 2)
     norm = distribution.log_norm(**parameters)
     unit, rotation = jnp.exp(top - norm) * s, rotation * (jnp.exp(-norm) * s)
-    return jnp.concatenate([EMISSION * unit * sums[:3], -ABSORPTION * unit * sums[3:], -ABSORPTION * rotation])
+    return jnp.concatenate(
+        [EMISSION * unit * sums[:3], -ABSORPTION * unit * sums[3:], -ABSORPTION * rotation]
+    )
 
 
 def mode_of_point(distribution, parameters, s, theta):
@@ -91,14 +104,21 @@ def _mode_of(distribution, x):
 
 @functools.lru_cache(maxsize=64)
 def _block(distribution, mode, resolution, batch):
-    """Compiled evaluation of a block of points, (block [point, input], how many of them count) -> [point, 8].
+    """Compiled evaluation of a block of points, (block [point, input], how many of them count) ->
+    [point, 8].
 
-    ``batch``: so many at a time, all of the block; 0: one after another, as many as count, and compiled quickly.
+    ``batch``: so many at a time, all of the block; 0: one after another, as many as count, and
+    compiled quickly.
     """
 
     def one(x):
         return _point_at_unit_frequency(
-            distribution, dict(zip(distribution.parameters, x[2:], strict=True)), x[0], x[1], mode, resolution
+            distribution,
+            dict(zip(distribution.parameters, x[2:], strict=True)),
+            x[0],
+            x[1],
+            mode,
+            resolution,
         )
 
     def few(block, count):
@@ -114,9 +134,13 @@ def _block(distribution, mode, resolution, batch):
 
 
 def evaluate(distribution, x, resolution, mode=None):
-    """Concrete points: sorted by ``mode`` (if that is not known, it is found), in blocks, on all cores."""
+    """Concrete points: sorted by ``mode`` (if that is not known, it is found), in blocks, on all
+    cores.
+    """
     if mode is None:
-        mode = np.concatenate([_mode_of(distribution, x[k : k + _MANY]) for k in range(0, len(x), _MANY)])
+        mode = np.concatenate(
+            [_mode_of(distribution, x[k : k + _MANY]) for k in range(0, len(x), _MANY)]
+        )
     out = np.zeros((len(x), 8))
     size, batch, cores = FEW, 4, os.cpu_count() or 1
     few = len(x) <= size
@@ -155,9 +179,13 @@ def evaluate_traced(distribution, x, resolution):
         parameters = dict(zip(distribution.parameters, row[2:], strict=True))
 
         def branch(mode):
-            return lambda: _point_at_unit_frequency(distribution, parameters, row[0], row[1], mode, resolution)
+            return lambda: _point_at_unit_frequency(
+                distribution, parameters, row[0], row[1], mode, resolution
+            )
 
-        return jax.lax.cond(mode_of_point(distribution, parameters, row[0], row[1]) > 0, branch(2), branch(0))
+        return jax.lax.cond(
+            mode_of_point(distribution, parameters, row[0], row[1]) > 0, branch(2), branch(0)
+        )
 
     return jax.lax.map(one, x)
 

@@ -1,9 +1,9 @@
 """Phase space in the frame in which the wave crosses B at right angles.
 
-The wave crosses B at right angles in a frame boosted along B by cos(theta); there, with
-s' = s sin(theta), Lorentz factor g' and parallel momentum u' = sinh(v), the Bessel order is
-a = s' g' and a^2 - z^2 = (s' w)^2, w = cosh(v). Slices at a fixed outer coordinate, in the laboratory
-Lorentz factor or in the harmonic, have limits, nodes and a measure each.
+The wave crosses B at right angles in a frame boosted along B by cos(theta); there, with s' = s
+sin(theta), Lorentz factor g' and parallel momentum u' = sinh(v), the Bessel order is a = s' g' and
+a^2 - z^2 = (s' w)^2, w = cosh(v). Slices at a fixed outer coordinate, in the laboratory Lorentz
+factor or in the harmonic, have limits, nodes and a measure each.
 """
 
 from collections.abc import Callable
@@ -31,9 +31,10 @@ SPLITS = 0.39, 0.54  # where the rules that tell the error cut each panel in two
 class Resolution(NamedTuple):
     """Gauss-Legendre nodes: outer and inner, emission and (per half) rotativities.
 
-    ``harmonics``: twice this many are summed one by one; of more, this many, and as many nodes for their tail.
-    ``rotation_cluster``: nodes gather towards momenta along B like this power.
-    ``principal``: the same and the inner nodes for the principal value, a small part of the rotativities.
+    ``harmonics``: twice this many are summed one by one; of more, this many, and as many nodes for
+    their tail. ``rotation_cluster``: nodes gather towards momenta along B like this power.
+    ``principal``: the same and the inner nodes for the principal value, a small part of the
+    rotativities.
     """
 
     outer: int = 40
@@ -50,7 +51,8 @@ _EXTENDED = Resolution(outer=80, rotation_outer=160, rotation_inner=(36, 48), ro
 
 
 class _Integrand(NamedTuple):
-    """One direction and one distribution: s' = s sin(theta), ln f(gamma, mu) up to its norm, bounds and jumps.
+    """One direction and one distribution: s' = s sin(theta), ln f(gamma, mu) up to its norm, bounds
+    and jumps.
 
     ``breaks``: Lorentz factors where f is not smooth, or None. ``rule``: see ``panel_between``.
     """
@@ -76,18 +78,24 @@ def integrand_of(distribution, parameters, s, theta, rule):
     jumps = tuple(distribution.jumps(**parameters))
     breaks = [jnp.asarray(b, float) for b in distribution.breaks(**parameters)]
     breaks = jnp.stack(breaks) if breaks else None
-    return _Integrand(s * sine, sine, jnp.cos(theta), log_f, bounds, jumps, distribution.edges, breaks, rule)
+    return _Integrand(
+        s * sine, sine, jnp.cos(theta), log_f, bounds, jumps, distribution.edges, breaks, rule
+    )
 
 
 def chosen(here, n, of):
-    """``of`` nodes and weights on [0, 1]: Gauss-Legendre, or another rule of as many nodes, which tells the error.
+    """``of`` nodes and weights on [0, 1]: Gauss-Legendre, or another rule of as many nodes, which
+    tells the error.
 
-    ``of`` is computed before the choice: what the standard rule gives does not depend on there being others.
+    ``of`` is computed before the choice: what the standard rule gives does not depend on there
+    being others.
     """
     if here.rule is None:
         return of(*legendre(n))
     rules = [of(*legendre(n)), *(of(*composite(n, split)) for split in SPLITS)]
-    return tuple(jnp.asarray(np.stack(rows))[here.rule.astype(int)] for rows in zip(*rules, strict=True))
+    return tuple(
+        jnp.asarray(np.stack(rows))[here.rule.astype(int)] for rows in zip(*rules, strict=True)
+    )
 
 
 def panel_between(here, lo, hi, n):
@@ -216,7 +224,8 @@ def arccosh(gamma):
 def chi_edges(here):
     """chi = arccosh(gamma) at the bounds and at the breaks between them, in order.
 
-    Breaks outside go to the middle, where one panel edge more does no harm: every panel keeps its width.
+    Breaks outside go to the middle, where one panel edge more does no harm: every panel keeps its
+    width.
     """
     lo, hi = map(arccosh, here.bounds)
     chi = arccosh(here.breaks)
@@ -225,7 +234,9 @@ def chi_edges(here):
 
 
 def follow(trimmed, fixed, live):
-    """Ends of panels: trimmed ones stay, those on an edge move with it, so that derivatives know its motion."""
+    """Ends of panels: trimmed ones stay, those on an edge move with it, so that derivatives know
+    its motion.
+    """
     return jnp.where(jnp.abs(trimmed - fixed) > 1e-12 * (1.0 + jnp.abs(fixed)), trimmed, live)
 
 
@@ -261,7 +272,9 @@ def slice_nodes(here, frozen, slices, outer, nodes):
         return panel_between(here, *map(follow, trim(along, *fixed, DROP), fixed, live), nodes)
     fixed, live = slices.edges(frozen, still), slices.edges(here, outer)
     lo, hi = jax.vmap(lambda lo, hi: trim(along, lo, hi, DROP))(fixed[:-1], fixed[1:])
-    return panels_between(here, follow(lo, fixed[:-1], live[:-1]), follow(hi, fixed[1:], live[1:]), nodes)
+    return panels_between(
+        here, follow(lo, fixed[:-1], live[:-1]), follow(hi, fixed[1:], live[1:]), nodes
+    )
 
 
 def resolution_of(distribution):

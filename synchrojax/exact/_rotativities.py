@@ -1,7 +1,7 @@
 """The two integrals of the rotativities, harmonics averaged.
 
-Kernels from Heyvaerts et al. 2013 (MNRAS 430, 3320); the leading Debye terms are subtracted, where they integrate to
-zero for every f.
+Kernels from Heyvaerts et al. 2013 (MNRAS 430, 3320); the leading Debye terms are subtracted, where
+they integrate to zero for every f.
 """
 
 import jax
@@ -37,17 +37,23 @@ def rotativity_sums(here, frozen, resolution, small_orders):
 
     def height(chi):
         mu = jnp.array([-1.0, -0.7, 0.0, 0.7, 1.0])
-        return jnp.max(frozen.log_f(jnp.cosh(chi) + 0.0 * mu, mu, 1.0 - mu**2)) + 3.0 * jnp.log(jnp.sinh(chi) + 1e-300)
+        return jnp.max(frozen.log_f(jnp.cosh(chi) + 0.0 * mu, mu, 1.0 - mu**2)) + 3.0 * jnp.log(
+            jnp.sinh(chi) + 1e-300
+        )
 
     if here.breaks is None:
         (lo, hi), live = ([arccosh(b) for b in i.bounds] for i in (frozen, here))
         _, end, top = scan(height, lo, hi, DROP + 6.0)
-        chis, weights = panel_between(here, live[0], follow(end, hi, live[1]), resolution.rotation_outer)
+        chis, weights = panel_between(
+            here, live[0], follow(end, hi, live[1]), resolution.rotation_outer
+        )
     else:
         fixed, live = chi_edges(frozen), chi_edges(here)
         _, hi, tops = scan_pieces(height, fixed, DROP + 6.0)
         top = jnp.max(tops)
-        chis, weights = panels_between(here, live[:-1], follow(hi, fixed[1:], live[1:]), resolution.rotation_outer)
+        chis, weights = panels_between(
+            here, live[:-1], follow(hi, fixed[1:], live[1:]), resolution.rotation_outer
+        )
 
     def kernels(node, debye):
         """The kernels of rho_Q and rho_V, leading Debye terms removed."""
@@ -83,7 +89,8 @@ def rotativity_sums(here, frozen, resolution, small_orders):
             return jnp.where(exponent(middle) > _DEBYE_FROM, middle, outside)
 
         def integrate(outer, inner, nodes, debye):
-            # along B, f may vanish like a fractional power of the distance from the end of the slice
+            # along B, f may vanish like a fractional power of the distance from the end of the
+            # slice
             cluster = resolution.rotation_cluster if debye else 1
             x, slant, dx = chosen(here, nodes, lambda x, dx: (x**cluster, x ** (cluster - 1), dx))
             v = outer + (inner - outer) * x

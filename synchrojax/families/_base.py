@@ -1,18 +1,21 @@
 """What the rest of the package needs to know of a distribution family.
 
-Implementing a family
----------------------
-A family stands between a distribution and its networks. Physics is written for arrays of one shape, a point each:
+Implementing a family --------------------- A family stands between a distribution and its networks.
+Physics is written for arrays of one shape, a point each:
 
-1. ``point`` turns s, theta and the distribution's own parameters into whatever the formulas are written in.
-2. ``evaluate`` stacks features, calls the networks (functions of arrays [inputs, ...] -> [outputs, ...]) and turns
-   their outputs into ``Dimensionless``: the eight at nu = 1 Hz and n_e = 1 cm^-3, logarithms for j_I and alpha_I.
-3. ``heads`` declares those networks. Their sizes must be those of the features that ``evaluate`` stacks.
+1. ``point`` turns s, theta and the distribution's own parameters into whatever the formulas are
+   written in.
+2. ``evaluate`` stacks features, calls the networks (functions of arrays [inputs, ...] -> [outputs,
+   ...]) and turns their outputs into ``Dimensionless``: the eight at nu = 1 Hz and n_e = 1 cm^-3,
+   logarithms for j_I and alpha_I.
+3. ``heads`` declares those networks. Their sizes must be those of the features that ``evaluate``
+   stacks.
 4. ``coordinates``, ``domain`` and ``invalid`` say what lies outside the trained box.
 
-That is ``AbstractFamily``, enough for a model. A family that can be sampled, so that ``generate``, ``train`` and
-``validate`` work on it, is a ``SampledFamily``: it maps the unit cube to its box and says what its networks learn from
-a table of exact coefficients. A class is either abstract or final, and an instance stands for one distribution.
+That is ``AbstractFamily``, enough for a model. A family that can be sampled, so that ``generate``,
+``train`` and ``validate`` work on it, is a ``SampledFamily``: it maps the unit cube to its box and
+says what its networks learn from a table of exact coefficients. A class is either abstract or
+final, and an instance stands for one distribution.
 """
 
 import abc
@@ -31,9 +34,11 @@ Ends = tuple[float, float]
 
 
 class Dimensionless(NamedTuple):
-    """The eight at nu = 1 Hz and n_e = 1 cm^-3, arrays over points: j = n_e nu (...), alpha and rho = n_e / nu (...).
+    """The eight at nu = 1 Hz and n_e = 1 cm^-3, arrays over points: j = n_e nu (...), alpha and rho
+    = n_e / nu (...).
 
-    ``log_j``, ``log_alpha``: ln j_I and ln alpha_I in CGS; Q and V of both over I; ``rho_q``, ``rho_v`` as they are.
+    ``log_j``, ``log_alpha``: ln j_I and ln alpha_I in CGS; Q and V of both over I; ``rho_q``,
+    ``rho_v`` as they are.
     """
 
     log_j: jax.Array
@@ -50,8 +55,8 @@ class Dimensionless(NamedTuple):
 class Head:
     """One network, declared beside the function that stacks its features.
 
-    ``widths``: of the hidden layers. ``needs``: the heads that are trained before, which ``training_rows`` of this one
-    evaluates.
+    ``widths``: of the hidden layers. ``needs``: the heads that are trained before, which
+    ``training_rows`` of this one evaluates.
     """
 
     inputs: int
@@ -65,9 +70,9 @@ class Head:
 class Rows(NamedTuple):
     """What one network learns from, a row each: NumPy or JAX arrays [row, ...].
 
-    ``numbers`` [row]: of the rows of the table; ``features`` [row, inputs]; ``extra`` [row, any]: what ``combine``
-    takes beside the output; ``target`` [row, targets]; ``weight`` [row, targets]: turns errors of the target into
-    relative errors of a coefficient, 0 for what does not count.
+    ``numbers`` [row]: of the rows of the table; ``features`` [row, inputs]; ``extra`` [row, any]:
+    what ``combine`` takes beside the output; ``target`` [row, targets]; ``weight`` [row, targets]:
+    turns errors of the target into relative errors of a coefficient, 0 for what does not count.
     """
 
     numbers: Any
@@ -85,11 +90,12 @@ def only_of_rho_q(floor):
 class AbstractFamily(abc.ABC):
     """What a model needs.
 
-    ``name``: what models call the distribution. ``parameters``: those beyond nu, B, n_e and theta, in order.
-    ``domain``: name -> (low, high) of the trained box, s = nu / nu_c and theta [rad] first. ``distribution``: the exact
-    counterpart. ``heads``: name -> ``Head``. ``block``: points that go through the call at once, so that what is
-    computed in between stays in cache. ``default_policy``: for input outside of the box. ``results``: what
-    ``results_outside`` tells of.
+    ``name``: what models call the distribution. ``parameters``: those beyond nu, B, n_e and theta,
+    in order. ``domain``: name -> (low, high) of the trained box, s = nu / nu_c and theta [rad]
+    first. ``distribution``: the exact counterpart. ``heads``: name -> ``Head``. ``block``: points
+    that go through the call at once, so that what is computed in between stays in cache.
+    ``default_policy``: for input outside of the box. ``results``: what ``results_outside`` tells
+    of.
     """
 
     name: str
@@ -103,7 +109,9 @@ class AbstractFamily(abc.ABC):
 
     @abc.abstractmethod
     def point(self, s, theta, own: Mapping[str, Any]) -> Any:
-        """The point of arrays ``s``, ``theta`` [rad] and parameters {name: array}, all of one shape."""
+        """The point of arrays ``s``, ``theta`` [rad] and parameters {name: array}, all of one
+        shape.
+        """
 
     @abc.abstractmethod
     def coordinates(self, p) -> Mapping[str, jax.Array]:
@@ -120,17 +128,22 @@ class AbstractFamily(abc.ABC):
     def evaluate(self, networks: Mapping[str, Network], p, *, clip: bool) -> Dimensionless:
         """The coefficients at ``p``.
 
-        ``networks``: head -> function. ``clip``: hold the learned corrections at the edge of the box; else let them run
-        on, finite. Unphysical input has been replaced before; everything else must give finite numbers.
+        ``networks``: head -> function. ``clip``: hold the learned corrections at the edge of the
+        box; else let them run on, finite. Unphysical input has been replaced before; everything
+        else must give finite numbers.
         """
 
     @abc.abstractmethod
     def results_outside(self, networks: Mapping[str, Network], p) -> tuple[jax.Array, ...]:
-        """For each of ``results``: where it is beyond what the table held that the model was trained on."""
+        """For each of ``results``: where it is beyond what the table held that the model was
+        trained on.
+        """
 
     @abc.abstractmethod
     def error_scale(self, p, truth: jax.Array) -> jax.Array:
-        """The least magnitudes that errors are relative to [point, 8], like ``truth``; 0 where they always are."""
+        """The least magnitudes that errors are relative to [point, 8], like ``truth``; 0 where they
+        always are.
+        """
 
     @abc.abstractmethod
     def with_policy(self, policy: str) -> Self:
@@ -138,15 +151,17 @@ class AbstractFamily(abc.ABC):
 
     @abc.abstractmethod
     def described(self) -> Mapping[str, str]:
-        """Entries of a model file's header that the registry makes it from again; none if its name is enough."""
+        """Entries of a model file's header that the registry makes it from again; none if its name
+        is enough.
+        """
 
 
 class SampledFamily(AbstractFamily):
     """What generation, training and validation need on top.
 
-    ``dimensions``: of the unit cube that ``sample`` maps. ``linear``: inputs that are sampled, and whose slopes are
-    taken, with the input itself instead of with its logarithm. ``base``: the packaged model whose networks this one
-    holds beside its own, or None.
+    ``dimensions``: of the unit cube that ``sample`` maps. ``linear``: inputs that are sampled, and
+    whose slopes are taken, with the input itself instead of with its logarithm. ``base``: the
+    packaged model whose networks this one holds beside its own, or None.
     """
 
     dimensions: int
@@ -155,29 +170,36 @@ class SampledFamily(AbstractFamily):
 
     @abc.abstractmethod
     def sample(self, u: np.ndarray, margin: float) -> dict[str, np.ndarray]:
-        """Points ``u`` [n, dimensions] of the unit cube to {input: [n]} in the box, widened by ``margin``.
+        """Points ``u`` [n, dimensions] of the unit cube to {input: [n]} in the box, widened by
+        ``margin``.
 
-        Inputs are s, theta <= pi / 2 (the other half is symmetric) and ``parameters``, in this order.
+        Inputs are s, theta <= pi / 2 (the other half is symmetric) and ``parameters``, in this
+        order.
         """
 
     @abc.abstractmethod
     def sample_to_learn(self, u: np.ndarray, margin: float) -> dict[str, np.ndarray]:
-        """The same for what the networks learn from: rows may come in groups, then more than ``u`` has."""
+        """The same for what the networks learn from: rows may come in groups, then more than ``u``
+        has.
+        """
 
     @abc.abstractmethod
     def locked(self, table: Mapping[str, np.ndarray]) -> Self:
         """The family with the constants that suit a table, if it has any."""
 
     @abc.abstractmethod
-    def training_rows(self, head: str, table: Mapping[str, np.ndarray], networks: Mapping[str, Network]) -> Rows:
-        """What the network of ``head`` learns from a table of inputs and the eight coefficients {name: [row]}.
+    def training_rows(
+        self, head: str, table: Mapping[str, np.ndarray], networks: Mapping[str, Network]
+    ) -> Rows:
+        """What the network of ``head`` learns from a table of inputs and the eight coefficients
+        {name: [row]}.
 
         ``networks``: of the heads that it needs.
         """
 
     @abc.abstractmethod
     def combine(self, head: str, output: jax.Array, extra: jax.Array) -> jax.Array:
-        """What is compared with the target: of the output [outputs, ...] and ``extra`` [any, ...]."""
+        """What is compared with the target: of output [outputs, ...] and ``extra`` [any, ...]."""
 
     @abc.abstractmethod
     def physical(self, points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -189,8 +211,10 @@ class SampledFamily(AbstractFamily):
 
     @abc.abstractmethod
     def counted(self, truth: np.ndarray, reference: np.ndarray | None) -> np.ndarray:
-        """Where emission and absorption count [n]; by exact coefficients [n, 8], those at ``reference`` too."""
+        """Where emission and absorption count [n]; by exact coefficients [n, 8], those at
+        ``reference`` too.
+        """
 
     @abc.abstractmethod
     def resolved(self, name: str, points: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Where differences of exact coefficients resolve their slope with the input ``name`` [n]."""
+        """Where differences of exact coefficients resolve their slope with input ``name`` [n]."""

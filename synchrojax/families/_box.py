@@ -1,4 +1,5 @@
-"""The trained box of distributions with a scale-free tail: coordinates, nearest point, features, sampling.
+"""The trained box of distributions with a scale-free tail: coordinates, nearest point, features,
+sampling.
 
 Below s sin(theta) = 5 other rules hold (harmonics are seen one by one), so that the box ends there.
 """
@@ -18,20 +19,25 @@ THETA_RANGE = (0.0, float(np.pi))
 
 def direction_features(s, sine):
     """Network input for the direction: it saturates where only s / sin(theta) matters any more."""
-    return [2.0 * jnp.exp((float(np.log(S_PERP)) - jnp.log(s * sine)) / 3.0) - 1.0, 1.0 - 2.0 * sine * sine]
+    return [
+        2.0 * jnp.exp((float(np.log(S_PERP)) - jnp.log(s * sine)) / 3.0) - 1.0,
+        1.0 - 2.0 * sine * sine,
+    ]
 
 
 def _wider(low, high):
     """A range three times as wide, in the logarithm where it starts above zero."""
-    return (low * low / high, high * high / low) if low > 0.0 else (2.0 * low - high, 2.0 * high - low)
+    return (
+        (low * low / high, high * high / low) if low > 0.0 else (2.0 * low - high, 2.0 * high - low)
+    )
 
 
 @dataclass(frozen=True)
 class Box:
     """Ranges of s, theta and the parameters ``own``: name -> (low, high).
 
-    Points have s, sine and the parameters as fields. ``reach``: the ranges of parameters to which corrections run on
-    outside of the box. ``highest_x``: of s / sin(theta), if it is limited.
+    Points have s, sine and the parameters as fields. ``reach``: the ranges of parameters to which
+    corrections run on outside of the box. ``highest_x``: of s / sin(theta), if it is limited.
     """
 
     own: Mapping[str, tuple[float, float]]
@@ -43,16 +49,26 @@ class Box:
     def domain(self):
         """name -> (low, high)."""
         last = {} if self.highest_x is None else {"s_over_sin_theta": (self.s[0], self.highest_x)}
-        return {"s": self.s, "theta": THETA_RANGE, **self.own, "s_sin_theta": (S_PERP, self.s[1]), **last}
+        return {
+            "s": self.s,
+            "theta": THETA_RANGE,
+            **self.own,
+            "s_sin_theta": (S_PERP, self.s[1]),
+            **last,
+        }
 
     def coordinates(self, p):
         """The values of ``domain``; theta is never outside."""
         own = {name: getattr(p, name) for name in self.own}
-        last = {} if self.highest_x is None else {"s_over_sin_theta": p.s / jnp.maximum(p.sine, 1e-30)}
+        last = (
+            {} if self.highest_x is None else {"s_over_sin_theta": p.s / jnp.maximum(p.sine, 1e-30)}
+        )
         return {"s": p.s, "theta": jnp.zeros_like(p.s), **own, "s_sin_theta": p.s * p.sine, **last}
 
     def clamp(self, p):
-        """The nearest point: s and the parameters, then sin(theta) by s sin(theta), then s by s / sin(theta)."""
+        """The nearest point: s and the parameters, then sin(theta) by s sin(theta), then s by s /
+        sin(theta).
+        """
         s = jnp.clip(p.s, *self.s)
         own = {name: jnp.clip(getattr(p, name), *ends) for name, ends in self.own.items()}
         p = p._replace(s=s, sine=jnp.clip(p.sine, S_PERP / s, 1.0), **own)
@@ -65,23 +81,35 @@ class Box:
         """The same of a box so wide that corrections run on, but no number leaves its range."""
         low, high = self.s
         s = jnp.clip(p.s, low / 10.0, high * 1e3)
-        own = {n: jnp.clip(getattr(p, n), *self.reach.get(n, _wider(*ends))) for n, ends in self.own.items()}
+        own = {
+            n: jnp.clip(getattr(p, n), *self.reach.get(n, _wider(*ends)))
+            for n, ends in self.own.items()
+        }
         lowest = 0.1 * S_PERP / jnp.minimum(s, high)
         return p._replace(s=s, sine=jnp.clip(p.sine, jnp.minimum(lowest, 1.0), 1.0), **own)
 
     def uniform(self, name, u, margin):
-        """Unit numbers to the range of a parameter, widened on both sides by half of ``margin`` - 1."""
+        """Unit numbers to the range of a parameter, widened on both sides by half of ``margin`` -
+        1.
+        """
         low, high = self.own[name]
         widen = 0.5 * (margin - 1.0)
         return low - widen + (high - low + 2.0 * widen) * u
 
     def directions(self, u, margin, crowding=1.5):
-        """Unit numbers to s and theta <= pi/2: theta half uniform, half logarithmic; more points at low s."""
+        """Unit numbers to s and theta <= pi/2: theta half uniform, half logarithmic; more points at
+        low s.
+        """
         # nothing is sampled below S_PERP: other rules hold there
         (s_low, s_high), highest_x = self.s, np.inf if self.highest_x is None else self.highest_x
-        lowest, right = np.arcsin(max(S_PERP / s_high / margin, np.sqrt(S_PERP / highest_x))), 0.5 * np.pi
+        lowest, right = (
+            np.arcsin(max(S_PERP / s_high / margin, np.sqrt(S_PERP / highest_x))),
+            0.5 * np.pi,
+        )
         t = 2.0 * u[:, 1] % 1.0
-        theta = np.where(u[:, 1] < 0.5, lowest + (right - lowest) * t, lowest * (right / lowest) ** t)
+        theta = np.where(
+            u[:, 1] < 0.5, lowest + (right - lowest) * t, lowest * (right / lowest) ** t
+        )
         sine = np.sin(theta)
         low = np.maximum(s_low / margin * sine, S_PERP)
         high = np.maximum(np.minimum(s_high * margin, highest_x * sine) * sine, low)

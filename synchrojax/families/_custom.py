@@ -1,8 +1,8 @@
 """A network for a distribution of your own: ``synchrojax.Family``.
 
-Nothing is known of its f, so that every coefficient is learned in its logarithm, or, if it changes sign in the table,
-through asinh. (j_Q, j_V) / j_I is a point of the unit disk, V has a factor cos(theta), and the rotativities are
-measured in those of cold plasma.
+Nothing is known of its f, so that every coefficient is learned in its logarithm, or, if it changes
+sign in the table, through asinh. (j_Q, j_V) / j_I is a point of the unit disk, V has a factor
+cos(theta), and the rotativities are measured in those of cold plasma.
 """
 
 import collections
@@ -20,7 +20,9 @@ from synchrojax.tables import cold
 
 # head -> its results among the eight coefficients, from .. before
 _RESULTS = {"emission": (0, 3), "absorption": (3, 6), "rho_Q": (6, 7), "rho_V": (7, 8)}
-_NEAR_ZERO = 0.1  # quantile of the magnitudes below which a coefficient of either sign counts as near zero
+_NEAR_ZERO = (
+    0.1  # quantile of the magnitudes below which a coefficient of either sign counts as near zero
+)
 
 
 def _ends(name, given):
@@ -34,14 +36,15 @@ def _ends(name, given):
 class Family(SampledFamily):
     """A distribution of your own and the box in which a network shall stand for it.
 
-    ``name``: what models call it. ``f``: a function f(gamma, mu, **parameters) in JAX, even in mu and normalised to one
-    electron, or a ``Distribution``. ``box``: parameter -> (low, high), for all parameters of f; a range that starts
-    above zero is learned and sampled in the logarithm. ``s``: range of s = nu / nu_c; s sin(theta) is from 5 up.
-    ``gamma_min``, ``gamma_max``: where f ends; ``breaks``: where it has kinks or jumps in between, as for
-    ``distributions.Function`` (numbers and names of parameters travel to other processes, a lambda does not).
-    s / sin(theta) is up to ``highest_x``, by default 3 gamma_max^2: emission falls exponentially beyond.
-    Give it to ``generate``, ``train`` and ``validate`` in place of a name.
-    Raises ValueError for a box that does not fit f, for an f that is not even and for breaks beside a ``Distribution``.
+    ``name``: what models call it. ``f``: a function f(gamma, mu, **parameters) in JAX, even in mu
+    and normalised to one electron, or a ``Distribution``. ``box``: parameter -> (low, high), for
+    all parameters of f; a range that starts above zero is learned and sampled in the logarithm.
+    ``s``: range of s = nu / nu_c; s sin(theta) is from 5 up. ``gamma_min``, ``gamma_max``: where f
+    ends; ``breaks``: where it has kinks or jumps in between, as for ``distributions.Function``
+    (numbers and names of parameters travel to other processes, a lambda does not). s / sin(theta)
+    is up to ``highest_x``, by default 3 gamma_max^2: emission falls exponentially beyond. Give it
+    to ``generate``, ``train`` and ``validate`` in place of a name. Raises ValueError for a box that
+    does not fit f, for an f that is not even and for breaks beside a ``Distribution``.
     """
 
     block = 16384
@@ -64,11 +67,14 @@ class Family(SampledFamily):
         known = isinstance(f, Distribution)
         if known and not (isinstance(breaks, tuple) and not breaks):
             raise ValueError("breaks belong to a function f(gamma, mu): a Distribution has its own")
-        self.distribution = f if known else Function(f, gamma_min=gamma_min, gamma_max=gamma_max, breaks=breaks)
+        self.distribution = (
+            f if known else Function(f, gamma_min=gamma_min, gamma_max=gamma_max, breaks=breaks)
+        )
         self._set(name, box, s, highest_x or 3.0 * gamma_max**2)
         if set(box) != set(self.distribution.parameters):
             raise ValueError(
-                f"box is for {', '.join(box)}; f takes {', '.join(self.distribution.parameters) or 'none'}"
+                f"box is for {', '.join(box)}; f takes "
+                f"{', '.join(self.distribution.parameters) or 'none'}"
             )
         if not known:  # a network knows theta up to pi/2
             for end in range(2):
@@ -82,7 +88,9 @@ class Family(SampledFamily):
         self.dimensions = 2 + len(own)
         self.linear = ("theta", *(k for k, (low, _) in own.items() if low <= 0.0))
         # beside the length of ``_features``
-        self.heads = {head: Head(4 + len(own), stop - start) for head, (start, stop) in _RESULTS.items()}
+        self.heads = {
+            head: Head(4 + len(own), stop - start) for head, (start, stop) in _RESULTS.items()
+        }
         self._point = collections.namedtuple("Point", ("s", "sine", "cosine", *own))
 
     # What is learned, on file -----------------------------------------------------------------
@@ -119,12 +127,17 @@ class Family(SampledFamily):
         return _rebuilt, (self.described()["family"], self.distribution)
 
     def locked(self, table):
-        """The same family with the maps that suit a table: (sign or 0, scale, mean, deviation) of each coefficient."""
+        """The same family with the maps that suit a table: (sign or 0, scale, mean, deviation) of
+        each coefficient.
+        """
         row = {k: np.asarray(v) for k, v in table.items()}
         for k in ("j_I", "alpha_I"):
             if np.any(row[k] <= 0.0):
                 count = np.count_nonzero(row[k] <= 0.0)
-                raise ValueError(f"{k} is not positive in {count} of {len(row[k])} rows: there is no network for that")
+                raise ValueError(
+                    f"{k} is not positive in {count} of {len(row[k])} rows: there is no network "
+                    "for that"
+                )
         maps = []
         for value in self._plain(self.point(row["s"], row["theta"], row), row):
             value = value[np.isfinite(value)]
@@ -178,7 +191,11 @@ class Family(SampledFamily):
         ]
         for name, (a, b) in self.box.own.items():
             value = getattr(p, name)
-            rows.append(scaled(value, a, b) if name in self.linear else scaled(jnp.log(value), np.log(a), np.log(b)))
+            rows.append(
+                scaled(value, a, b)
+                if name in self.linear
+                else scaled(jnp.log(value), np.log(a), np.log(b))
+            )
         return jnp.stack(rows)
 
     def training_rows(self, head, table, networks):
@@ -192,16 +209,26 @@ class Family(SampledFamily):
             self._plain(p, row)[start:stop], self.maps[start:stop], strict=True
         ):
             size = np.abs(value)
-            targets.append(((np.log(size) if sign else np.arcsinh(value / scale)) - mean) / deviation)
-            weights.append(deviation * (1.0 if sign else np.hypot(value, scale) / np.maximum(size, scale)) + 0.0 * size)
+            targets.append(
+                ((np.log(size) if sign else np.arcsinh(value / scale)) - mean) / deviation
+            )
+            weights.append(
+                deviation * (1.0 if sign else np.hypot(value, scale) / np.maximum(size, scale))
+                + 0.0 * size
+            )
         nothing = np.zeros((len(keep), 1))
-        return Rows(keep, self._features(p).T, nothing, np.stack(targets, -1), np.stack(weights, -1))
+        return Rows(
+            keep, self._features(p).T, nothing, np.stack(targets, -1), np.stack(weights, -1)
+        )
 
     def evaluate(self, networks, p, *, clip):
         p = self.box.clamp(p) if clip else self.box.within_reach(p)
         features = self._features(p)
         outputs = jnp.concatenate([networks[head](features) for head in _RESULTS])
-        y = [o * deviation + mean for o, (_, _, mean, deviation) in zip(outputs, self.maps, strict=True)]
+        y = [
+            o * deviation + mean
+            for o, (_, _, mean, deviation) in zip(outputs, self.maps, strict=True)
+        ]
         value = [
             sign * jnp.exp(v) if sign else scale * jnp.sinh(v)
             for v, (sign, scale, _, _) in zip(y, self.maps, strict=True)

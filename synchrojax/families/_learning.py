@@ -6,7 +6,9 @@ FLOOR = 0.03  # of the scale of rho_Q: below, its errors are not relative any mo
 
 
 def angle_weight(sine):
-    """Weight of rho_V at small angles: d/d theta is 1 / sin(theta) times the slope with the logarithm that is seen."""
+    """Weight of rho_V at small angles: d/d theta is 1 / sin(theta) times the slope with the
+    logarithm that is seen.
+    """
     return np.clip(0.05 / np.maximum(sine, 1e-4), 1.0, 4.0)
 
 

@@ -1,8 +1,8 @@
 """What a factor sin^k of the pitch angle changes: each electron sees theta smeared by 1 / gamma.
 
-An anisotropic family is its isotropic one, networks included, plus corrections in proportion to k. Radiation comes from
-pitch angles within 1 / gamma of theta, so that total and linear coefficients are those of the isotropic
-distribution times sin^k(theta) up to terms of order k / (s sin(theta)).
+An anisotropic family is its isotropic one, networks included, plus corrections in proportion to k.
+Radiation comes from pitch angles within 1 / gamma of theta, so that total and linear coefficients
+are those of the isotropic distribution times sin^k(theta) up to terms of order k / (s sin(theta)).
 """
 
 from typing import NamedTuple
@@ -16,11 +16,14 @@ from synchrojax.families._single_electron import conversion_cone, power_until
 
 BOX = {"k": (0.0, 4.0)}
 FLOOR = 0.1  # of the scale of rho_Q, in training: heavier points are too few to learn from
-FAR = 3e-4  # of that scale: corrections that fall with s sin(theta) are less where the others are learned
+# of that scale: corrections that fall with s sin(theta) are less where the others are learned
+FAR = 3e-4
 
 
 class Smear(NamedTuple):
-    """sin^2(theta) averaged over the cone of an electron, the share of the cone in it, ln(sin^k) averaged."""
+    """sin^2(theta) averaged over the cone of an electron, the share of the cone in it, ln(sin^k)
+    averaged.
+    """
 
     log_across: jax.Array
     share: jax.Array
@@ -38,7 +41,8 @@ def smear(p, gamma):
     return Smear(log_across, share, 0.5 * p.k * log_across + jnp.log1p(jnp.maximum(far, 0.0)))
 
 
-# made by data/make_pitch_smear.py: polynomials in 1 / (1 + ln gamma) (rows) and (k - 2) / 2 (columns)
+# made by data/make_pitch_smear.py: polynomials in 1 / (1 + ln gamma) (rows) and (k - 2) / 2
+# (columns)
 _ALONG = np.array(
     [
         [-0.2914, 0.5284, -0.0887, -0.0754],
@@ -49,7 +53,12 @@ _ALONG = np.array(
     ]
 )
 _ACROSS = np.array(
-    [[0.3749, -0.0226, 0.0398], [-0.1197, 0.1281, -0.2004], [-0.2657, -0.3162, 0.3249], [0.3451, 0.1227, -0.1413]]
+    [
+        [0.3749, -0.0226, 0.0398],
+        [-0.1197, 0.1281, -0.2004],
+        [-0.2657, -0.3162, 0.3249],
+        [0.3451, 0.1227, -0.1413],
+    ]
 )
 _BETWEEN = np.array(
     [
@@ -70,39 +79,50 @@ def _polynomial(table, v, q):
 
 
 def log_smeared(p, gamma):
-    """ln of sin^k over sin^k(theta) as rho_Q of electrons with ``gamma`` sees it far above resonance, to 2 %.
+    """ln of sin^k over sin^k(theta) as rho_Q of electrons with ``gamma`` sees it far above
+    resonance, to 2 %.
 
-    rho_Q of a shell of electrons over that of an isotropic shell: sin^k(theta) for large gamma sin(theta),
-    (t / gamma)^k along B, a polynomial of sin^2(theta) for k = 2 and 4.
+    rho_Q of a shell of electrons over that of an isotropic shell: sin^k(theta) for large gamma
+    sin(theta), (t / gamma)^k along B, a polynomial of sin^2(theta) for k = 2 and 4.
     """
     # the bounds here and below hold off poles that are met far outside the box alone
     log_gamma = jnp.maximum(jnp.log(gamma), -0.5)
     v, q = 1.0 / (1.0 + log_gamma), 0.5 * jnp.clip(p.k, -0.2, 4.2) - 1.0
-    spread = 0.05 * p.k**2 * power_until(p.k - 4.0, log_gamma)  # of electrons far from the line of sight, for k -> 4
+    spread = (
+        0.05 * p.k**2 * power_until(p.k - 4.0, log_gamma)
+    )  # of electrons far from the line of sight, for k -> 4
     x = jnp.maximum(p.k * spread, -0.9)
     small = jnp.abs(x) < 1e-3
-    growth = jnp.where(small, 1.0 - 0.5 * x, jnp.log1p(jnp.where(small, 1.0, x)) / jnp.where(small, 1.0, x))
-    along = jnp.exp(_polynomial(_ALONG, v, q) + 2.0 * spread * growth) * (p.cosine / (gamma * p.sine)) ** 2
+    growth = jnp.where(
+        small, 1.0 - 0.5 * x, jnp.log1p(jnp.where(small, 1.0, x)) / jnp.where(small, 1.0, x)
+    )
+    along = (
+        jnp.exp(_polynomial(_ALONG, v, q) + 2.0 * spread * growth)
+        * (p.cosine / (gamma * p.sine)) ** 2
+    )
     lost = _polynomial(_ACROSS, v, q) / (gamma * gamma)
     gain = along * (_polynomial(_BETWEEN, v, q) * (1.0 - lost) + along) - lost * (2.0 - lost)
     return 0.25 * p.k * jnp.log1p(jnp.maximum(gain, -0.9))
 
 
 def off_cone(p, gamma, log_x):
-    """What sin^k changes in rho_Q of electrons with ``gamma``, over sin^k(theta) and the high-frequency limit.
+    """What sin^k changes in rho_Q of electrons with ``gamma``, over sin^k(theta) and the
+    high-frequency limit.
 
-    Below resonance their cone is wider; far off the cone they are as at high frequency. A smear with gamma sqrt(c) and
-    weight c^2 has both, the mean square angle c / gamma^2 and the tail ~ angle^-5.
+    Below resonance their cone is wider; far off the cone they are as at high frequency. A smear
+    with gamma sqrt(c) and weight c^2 has both, the mean square angle c / gamma^2 and the tail ~
+    angle^-5.
     """
     cone = conversion_cone(log_x)
     return cone * cone * jnp.expm1(log_smeared(p, gamma * jnp.sqrt(cone)))
 
 
 def rotation_v(p, cone):
-    """What anisotropy makes of rho_V: the factor of the isotropic one, and the logarithm that it gains.
+    """What anisotropy makes of rho_V: the factor of the isotropic one, and the logarithm that it
+    gains.
 
-    Angles from the line of sight down to the square root of ``cone`` count equally in their logarithm; so sin^k of each
-    of them does.
+    Angles from the line of sight down to the square root of ``cone`` count equally in their
+    logarithm; so sin^k of each of them does.
     """
     reach = -0.5 * jnp.log(p.sine * p.sine + p.cosine * p.cosine * cone)
     fixed = jnp.exp(-p.k * reach)
@@ -113,11 +133,12 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
 
 
 def rotation_v_ratio(p, gamma):
-    """rho_V of electrons of Lorentz factor ``gamma`` far above resonance, over that of isotropic ones, to 1e-5.
+    """rho_V of electrons of Lorentz factor ``gamma`` far above resonance, over that of isotropic
+    ones, to 1e-5.
 
-    To learn from: a quadrature for scalars of ``p``, ``gamma`` of any shape. The leading Debye term of (J Y)' is
-    -z / (pi (a^2 - z^2)^(3/2)); by parts in g' a shell contributes -Int du_par f u' g' / w^3, if isotropic
-    2 sin(theta) cos(theta) arccosh(gamma) f.
+    To learn from: a quadrature for scalars of ``p``, ``gamma`` of any shape. The leading Debye term
+    of (J Y)' is -z / (pi (a^2 - z^2)^(3/2)); by parts in g' a shell contributes -Int du_par f u' g'
+    / w^3, if isotropic 2 sin(theta) cos(theta) arccosh(gamma) f.
     """
     gamma = gamma[..., None]
     u = jnp.sqrt((gamma - 1.0) * (gamma + 1.0))
@@ -135,12 +156,16 @@ def rotation_v_ratio(p, gamma):
 
 
 def angle_weight(sine):
-    """Weight of rho_V as in ``_learning``, but that sin^k changes its slope down to theta = 1 / gamma = 1e-3."""
+    """Weight of rho_V as in ``_learning``, but that sin^k changes its slope down to theta = 1 /
+    gamma = 1e-3.
+    """
     return np.clip(np.minimum(0.05 / sine, 3e4 * sine), 1.0, None)
 
 
 def curvature(p):
-    """What multiplies the two parts of a correction: sin^k over the cone of an electron bends by k (k cos^2 - 1)."""
+    """What multiplies the two parts of a correction: sin^k over the cone of an electron bends by k
+    (k cos^2 - 1).
+    """
     bend = p.k * p.cosine * p.cosine
     return jnp.stack([jnp.ones_like(bend), bend])
 
@@ -148,8 +173,9 @@ def curvature(p):
 def second_order(p, log_x):
     """What ``off_cone`` leaves to learn of its own size, as far as it falls with s sin(theta).
 
-    It holds the bend of sin^k over the cone of an electron, so that the square of that is left, a small part of itself,
-    and that times corrections of the isotropic kernel. The cone is x^(1/6) / gamma_0 wide for x < 1.
+    It holds the bend of sin^k over the cone of an electron, so that the square of that is left, a
+    small part of itself, and that times corrections of the isotropic kernel. The cone is x^(1/6) /
+    gamma_0 wide for x < 1.
     """
     width = (jnp.exp(jnp.minimum(log_x, 10.0)) + jnp.exp(log_x / 3.0)) / (p.s * p.sine)
     z = p.k * (1.0 + p.k * p.cosine * p.cosine) * width

@@ -3,9 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-# rho_Q of one ultrarelativistic electron over its high-frequency limit is m^2 h(m), m = x^(2/3) / (1 + x^(2/3)) and
-# x = (gamma_0 / gamma)^2. h by AAA (Nakatsukasa et al. 2018, SIAM J. Sci. Comput. 40, A1494) from ``exact`` at s = 1e8,
-# to 3e-6: a constant and, for each pair of poles, (a m + b) / (m^2 + c m + d)
+# rho_Q of one ultrarelativistic electron over its high-frequency limit is m^2 h(m), m = x^(2/3) /
+# (1 + x^(2/3)) and x = (gamma_0 / gamma)^2. h by AAA (Nakatsukasa et al. 2018, SIAM J. Sci. Comput.
+# 40, A1494) from ``exact`` at s = 1e8, to 3e-6: a constant and, for each pair of poles, (a m + b) /
+# (m^2 + c m + d)
 _KERNEL = -0.003570652
 _KERNEL_POLES = (
     (-0.747745109, 0.574379667, -1.570415172, 0.902580033),
@@ -17,13 +18,15 @@ _KERNEL_POLES = (
 
 
 def conversion_kernel(log_x):
-    """rho_Q of one ultrarelativistic electron over its high-frequency limit, x = gamma_0^2 / gamma^2."""
+    """rho_Q of one ultrarelativistic electron over its high-frequency limit, x = gamma_0^2 /
+    gamma^2.
+    """
     m = jax.nn.sigmoid(2.0 / 3.0 * log_x)
     return m * m * (_KERNEL + sum((a * m + b) / ((m + c) * m + d) for a, b, c, d in _KERNEL_POLES))
 
 
-# the same for the mean square angle of that electron's rho_Q from the line of sight: m h(m); made by
-# data/make_pitch_smear.py
+# the same for the mean square angle of that electron's rho_Q from the line of sight: m h(m); made
+# by data/make_pitch_smear.py
 _CONE = 0.26676104
 _CONE_POLES = (
     (0.21270746, -0.03792847, -1.525950912, 0.684281053),
@@ -32,7 +35,9 @@ _CONE_POLES = (
 
 
 def conversion_cone(log_x):
-    """Angle^2 weighted by rho_Q of one ultrarelativistic electron, over its high-frequency limit; to 2e-3."""
+    """Angle^2 weighted by rho_Q of one ultrarelativistic electron, over its high-frequency limit;
+    to 2e-3.
+    """
     m = jax.nn.sigmoid(2.0 / 3.0 * log_x)
     return m * (_CONE + sum((a * m + b) / ((m + c) * m + d) for a, b, c, d in _CONE_POLES))
 

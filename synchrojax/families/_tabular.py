@@ -1,4 +1,6 @@
-"""A network for a table: ``TableFamily`` puts a locked configuration between physical values and networks."""
+"""A network for a table: ``TableFamily`` puts a locked configuration between physical values and
+networks.
+"""
 
 import collections
 import functools
@@ -18,7 +20,8 @@ _POLICIES = {"clip": "clip", "extrapolate": "ignore", "nan": "nan"}
 
 
 class TableFamily(AbstractFamily):
-    """What a locked ``Config`` says of a model. Each input has a policy of its own, for what lies outside of the table.
+    """What a locked ``Config`` says of a model. Each input has a policy of its own, for what lies
+    outside of the table.
 
     ``lowest_sine``: of theta in the table, below which features stay what they are.
     """
@@ -28,7 +31,10 @@ class TableFamily(AbstractFamily):
 
     def __init__(self, name, config, lowest_sine):
         if not config.is_locked:
-            raise ValueError("the configuration is not locked: `synchrojax lock` stores bounds, means and deviations")
+            raise ValueError(
+                "the configuration is not locked: `synchrojax lock` stores bounds, means and "
+                "deviations"
+            )
         self.name, self.config, self.lowest_sine = str(name), config, float(lowest_sine)
         self.parameters = tuple(m.name for m in config.params if m.name not in ("s", "theta"))
         self.domain = {m.name: (m.phys_min, m.phys_max) for m in config.params}
@@ -42,20 +48,28 @@ class TableFamily(AbstractFamily):
         self.heads = {}
         for head, results in self.members.items():
             inputs, recipe = len(self.features(head, middle, np)), results[0].recipe
-            self.heads[head] = Head(inputs, len(results), recipe.units, recipe.activation, recipe.output)
+            self.heads[head] = Head(
+                inputs, len(results), recipe.units, recipe.activation, recipe.output
+            )
 
     # On file ---------------------------------------------------------------------------------
 
     def described(self):
         text = configuration.dump(self.config)
-        return {"table": json.dumps({"name": self.name, "config": text, "lowest_sine": self.lowest_sine})}
+        return {
+            "table": json.dumps(
+                {"name": self.name, "config": text, "lowest_sine": self.lowest_sine}
+            )
+        }
 
     @classmethod
     def read(cls, text):
         """Inverse of ``described``."""
         given = json.loads(text)
         return cls(
-            given["name"], configuration.parse(given["config"], "configuration in the model"), given["lowest_sine"]
+            given["name"],
+            configuration.parse(given["config"], "configuration in the model"),
+            given["lowest_sine"],
         )
 
     def __eq__(self, other):
@@ -86,7 +100,9 @@ class TableFamily(AbstractFamily):
         return (jnp.zeros_like(p.s, bool),) * 2
 
     def features(self, head, values, xp=jnp):
-        """Rows of input of a network: the mapped inputs, or those and combinations that the physics suggests."""
+        """Rows of input of a network: the mapped inputs, or those and combinations that the physics
+        suggests.
+        """
         rows = [m.normalize(values[m.name], xp) for m in self.config.params]
         if self.members[head][0].recipe.features == "mapped":
             return rows
@@ -96,7 +112,9 @@ class TableFamily(AbstractFamily):
         return [*rows, across, along, sine * sine, xp.exp(-across / 3.0)]
 
     def targets(self, head, columns):
-        """(targets, weights that make their errors relative) [rows, results] from columns of network space (NumPy)."""
+        """(targets, weights that make their errors relative) [rows, results] from columns of
+        network space (NumPy).
+        """
         targets, weights = [], []
         for result in self.members[head]:
             m, v = result.mapping, columns[result.mapping.name]
@@ -116,18 +134,30 @@ class TableFamily(AbstractFamily):
         return np.stack(targets, -1), np.stack(weights, -1)
 
     def eight(self, columns):
-        """The eight of physics at nu = 1 Hz, n_e = 1 cm^-3 as [row, 8] from columns of network space (NumPy)."""
+        """The eight of physics at nu = 1 Hz, n_e = 1 cm^-3 as [row, 8] from columns of network
+        space (NumPy).
+        """
         theta, sign = network_space.fold(columns["theta"])
         values = {r.mapping.name: columns[r.mapping.name] for r in self.config.results}
         rest = network_space.from_network(
-            values, self.config.space, self.config.convention, columns["s"], np.sin(theta), sign * np.cos(theta), np
+            values,
+            self.config.space,
+            self.config.convention,
+            columns["s"],
+            np.sin(theta),
+            sign * np.cos(theta),
+            np,
         )
         j_q, j_v, alpha_q, alpha_v, rho_q, rho_v = (np.asarray(v) for v in rest)
         j, alpha = columns["j_I"], columns["alpha_I"]
-        return np.stack([j, j * j_q, j * j_v, alpha, alpha * alpha_q, alpha * alpha_v, rho_q, rho_v], -1)
+        return np.stack(
+            [j, j * j_q, j * j_v, alpha, alpha * alpha_q, alpha * alpha_v, rho_q, rho_v], -1
+        )
 
     def error_scale(self, p, truth):
-        """Results mapped by asinh are relative to no less than the scale below which they count as near zero."""
+        """Results mapped by asinh are relative to no less than the scale below which they count as
+        near zero.
+        """
         columns = {m.name: np.asarray(getattr(p, m.name)) for m in self.config.params}
         columns |= dict(zip(RESULTS, np.asarray(truth).T, strict=True))
         columns["rho_Q"] = RHO_Q_SIGN[self.config.convention] * columns["rho_Q"]
@@ -139,13 +169,21 @@ class TableFamily(AbstractFamily):
         return np.abs(self.eight(columns | known))
 
     def mean_squares(self, networks, columns):
-        """{result: mean squared error in network space} over columns of it (NumPy), where its mapping is defined."""
+        """{result: mean squared error in network space} over columns of it (NumPy), where its
+        mapping is defined.
+        """
         found = {}
         for head, results in self.members.items():
             target, weight = self.targets(head, columns)
-            output = np.asarray(networks[head](jnp.stack([jnp.asarray(f) for f in self.features(head, columns, np)]))).T
+            output = np.asarray(
+                networks[head](
+                    jnp.stack([jnp.asarray(f) for f in self.features(head, columns, np)])
+                )
+            ).T
             for k, result in enumerate(results):
-                found[result.mapping.name] = float(np.mean((output - target)[weight[:, k] > 0.0, k] ** 2))
+                found[result.mapping.name] = float(
+                    np.mean((output - target)[weight[:, k] > 0.0, k] ** 2)
+                )
         return found
 
     def outputs(self, networks, values):
@@ -157,7 +195,7 @@ class TableFamily(AbstractFamily):
         return known
 
     def held(self, p):
-        """({input: value under its policy}, where a policy gives NaN, sign of the V coefficients)."""
+        """({input: value under its policy}, where a policy gives NaN, sign of V coefficients)."""
         theta, sign = network_space.fold(p.theta, jnp)
         values, outside = p._asdict() | {"theta": theta}, []
         for m in self.config.params:
@@ -168,7 +206,10 @@ class TableFamily(AbstractFamily):
     def results_outside(self, networks, p):
         values, bad, _ = self.held(p)
         outputs, mappings = self.outputs(networks, values), [r.mapping for r in self.config.results]
-        return tuple(bad | ~((outputs[m.name] >= m.norm_min) & (outputs[m.name] <= m.norm_max)) for m in mappings)
+        return tuple(
+            bad | ~((outputs[m.name] >= m.norm_min) & (outputs[m.name] <= m.norm_max))
+            for m in mappings
+        )
 
     def evaluate(self, networks, p, *, clip):
         """Out of the table each input follows its own policy, whatever ``clip`` says."""
@@ -180,11 +221,19 @@ class TableFamily(AbstractFamily):
             t * LN10 if m.maptype in _LOGARITHMIC else jnp.log(m.restore(t))
             for t, m in (known["j_I"], known["alpha_I"])
         ]
-        rest = {name: m.restore(t) for name, (t, m) in known.items() if name not in ("j_I", "alpha_I")}
+        rest = {
+            name: m.restore(t) for name, (t, m) in known.items() if name not in ("j_I", "alpha_I")
+        }
         theta = values["theta"]
         cosine = sign * jnp.cos(theta)
         j_q, j_v, alpha_q, alpha_v, rho_q, rho_v = network_space.from_network(
-            rest, self.config.space, self.config.convention, values["s"], jnp.sin(theta), cosine, jnp
+            rest,
+            self.config.space,
+            self.config.convention,
+            values["s"],
+            jnp.sin(theta),
+            cosine,
+            jnp,
         )
         out = (log_total[0], j_q, j_v, log_total[1], alpha_q, alpha_v, rho_q, rho_v)
         return Dimensionless(*(jnp.where(bad, jnp.nan, v) for v in out))

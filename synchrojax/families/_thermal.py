@@ -56,7 +56,7 @@ def x_of(p):
 
 
 def clamp(p, *, s, theta_e):
-    """The nearest point with s and theta_e inside the given ranges, then sin(theta) up to s' = 5."""
+    """The nearest point with s and theta_e inside given ranges, then sin(theta) up to s' = 5."""
     clipped, perp = jnp.clip(p.s, *s), DOMAIN["s_sin_theta"][0]
     lowest = jnp.maximum(perp / clipped, perp / DOMAIN["s"][1])
     return Point(clipped, jnp.clip(p.sine, lowest, 1.0), p.cosine, jnp.clip(p.theta_e, *theta_e))
@@ -118,11 +118,17 @@ _RIPPLE = (
     (-2.278714401, 1.911850391, 194.66197226, 173.86222605),
     (-3.154026501, -0.694080966, -390.34493276, -479.12141902),
 )
-_RIPPLE_SMOOTH = (1.906623788 - 12.624095776j, 1.946181821 + 0.008602180j, 0.000488063 - 0.000132199j)
+_RIPPLE_SMOOTH = (
+    1.906623788 - 12.624095776j,
+    1.946181821 + 0.008602180j,
+    0.000488063 - 0.000132199j,
+)
 
 
 def ripple_square(y):
-    """Square of the exponent of the first Poisson term over s'^2 (1 + y), to 4e-7: real and imaginary part."""
+    """Square of the exponent of the first Poisson term over s'^2 (1 + y), to 4e-7: real and
+    imaginary part.
+    """
     t = jnp.log1p(y)
     a, b, c = _RIPPLE_SMOOTH
     real, imag = a.real + t * (b.real + t * c.real), a.imag + t * (b.imag + t * c.imag)
@@ -137,10 +143,11 @@ def ripple_square(y):
 def saddle(p):
     """The stationary point of gamma / theta_e + 2 xi over phase space.
 
-    With s' = s sin(theta), tau = theta_e sin(theta) and q = s' tau it lies at sinh(2 alpha) - 2 alpha = 1 / q,
-    and the exponent is sqrt(A^2 - cot^2(theta) / theta_e^2), A = coth(alpha) / tau + 2 s' (alpha coth(alpha) - 1).
-    The saddle of the first Poisson term exp(2 pi i n) of the sum over harmonics (1 / q -> 1 / q - 2 pi i)
-    gives strength and phase of the ripple that harmonics leave on the coefficients.
+    With s' = s sin(theta), tau = theta_e sin(theta) and q = s' tau it lies at sinh(2 alpha) - 2
+    alpha = 1 / q, and the exponent is sqrt(A^2 - cot^2(theta) / theta_e^2), A = coth(alpha) / tau +
+    2 s' (alpha coth(alpha) - 1). The saddle of the first Poisson term exp(2 pi i n) of the sum over
+    harmonics (1 / q -> 1 / q - 2 pi i) gives strength and phase of the ripple that harmonics leave
+    on the coefficients.
     """
     s_perp, tau, cold = p.s * p.sine, p.theta_e * p.sine, 1.0 / p.theta_e
     y = 1.0 / (s_perp * tau)
@@ -164,7 +171,8 @@ def saddle(p):
     exponent = square / (total + cold)
     # where nothing is left of the emission its slope would leave the range of float32
     exponent = jnp.where(exponent < 1e6, exponent, jax.lax.stop_gradient(exponent))
-    # a product of matrices is kept; anything cheaper would be evaluated again in each of the coefficients
+    # a product of matrices is kept; anything cheaper would be evaluated again in each of the
+    # coefficients
     parts = jnp.stack([alpha, exponent, ripple.real, ripple.imag])
     return Saddle(*product(jnp.eye(4, dtype=parts.dtype), parts))
 
@@ -175,8 +183,8 @@ def saddle(p):
 def log_emissivity(p, exponent):
     """ln of the approximate j_I at nu = 1 Hz, n_e = 1 cm^-3.
 
-    Mahadevan, Narayan & Yi 1996 (ApJ 465, 327), eqs. 31 and 33, with their ultrarelativistic exponent
-    replaced by the exact one of the saddle.
+    Mahadevan, Narayan & Yi 1996 (ApJ 465, 327), eqs. 31 and 33, with their ultrarelativistic
+    exponent replaced by the exact one of the saddle.
     """
     x = jnp.log(p.s) - 2.0 * jnp.log(p.theta_e) - jnp.log(p.sine) + float(np.log(2.0 / 3.0))
     power, c1, c2 = _MAHADEVAN
@@ -186,13 +194,16 @@ def log_emissivity(p, exponent):
 
 
 def faraday_limits(p):
-    """rho_Q and rho_V at high frequency for nu = 1 Hz, n_e = 1 cm^-3 (Shcherbakov 2008, ApJ 688, 695).
+    """rho_Q and rho_V at high frequency for nu = 1 Hz, n_e = 1 cm^-3 (Shcherbakov 2008, ApJ 688,
+    695).
 
     Cold plasma and hot plasma are the two ends of the ratios of modified Bessel functions.
     """
     k0, k1, k2 = scaled_k012(1.0 / p.theta_e)
     ratio = p.sine / p.s
-    return -E2_OVER_MC * ratio * ratio * (k1 / k2 + 6.0 * p.theta_e), 2.0 * E2_OVER_MC * p.cosine / p.s * (k0 / k2)
+    return -E2_OVER_MC * ratio * ratio * (
+        k1 / k2 + 6.0 * p.theta_e
+    ), 2.0 * E2_OVER_MC * p.cosine / p.s * (k0 / k2)
 
 
 # Network input -------------------------------------------------------------------------
@@ -210,14 +221,26 @@ def _log_y(p):
 def emission_features(p, highest_x=jnp.inf):
     log_x = jnp.minimum(_log_x(p), jnp.log(highest_x))
     log_q = jnp.log(p.s) + jnp.log(p.theta_e) + 2.0 * jnp.log(p.sine)
-    return jnp.stack([(log_x - 2.0) / 6.0, (log_q - 2.0) / 4.0, jnp.log(p.theta_e) / 4.0, 1.0 - 2.0 * p.sine * p.sine])
+    return jnp.stack(
+        [
+            (log_x - 2.0) / 6.0,
+            (log_q - 2.0) / 4.0,
+            jnp.log(p.theta_e) / 4.0,
+            1.0 - 2.0 * p.sine * p.sine,
+        ]
+    )
 
 
 def rotation_features(p):
     log_y = jnp.minimum(_log_y(p), float(np.log(1e4)))
     log_s = jnp.minimum(jnp.log(p.s) + jnp.log(p.sine), float(np.log(1e5)))
     return jnp.stack(
-        [(log_y - 3.0) / 4.0, (log_s - 5.0) / 4.0, jnp.log(p.theta_e + 0.03) / 4.0, 1.0 - 2.0 * p.sine * p.sine]
+        [
+            (log_y - 3.0) / 4.0,
+            (log_s - 5.0) / 4.0,
+            jnp.log(p.theta_e + 0.03) / 4.0,
+            1.0 - 2.0 * p.sine * p.sine,
+        ]
     )
 
 
@@ -225,7 +248,8 @@ def rotation_features(p):
 
 
 def decode_stokes(y, log_base, cosine, alpha):
-    """Three free numbers -> ln j_I, j_Q / j_I, j_V / j_I with sqrt(j_Q^2 + j_V^2) < j_I, V odd in cos(theta).
+    """Three free numbers -> ln j_I, j_Q / j_I, j_V / j_I with sqrt(j_Q^2 + j_V^2) < j_I, V odd in
+    cos(theta).
 
     The last two are a point of the plane, the logarithm of its two coordinates.
     """
@@ -243,10 +267,12 @@ _LOWEST = 0.04  # rho_Q stays above minus this times its low-frequency law (exac
 
 
 def _rotation_frame(p):
-    """The low-frequency law of rho_Q and the envelopes of the corrections, which vanish at high frequency."""
+    """The low-frequency law of rho_Q and the envelopes of the corrections, which vanish at high
+    frequency.
+    """
     log_x, log_y = _log_x(p), _log_y(p)
-    # rho_Q ~ x^(4/3) of its limit at low frequency; that of rho_V is cut off where it is below 1e-6,
-    # so that its d/d theta vanishes at small angles too
+    # rho_Q ~ x^(4/3) of its limit at low frequency; that of rho_V is cut off where it is below
+    # 1e-6, so that its d/d theta vanishes at small angles too
     cut = jax.nn.sigmoid(2.0 * (float(np.log(3000.0)) - log_y))
     return (
         jax.nn.sigmoid(4.0 / 3.0 * log_x),
@@ -256,7 +282,9 @@ def _rotation_frame(p):
 
 
 def decode_rotation(y, p):
-    """Two free numbers -> rho_Q and rho_V over their high-frequency limits; either sign is possible."""
+    """Two free numbers -> rho_Q and rho_V over their high-frequency limits; either sign is
+    possible.
+    """
     low, scale_q, scale_v = _rotation_frame(p)
     return low * ((1.0 + _LOWEST) * jnp.exp(scale_q * y[0]) - _LOWEST), 1.0 + scale_v * y[1]
 
@@ -264,7 +292,9 @@ def decode_rotation(y, p):
 def encode_rotation(ratio_q, ratio_v, p):
     """Inverse of ``decode_rotation`` where the ratios are physical."""
     low, scale_q, scale_v = _rotation_frame(p)
-    return jnp.stack([jnp.log((ratio_q / low + _LOWEST) / (1.0 + _LOWEST)) / scale_q, (ratio_v - 1.0) / scale_v])
+    return jnp.stack(
+        [jnp.log((ratio_q / low + _LOWEST) / (1.0 + _LOWEST)) / scale_q, (ratio_v - 1.0) / scale_v]
+    )
 
 
 # A space-filling sample of the box -------------------------------------------------------
@@ -273,9 +303,10 @@ def encode_rotation(ratio_q, ratio_v, p):
 def sample(u, margin):
     """Map points u of the unit cube [n, 3] into the box, widened by the factor ``margin``.
 
-    Half of them fill the box of the emission (theta_e and x limited), half that of the rotativities,
-    mostly where these differ from their limits. theta is half uniform, half logarithmic.
-    Returns {"s": ..., "theta": ..., "theta_e": ...} with theta <= pi/2: the other half is symmetric.
+    Half of them fill the box of the emission (theta_e and x limited), half that of the
+    rotativities, mostly where these differ from their limits. theta is half uniform, half
+    logarithmic. Returns {"s": ..., "theta": ..., "theta_e": ...} with theta <= pi/2: the other half
+    is symmetric.
     """
     (s_lo, s_hi), (theta_e_lo, theta_e_hi) = DOMAIN["s"], DOMAIN["theta_e"]
     perp_lo, x_hi = DOMAIN["s_sin_theta"][0], DOMAIN["x"][1]
@@ -288,11 +319,17 @@ def sample(u, margin):
     sine_lo = np.where(emission, np.sqrt(perp_lo / x_hi) / theta_e, perp_lo / near_s) / margin
     theta_lo, right = np.arcsin(sine_lo), 0.5 * np.pi
     t = 2.0 * u[:, 2] % 1.0
-    theta = np.where(u[:, 2] < 0.5, theta_lo + (right - theta_lo) * t, theta_lo * (right / theta_lo) ** t)
+    theta = np.where(
+        u[:, 2] < 0.5, theta_lo + (right - theta_lo) * t, theta_lo * (right / theta_lo) ** t
+    )
     sine = np.sin(theta)
 
     low = np.maximum(perp_lo, s_lo * sine) / margin
-    high = np.where(emission, x_hi * theta_e**2 * sine**2, near_s * sine * np.where(far, 1.0, 1.0 + theta_e**2 * sine))
+    high = np.where(
+        emission,
+        x_hi * theta_e**2 * sine**2,
+        near_s * sine * np.where(far, 1.0, 1.0 + theta_e**2 * sine),
+    )
     high = np.maximum(np.minimum(high, s_hi * sine) * margin, low)
     t = np.where(emission, u[:, 1], np.where(far, (u[:, 1] - 0.85) / 0.15, u[:, 1] / 0.85))
     s = low * (high / low) ** t / sine
@@ -323,7 +360,13 @@ class ThermalFamily(SampledFamily):
 
     def coordinates(self, p):
         never = jnp.zeros_like(p.s)
-        return {"s": p.s, "theta": never, "theta_e": p.theta_e, "s_sin_theta": p.s * p.sine, "x": x_of(p)}
+        return {
+            "s": p.s,
+            "theta": never,
+            "theta_e": p.theta_e,
+            "s_sin_theta": p.s * p.sine,
+            "x": x_of(p),
+        }
 
     def invalid(self, outside, p):
         cold = p.theta_e < ROTATION_THETA_E * (1.0 - 1e-6)
@@ -332,12 +375,16 @@ class ThermalFamily(SampledFamily):
         return functools.reduce(jnp.logical_or, outside.values()), rotation
 
     def combine(self, head, output, extra):
-        """[3 k, ...] network output -> [k, ...]: a mean and the two phases of the ripple ``extra`` [2, ...]."""
+        """[3 k, ...] network output -> [k, ...]: a mean and the two phases of the ripple ``extra``
+        [2, ...].
+        """
         mean, cos_part, sin_part = jnp.split(output, 3)
         return mean + extra[:1] * cos_part + extra[1:] * sin_part
 
     def evaluate(self, networks, p, *, clip):
-        """With ``clip`` the corrections see the nearest point of the box; saddle and limits keep the true point."""
+        """With ``clip`` the corrections see the nearest point of the box; saddle and limits keep
+        the true point.
+        """
         low = (DOMAIN["s"][0], 1e14)
         true = clamp(p, s=low, theta_e=(1e-5, 1e6))
         inner = outer = true
@@ -359,7 +406,9 @@ class ThermalFamily(SampledFamily):
         features = rotation_features(outer)
         y = jnp.concatenate([output("rho_Q", features), output("rho_V", features)])
         ratio_q, ratio_v = decode_rotation(y, true)
-        limit_q, limit_v = faraday_limits(true._replace(s=jnp.maximum(p.s, DOMAIN["s"][0]), sine=p.sine))
+        limit_q, limit_v = faraday_limits(
+            true._replace(s=jnp.maximum(p.s, DOMAIN["s"][0]), sine=p.sine)
+        )
         return Dimensionless(log_j, q, v, log_alpha, q, v, limit_q * ratio_q, limit_v * ratio_v)
 
     def results_outside(self, networks, p):
@@ -388,8 +437,14 @@ class ThermalFamily(SampledFamily):
         return self
 
     def training_rows(self, head, table, networks):
-        """``extra``: cos and sin of the ripple. V carries no information at right angles; rho_V counts more near B."""
-        p = self.point(np.asarray(table["s"]), np.asarray(table["theta"]), {"theta_e": np.asarray(table["theta_e"])})
+        """``extra``: cos and sin of the ripple. V carries no information at right angles; rho_V
+        counts more near B.
+        """
+        p = self.point(
+            np.asarray(table["s"]),
+            np.asarray(table["theta"]),
+            {"theta_e": np.asarray(table["theta_e"])},
+        )
         keep = np.abs(p.cosine) > 1e-12
         if head == "emission":
             keep &= (p.theta_e > DOMAIN["theta_e"][0] / 1.25) & (x_of(p) < 1.25 * DOMAIN["x"][1])
@@ -412,7 +467,8 @@ class ThermalFamily(SampledFamily):
             g = ratio_q / low
             target, weight = target[:1], scale_q * (g + _LOWEST) / jnp.maximum(jnp.abs(g), 0.02)
         else:
-            # d/d theta is 1 / sin(theta) times the derivative with the logarithm that the network sees
+            # d/d theta is 1 / sin(theta) times the derivative with the logarithm that the network
+            # sees
             near_b = jnp.maximum(1.0, 0.02 / jnp.maximum(p.sine, 1e-4))
             target, weight = target[1:], scale_v / jnp.abs(ratio_v) * near_b
         return Rows(keep, rotation_features(p).T, ripple, target.T, weight[:, None])

@@ -1,9 +1,17 @@
-"""Tables of exact coefficients, or of what a program of the user's own prints, made by many workers.
+"""Tables of exact coefficients, or of what a program of the user's own prints, made by many
+workers.
 
 It may import families, exact, tables and what lies below them.
 """
 
-from synchrojax.generate._tables import FAILED, GenerateError, dask_executor, draw, generate, generate_command
+from synchrojax.generate._tables import (
+    FAILED,
+    GenerateError,
+    dask_executor,
+    draw,
+    generate,
+    generate_command,
+)
 
 __all__ = [
     "FAILED",

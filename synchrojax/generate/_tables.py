@@ -1,4 +1,6 @@
-"""Make a table: of exact coefficients over the box of a distribution, or with a program of the user's."""
+"""Make a table: of exact coefficients over the box of a distribution, or with a program of the
+user's.
+"""
 
 import concurrent.futures
 import contextlib
@@ -40,7 +42,9 @@ def draw(name, n, *, seed, margin, to_learn=False):
     Rounding the inputs first makes them exact in a text table.
     """
     family = get_family(name)
-    cube = qmc.Sobol(family.dimensions, scramble=True, rng=seed).random(1 << (n - 1).bit_length())[:n]
+    cube = qmc.Sobol(family.dimensions, scramble=True, rng=seed).random(1 << (n - 1).bit_length())[
+        :n
+    ]
     points = (family.sample_to_learn if to_learn else family.sample)(cube, margin)
     return {k: np.array([float(f"{x:.8g}") for x in v[:n]]) for k, v in points.items()}
 
@@ -65,7 +69,11 @@ def _argument(word):
 def _command_chunk(words, timeout, rows):
     """The same by running a program once for each row."""
     names = list(rows)
-    values, elapsed, failed = np.full((len(rows[names[0]]), 8), np.nan), np.zeros(len(rows[names[0]])), {}
+    values, elapsed, failed = (
+        np.full((len(rows[names[0]]), 8), np.nan),
+        np.zeros(len(rows[names[0]])),
+        {},
+    )
     for i in range(len(values)):
         point = {n: f"{rows[n][i]:.8g}" for n in names}
         begin = time.perf_counter()
@@ -83,7 +91,9 @@ def _command_chunk(words, timeout, rows):
                 last = (done.stderr.strip().splitlines() or ["no message"])[-1]
                 failed[i] = f"exit status {done.returncode}: {last}"
             elif len(words_out) != 8:
-                failed[i] = f"printed {len(words_out)} numbers instead of 8: {done.stdout.strip()[:80]!r}"
+                failed[i] = (
+                    f"printed {len(words_out)} numbers instead of 8: {done.stdout.strip()[:80]!r}"
+                )
             else:
                 values[i] = [float(v) for v in words_out]
                 if not np.all(np.isfinite(values[i])):
@@ -111,9 +121,11 @@ class _Inline(concurrent.futures.Executor):
 
 
 def _run(jobs, function, make_executor, done, width):
-    """Run ``function(*jobs[k])`` for all k, ``done(k, result)`` as they come; a lost worker costs its chunk only.
+    """Run ``function(*jobs[k])`` for all k, ``done(k, result)`` as they come; a lost worker costs
+    its chunk only.
 
-    ``make_executor()`` gives (executor, whether it is ours to close); ours is made again after a worker died.
+    ``make_executor()`` gives (executor, whether it is ours to close); ours is made again after a
+    worker died.
     """
     waiting, attempts, running = list(reversed(jobs)), dict.fromkeys(jobs, 0), {}
     executor, ours = make_executor()
@@ -129,22 +141,30 @@ def _run(jobs, function, make_executor, done, width):
                     waiting.append(key)
                     executor.shutdown(wait=False)
                     executor, ours = make_executor()
-            finished, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+            finished, _ = concurrent.futures.wait(
+                running, return_when=concurrent.futures.FIRST_COMPLETED
+            )
             for future in finished:
                 key = running.pop(future)
                 error = future.exception()
                 if error is None:
                     done(key, future.result())
                     continue
-                if isinstance(error, pickle.PicklingError | AttributeError) and "pickle" in str(error).lower():
+                if (
+                    isinstance(error, pickle.PicklingError | AttributeError)
+                    and "pickle" in str(error).lower()
+                ):
                     raise GenerateError(
-                        f"the distribution cannot be sent to other processes ({error}): define f at the top of a module"
+                        f"the distribution cannot be sent to other processes ({error}): define f "
+                        "at the top of a module"
                     ) from None
                 if isinstance(error, ValueError | TypeError | KeyboardInterrupt):
                     raise error  # would fail again
                 attempts[key] += 1
                 if attempts[key] >= _ATTEMPTS:
-                    raise GenerateError(f"chunk {key} failed {_ATTEMPTS} times: {error!r}") from error
+                    raise GenerateError(
+                        f"chunk {key} failed {_ATTEMPTS} times: {error!r}"
+                    ) from error
                 waiting.append(key)
     finally:
         for future in running:
@@ -154,12 +174,17 @@ def _run(jobs, function, make_executor, done, width):
 
 
 def _workers(executor, workers, default):
-    """(what makes the executor and whether it is ours, chunks in flight); ``default``: (class, arguments)."""
+    """(what makes the executor and whether it is ours, chunks in flight); ``default``: (class,
+    arguments).
+    """
     if executor is not None:
         return lambda: (executor, False), max(4 * (os.cpu_count() or 1), 64)
     if workers and workers > 1:
         context = multiprocessing.get_context("spawn")  # a forked JAX hangs
-        return lambda: (concurrent.futures.ProcessPoolExecutor(workers, mp_context=context), True), 2 * workers
+        return lambda: (
+            concurrent.futures.ProcessPoolExecutor(workers, mp_context=context),
+            True,
+        ), 2 * workers
     kind, *count = default
     return lambda: (kind(*count), True), max(2 * sum(count), 1)
 
@@ -203,7 +228,9 @@ def _prepare(out, settings):
 
 def _check_size(n, margin, suffix):
     if suffix not in table_files.SUFFIXES:
-        raise table_files.TableError(f"format {suffix!r}: expected one of {', '.join(table_files.SUFFIXES)}")
+        raise table_files.TableError(
+            f"format {suffix!r}: expected one of {', '.join(table_files.SUFFIXES)}"
+        )
     if n < 1 or margin < 1.0:
         raise table_files.TableError(f"need n >= 1 and margin >= 1, got {n} and {margin}")
 
@@ -212,7 +239,10 @@ def _fill(out, points, linear, suffix, size, job, function, who, quiet):
     """Compute and write the parts that are missing; returns how many points failed."""
     n = len(points["s"])
     spaced = {k: f"{k}({'lin' if k in linear else 'log'})" for k in points}
-    chunks = {i: {k: v[i * size : (i + 1) * size] for k, v in points.items()} for i in range(-(-n // size))}
+    chunks = {
+        i: {k: v[i * size : (i + 1) * size] for k, v in points.items()}
+        for i in range(-(-n // size))
+    }
     paths = {i: out / f"part-{i:05d}{suffix}" for i in chunks}
     missing = {i: job(rows) for i, rows in chunks.items() if not paths[i].exists()}
     failures = 0
@@ -230,19 +260,27 @@ def _fill(out, points, linear, suffix, size, job, function, who, quiet):
                 (out / FAILED).mkdir(exist_ok=True)
                 lines = ["\t".join([*spaced.values(), "reason(meta)"])]
                 for k, why in failed.items():
-                    lines.append("\t".join([*(f"{v[k]:.10g}" for v in chunks[i].values()), " ".join(why.split())]))
+                    lines.append(
+                        "\t".join(
+                            [*(f"{v[k]:.10g}" for v in chunks[i].values()), " ".join(why.split())]
+                        )
+                    )
                 write_text(out / FAILED / f"part-{i:05d}.txt", "\n".join(lines) + "\n")
             failures += len(failed)
             columns = {spaced[k]: v[good] for k, v in chunks[i].items()}
             columns["time_ms(meta)"] = np.array([float(f"{x:.3g}") for x in elapsed[good]])
-            columns |= {f"{k}(res)": v for k, v in zip(table_files.RESULTS, values[good].T, strict=True)}
+            columns |= {
+                f"{k}(res)": v for k, v in zip(table_files.RESULTS, values[good].T, strict=True)
+            }
             table_files.write_part(paths[i], columns)
             advance(len(values), f"{failures} failed" if failures else "")
 
         try:
             _run(missing, function, make, done, width)
         except GenerateError:
-            if not any(path.exists() for path in paths.values()):  # nothing that another try could go on with
+            if not any(
+                path.exists() for path in paths.values()
+            ):  # nothing that another try could go on with
                 (out / _SETTINGS).unlink()
                 with contextlib.suppress(OSError):
                     out.rmdir()
@@ -250,70 +288,126 @@ def _fill(out, points, linear, suffix, size, job, function, who, quiet):
     return failures
 
 
-def generate(name, n, out, *, seed=0, margin=1.2, suffix=".txt.gz", quiet=False, executor=None, workers=None):
-    """Write ``n`` rows of exact coefficients for ``name``, a distribution or a ``Family``, into the directory ``out``.
+def generate(
+    name, n, out, *, seed=0, margin=1.2, suffix=".txt.gz", quiet=False, executor=None, workers=None
+):
+    """Write ``n`` rows of exact coefficients for ``name``, a distribution or a ``Family``, into the
+    directory ``out``.
 
     Parts of 4096 rows; parts that are there are kept, so that a stopped run resumes. ``margin``
     widens the box, ``suffix`` is ``.txt``, ``.txt.gz`` or ``.parquet``. ``executor``: any
-    ``concurrent.futures.Executor`` to compute the parts with, or ``workers``: so many processes here; by default
-    threads of this process. The same seed gives the same coefficients whichever it is; a worker that dies costs the
-    part it was at, which is done again. Needs float64. Raises TableError if ``out`` holds a table made with other
-    settings.
+    ``concurrent.futures.Executor`` to compute the parts with, or ``workers``: so many processes
+    here; by default threads of this process. The same seed gives the same coefficients whichever it
+    is; a worker that dies costs the part it was at, which is done again. Needs float64. Raises
+    TableError if ``out`` holds a table made with other settings.
     """
     _check_size(n, margin, suffix)
     family = get_family(name)
-    settings = {"distribution": family.name, "n": n, "seed": seed, "margin": margin, "suffix": suffix}
+    settings = {
+        "distribution": family.name,
+        "n": n,
+        "seed": seed,
+        "margin": margin,
+        "suffix": suffix,
+    }
     settings |= family.described()
     points = draw(name, n, seed=seed, margin=margin, to_learn=True)
     out = _prepare(out, settings)
     distribution = family.name if isinstance(name, str) else family.distribution
     who = _workers(executor, workers, (_Inline,))
-    _fill(out, points, family.linear, suffix, PART_ROWS, lambda rows: (distribution, rows), _exact_chunk, who, quiet)
+    _fill(
+        out,
+        points,
+        family.linear,
+        suffix,
+        PART_ROWS,
+        lambda rows: (distribution, rows),
+        _exact_chunk,
+        who,
+        quiet,
+    )
     return out
 
 
 def generate_command(
-    command, inputs, n, out, *, seed=0, timeout=60.0, suffix=".txt.gz", quiet=False, executor=None, workers=None
+    command,
+    inputs,
+    n,
+    out,
+    *,
+    seed=0,
+    timeout=60.0,
+    suffix=".txt.gz",
+    quiet=False,
+    executor=None,
+    workers=None,
 ):
-    """Write a table with a program of your own as the calculator; returns (directory, points that failed).
+    """Write a table with a program of your own as the calculator; returns (directory, points that
+    failed).
 
-    ``command``: its words, with ``{s}``, ``{theta}``, ... for the inputs, run without a shell once for each point; it
-    prints j_I, j_Q, j_V, alpha_I, alpha_Q, alpha_V, rho_Q, rho_V at nu = 1 Hz and n_e = 1 cm^-3. ``inputs``: {name:
-    ("log" | "lin", low, high)}. A point that fails or takes longer than ``timeout`` [s] is left out and listed with
-    the reason in ``out/failed``. Resumes, ``executor`` and ``workers`` as for ``generate``. Raises GenerateError and
-    TableError.
+    ``command``: its words, with ``{s}``, ``{theta}``, ... for the inputs, run without a shell once
+    for each point; it prints j_I, j_Q, j_V, alpha_I, alpha_Q, alpha_V, rho_Q, rho_V at nu = 1 Hz
+    and n_e = 1 cm^-3. ``inputs``: {name: ("log" | "lin", low, high)}. A point that fails or takes
+    longer than ``timeout`` [s] is left out and listed with the reason in ``out/failed``. Resumes,
+    ``executor`` and ``workers`` as for ``generate``. Raises GenerateError and TableError.
     """
     _check_size(n, 1.0, suffix)
     try:
         words = shlex.split(command)
-        used = {field for w in words for _, field, _, _ in string.Formatter().parse(w) if field is not None}
+        used = {
+            field
+            for w in words
+            for _, field, _, _ in string.Formatter().parse(w)
+            if field is not None
+        }
     except ValueError as error:
         raise GenerateError(f"--command {command!r}: {error}") from None
     missing = [k for k in ("s", "theta") if k not in inputs]
     if missing or not words:
-        raise GenerateError(f"--command needs --input {' and '.join(missing)}" if missing else "--command is empty")
+        raise GenerateError(
+            f"--command needs --input {' and '.join(missing)}" if missing else "--command is empty"
+        )
     if used != set(inputs):
         raise GenerateError(
-            f"--command {command!r} takes {', '.join(sorted(used)) or 'nothing'}; the inputs are {', '.join(inputs)}"
+            f"--command {command!r} takes {', '.join(sorted(used)) or 'nothing'}; the inputs are "
+            f"{', '.join(inputs)}"
         )
     ranges = {}
     for k, (spacing, *ends) in inputs.items():
         low, high = (
-            number(v, f"--input {k}", "rad" if k == "theta" else "") for v in (ends if len(ends) == 2 else (0, 0))
+            number(v, f"--input {k}", "rad" if k == "theta" else "")
+            for v in (ends if len(ends) == 2 else (0, 0))
         )
         if spacing not in ("log", "lin") or not low < high or (spacing == "log" and low <= 0.0):
             shown = ":".join(map(str, (spacing, *ends)))
-            raise GenerateError(f"--input {k}={shown}: expected log|lin, low < high, and 0 < low for log")
+            raise GenerateError(
+                f"--input {k}={shown}: expected log|lin, low < high, and 0 < low for log"
+            )
         ranges[k] = [spacing, low, high]
     cube = qmc.Sobol(len(inputs), scramble=True, rng=seed).random(1 << (n - 1).bit_length())[:n]
     points = {}
     for column, (k, (spacing, low, high)) in zip(cube.T, ranges.items(), strict=True):
         value = low * (high / low) ** column if spacing == "log" else low + (high - low) * column
         points[k] = np.array([float(f"{x:.8g}") for x in value])
-    out = _prepare(out, {"command": command, "inputs": ranges, "n": n, "seed": seed, "suffix": suffix})
+    out = _prepare(
+        out, {"command": command, "inputs": ranges, "n": n, "seed": seed, "suffix": suffix}
+    )
     linear = [k for k, (spacing, _, _) in inputs.items() if spacing == "lin"]
-    threads = concurrent.futures.ThreadPoolExecutor, os.cpu_count() or 1  # the program is a process already
+    threads = (
+        concurrent.futures.ThreadPoolExecutor,
+        os.cpu_count() or 1,
+    )  # the program is a process already
     size = min(COMMAND_ROWS, max(1, n // 16))
     who = _workers(executor, workers, threads)
-    failed = _fill(out, points, linear, suffix, size, lambda rows: (words, timeout, rows), _command_chunk, who, quiet)
+    failed = _fill(
+        out,
+        points,
+        linear,
+        suffix,
+        size,
+        lambda rows: (words, timeout, rows),
+        _command_chunk,
+        who,
+        quiet,
+    )
     return out, failed

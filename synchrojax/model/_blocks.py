@@ -9,12 +9,16 @@ _LANES = 64  # a block is a multiple of this: vector units idle at odd lengths
 
 
 def blockwise(function, values, block):
-    """``function(values)`` for a pytree of arrays of one shape; on CPU in blocks of so many points where they are many.
+    """``function(values)`` for a pytree of arrays of one shape; on CPU in blocks of so many points
+    where they are many.
 
-    Block k takes every K-th point, so that an array sharded over devices stays sharded in each block.
+    Block k takes every K-th point, so that an array sharded over devices stays sharded in each
+    block.
     """
     shape = jax.tree.leaves(values)[0].shape
-    if not all(isinstance(n, int) for n in shape) or jax.default_backend() != "cpu":  # symbols in an export
+    if (
+        not all(isinstance(n, int) for n in shape) or jax.default_backend() != "cpu"
+    ):  # symbols in an export
         return function(values)
     size = math.prod(shape)
     count = -(-size // block)
@@ -27,6 +31,7 @@ def blockwise(function, values, block):
     def cut(value):
         return jnp.pad(value.reshape(-1), (0, fill), mode="edge").reshape(rows, count).T
 
-    # reverse mode goes through each block again instead of keeping what every step of all of them left
+    # reverse mode goes through each block again instead of keeping what every step of all of them
+    # left
     found = jax.lax.map(jax.checkpoint(function, prevent_cse=False), jax.tree.map(cut, values))
     return jax.tree.map(lambda out: out.T.reshape(-1)[:size].reshape(shape), found)

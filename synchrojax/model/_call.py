@@ -1,8 +1,8 @@
 """The trained networks as one differentiable call.
 
-From ``params`` to eight arrays there are four forms: the mapping that users give; the same as named arrays of one shape
-(``core.broadcast``); the family's point (``Situation``); the ``Dimensionless`` coefficients of the family; and
-``Coefficients``.
+From ``params`` to eight arrays there are four forms: the mapping that users give; the same as named
+arrays of one shape (``core.broadcast``); the family's point (``Situation``); the ``Dimensionless``
+coefficients of the family; and ``Coefficients``.
 """
 
 import functools
@@ -52,9 +52,9 @@ POLICIES = ("clip", "extrapolate", "nan")
 class Model:
     """A trained model: a pytree whose leaves are the network weights.
 
-    Make one with ``synchrojax.load``. ``coefficients`` and ``flags`` are pure and work under jit, vmap,
-    grad, jacfwd and scan, with the model closed over or passed as an argument, a static one too: models are equal
-    where weights, box and policies are. They can be pickled and copied.
+    Make one with ``synchrojax.load``. ``coefficients`` and ``flags`` are pure and work under jit,
+    vmap, grad, jacfwd and scan, with the model closed over or passed as an argument, a static one
+    too: models are equal where weights, box and policies are. They can be pickled and copied.
 
     ``networks``: head -> module, a function of its features [inputs, ...].
     """
@@ -71,16 +71,20 @@ class Model:
 
     @functools.cached_property
     def is_traced(self):
-        """True where weights are being traced, in a function that takes the model as an argument."""
+        """True where weights are traced, in a function that takes the model as an argument."""
         leaves = jax.tree.leaves(self.networks)
-        return any(not isinstance(leaf, np.ndarray | jax.Array) or is_traced([leaf]) for leaf in leaves)
+        return any(
+            not isinstance(leaf, np.ndarray | jax.Array) or is_traced([leaf]) for leaf in leaves
+        )
 
     @functools.cached_property
     def _identity(self):
         digest = hashlib.sha256()
         leaves, tree = jax.tree.flatten(self.networks)
         for leaf in map(np.asarray, leaves):
-            digest.update(f"{leaf.dtype.str}{leaf.shape}".encode() + np.ascontiguousarray(leaf).tobytes())
+            digest.update(
+                f"{leaf.dtype.str}{leaf.shape}".encode() + np.ascontiguousarray(leaf).tobytes()
+            )
         return digest.digest(), tree, self.family, self.out_of_domain, self.report_text
 
     def __eq__(self, other):
@@ -91,15 +95,21 @@ class Model:
     def __hash__(self):
         if self.is_traced:
             raise TypeError(
-                "a Model whose weights are being traced has no hash: close over the model, or pass it static"
+                "a Model whose weights are being traced has no hash: close over the model, or "
+                "pass it static"
             )
         return hash(self._identity)
 
     def __getstate__(self):
-        return {name: getattr(self, name) for name in ("networks", "family", "out_of_domain", "report_text")}
+        return {
+            name: getattr(self, name)
+            for name in ("networks", "family", "out_of_domain", "report_text")
+        }
 
     def __call__(self, *_, **__):
-        raise TypeError('a Model is no function: call model.coefficients({"nu": ..., "B": ..., ...})')
+        raise TypeError(
+            'a Model is no function: call model.coefficients({"nu": ..., "B": ..., ...})'
+        )
 
     @property
     def distribution(self):
@@ -135,33 +145,38 @@ class Model:
     def coefficients(self, params=None, /, **named):
         """The eight coefficients for ``params``, a mapping of array-likes that broadcast.
 
-        nu [Hz] > 0, B [G] >= 0, n_e [cm^-3] >= 0, theta [rad], and the distribution's parameters; numbers, or
-        quantities with a unit (astropy), which are converted. Returns ``Coefficients`` of the broadcast shape in the
-        promoted float dtype (float32 at least), CGS fluid frame. Unphysical input gives NaN, B = 0 or n_e = 0 zeros;
-        everything else is finite, in its derivatives too: what the dtype cannot hold ends at its limits, and the slope
-        is zero where the slope would leave it. Missing or unknown names, units, masks and labels that do not fit and
-        shapes that do not broadcast raise ValueError. Accuracy: see README and ``report``.
+        nu [Hz] > 0, B [G] >= 0, n_e [cm^-3] >= 0, theta [rad], and the distribution's parameters;
+        numbers, or quantities with a unit (astropy), which are converted. Returns ``Coefficients``
+        of the broadcast shape in the promoted float dtype (float32 at least), CGS fluid frame.
+        Unphysical input gives NaN, B = 0 or n_e = 0 zeros; everything else is finite, in its
+        derivatives too: what the dtype cannot hold ends at its limits, and the slope is zero where
+        the slope would leave it. Missing or unknown names, units, masks and labels that do not fit
+        and shapes that do not broadcast raise ValueError. Accuracy: see README and ``report``.
         """
         return self._pointwise(_coefficients, params, named)
 
     @own_settings
     def spread(self, params=None, /, **named):
-        """Standard deviations of the eight over the members of an ensemble: an estimate of the error.
+        """Standard deviations of the eight over the members of an ensemble: an estimate of the
+        error.
 
-        Takes what ``coefficients`` takes and returns the same shapes and units. Raises ValueError for a model with one
-        member.
+        Takes what ``coefficients`` takes and returns the same shapes and units. Raises ValueError
+        for a model with one member.
         """
         if members_of(self.networks) == 1:
-            raise ValueError("spread needs an ensemble: this model has one member (train with members >= 2)")
+            raise ValueError(
+                "spread needs an ensemble: this model has one member (train with members >= 2)"
+            )
         return self._pointwise(_spread, params, named)
 
     @own_settings
     def flags(self, params=None, /, **named):
-        """int32 per point: bit i = entry i of ``domain`` exceeded, highest used bit = unphysical input.
+        """int32 per point: bit i = entry i of ``domain`` exceeded, highest used bit = unphysical
+        input.
 
-        The bit of theta tells of angles outside 0..pi, which may be meant in degrees; coefficients are those of the
-        angle folded by symmetry. The rotativities hold for theta_e down to 1e-3 and any x even where those bits are
-        set.
+        The bit of theta tells of angles outside 0..pi, which may be meant in degrees; coefficients
+        are those of the angle folded by symmetry. The rotativities hold for theta_e down to 1e-3
+        and any x even where those bits are set.
         """
         return self._pointwise(_flags, params, named)[0]
 
@@ -169,14 +184,19 @@ class Model:
     def output_flags(self, params=None, /, **named):
         """int32 per point: bit i = result i of the configuration beyond what the table held.
 
-        Such results follow their ``out_of_sample``. Raises ValueError for a model that was not made from a table.
+        Such results follow their ``out_of_sample``. Raises ValueError for a model that was not made
+        from a table.
         """
         if not self.family.results:
-            raise ValueError(f"output_flags: {self.distribution!r} was not made from a table and holds no such ranges")
+            raise ValueError(
+                f"output_flags: {self.distribution!r} was not made from a table and holds no such "
+                "ranges"
+            )
         return self._pointwise(_output_flags, params, named)[0]
 
 
-# What compiled programs are made of: functions of a model and of {input: array} of one shape ---------
+# What compiled programs are made of: functions of a model and of {input: array} of one shape
+# ---------
 
 
 def _coefficients(model, values):
@@ -187,7 +207,9 @@ def _spread(model, values):
     def one(networks):
         return _coefficients(replace(model, networks=networks), values)
 
-    return jax.tree.map(lambda each: jnp.std(each, axis=0, ddof=1), each_member(one, model.networks))
+    return jax.tree.map(
+        lambda each: jnp.std(each, axis=0, ddof=1), each_member(one, model.networks)
+    )
 
 
 def _flags(model, values):
@@ -205,7 +227,14 @@ def _flags(model, values):
 def _output_flags(model, values):
     def flags(values):
         here = situation(model, values)
-        return (_bits([mask & ~here.empty for mask in model.family.results_outside(model.networks, here.point)]),)
+        return (
+            _bits(
+                [
+                    mask & ~here.empty
+                    for mask in model.family.results_outside(model.networks, here.point)
+                ]
+            ),
+        )
 
     return blockwise(flags, values, model.family.block)
 
@@ -218,8 +247,8 @@ def _bits(masks):
 class Situation(NamedTuple):
     """What the family is asked, and where there is nothing to ask: a harmless point stands there.
 
-    ``unphysical``: no electron gas has such values; ``empty``: that, or there is no field or no electron. ``own``: the
-    distribution's parameters.
+    ``unphysical``: no electron gas has such values; ``empty``: that, or there is no field or no
+    electron. ``own``: the distribution's parameters.
     """
 
     unphysical: jax.Array
@@ -236,7 +265,9 @@ def situation(model, values, scale=1.0):
     bad = unphysical(nu, b, n_e, theta, own.values(), family.distribution.violated(**own))
     empty = bad | (b == 0.0) | (n_e == 0.0)
     s = ratio(jnp.where(empty, 1e3, nu / (GYRO * scale)), jnp.where(empty, 1.0, b))
-    safe = {name: jnp.where(empty, _middle(*family.domain[name]), value) for name, value in own.items()}
+    safe = {
+        name: jnp.where(empty, _middle(*family.domain[name]), value) for name, value in own.items()
+    }
     return Situation(bad, empty, own, family.point(s, jnp.where(empty, 1.0, theta), safe))
 
 
@@ -250,7 +281,10 @@ def outside_of(family, here):
     coordinates = family.coordinates(here.point)
     # the edge itself is inside, whatever the rounding
     return {
-        name: ((coordinates[name] < low - slack * abs(low)) | (coordinates[name] > high + slack * abs(high)))
+        name: (
+            (coordinates[name] < low - slack * abs(low))
+            | (coordinates[name] > high + slack * abs(high))
+        )
         & ~here.empty
         for name, (low, high) in family.domain.items()
     }
@@ -262,11 +296,15 @@ def _coefficients_at(model, values):
     scale = _tangent_scale(b)
     values = {name: with_tangents_times(v, scale) for name, v in values.items() if name != "B"}
     here = situation(model, {**values, "B": over_with_tangents(b, scale)}, scale)
-    found = model.family.evaluate(model.networks, here.point, clip=model.out_of_domain != "extrapolate")
+    found = model.family.evaluate(
+        model.networks, here.point, clip=model.out_of_domain != "extrapolate"
+    )
 
     nu, n_e = (jnp.where(here.empty, 1.0, values[name]) for name in ("nu", "n_e"))
     log_nu, log_n, per_nu = jnp.log(nu), jnp.log(n_e), ratio(n_e, nu)
-    j, alpha = (bounded_exp(v) for v in ((found.log_j + log_nu) + log_n, (found.log_alpha - log_nu) + log_n))
+    j, alpha = (
+        bounded_exp(v) for v in ((found.log_j + log_nu) + log_n, (found.log_alpha - log_nu) + log_n)
+    )
     c = Coefficients(
         j,
         bounded_product(j, found.j_q),
@@ -295,12 +333,14 @@ def _coefficients_at(model, values):
 
 
 def _tangent_scale(b):
-    """A power of two near a small B, since d/dB of what depends on nu / B may leave the range of the numbers."""
+    """A power of two near a small B, since d/dB of what depends on nu / B may leave the range of
+    the numbers.
+    """
     least = jnp.clip(jax.lax.stop_gradient(b), float(jnp.finfo(b.dtype).tiny) ** 0.5, 1.0)
     return power_of_two(jnp.where(b > 0.0, least, 1.0))
 
 
-# Models by name and by path ------------------------------------------------------------------------
+# Models by name and by path -----------------------------------------------------------------------
 
 
 def models():
@@ -309,14 +349,18 @@ def models():
 
 
 def load(name, *, out_of_domain=None):
-    """A packaged model by name (see ``models()``) or the path of one trained by you, a file or its directory.
+    """A packaged model by name (see ``models()``) or the path of one trained by you, a file or its
+    directory.
 
-    ``out_of_domain``: ``"clip"`` (default) holds the learned corrections at the edge of the box, ``"extrapolate"``
-    lets them run on, ``"nan"`` returns NaN outside. A model trained on a table has a policy for each input in its
-    configuration, which holds unless one is given here. Raises ValueError for unknown names, policies and bad files.
+    ``out_of_domain``: ``"clip"`` (default) holds the learned corrections at the edge of the box,
+    ``"extrapolate"`` lets them run on, ``"nan"`` returns NaN outside. A model trained on a table
+    has a policy for each input in its configuration, which holds unless one is given here. Raises
+    ValueError for unknown names, policies and bad files.
     """
     if out_of_domain not in (None, *POLICIES):
-        raise ValueError(f"out_of_domain must be one of {', '.join(POLICIES)}, got {out_of_domain!r}")
+        raise ValueError(
+            f"out_of_domain must be one of {', '.join(POLICIES)}, got {out_of_domain!r}"
+        )
     family, networks, report = read_model(_path_of(str(name)))
     if out_of_domain is not None:
         family = family.with_policy(out_of_domain)
@@ -333,8 +377,13 @@ def _path_of(name):
     elif not path.suffix and pathlib.Path(f"{name}.safetensors").is_file():
         path = pathlib.Path(f"{name}.safetensors")
     elif path.is_dir():
-        raise ValueError(f"{name}: no {MODEL_FILE} in it; `synchrojax train TABLE {name}` writes one")
+        raise ValueError(
+            f"{name}: no {MODEL_FILE} in it; `synchrojax train TABLE {name}` writes one"
+        )
     elif path.suffix != ".safetensors":
         known = ", ".join(models()) or "none"
-        raise ValueError(f"unknown model {name!r}; packaged: {known}; or give a .safetensors file or its directory")
+        raise ValueError(
+            f"unknown model {name!r}; packaged: {known}; or give a .safetensors file or its "
+            "directory"
+        )
     return path

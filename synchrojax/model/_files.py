@@ -23,11 +23,15 @@ class ModelFileError(ValueError):
 
 def packaged(name):
     """Where the packaged model of that name is."""
-    return pathlib.Path(str(importlib.resources.files("synchrojax") / "weights" / f"{name}.safetensors"))
+    return pathlib.Path(
+        str(importlib.resources.files("synchrojax") / "weights" / f"{name}.safetensors")
+    )
 
 
 def write_model(path, family, networks, report):
-    """Write ``networks`` (head -> module) with what makes family and modules again, and ``report``, as data."""
+    """Write ``networks`` (head -> module) with what makes family and modules again, and ``report``,
+    as data.
+    """
     path = pathlib.Path(path)
     tensors = {
         f"{head}.{name}": np.ascontiguousarray(value)
@@ -53,9 +57,15 @@ def _number(value):
 
 
 def _field(path, header, key, kind=dict):
-    """The JSON of one header field, or nothing where the field is absent. Raises ModelFileError naming it."""
+    """The JSON of one header field, or nothing where the field is absent. Raises ModelFileError
+    naming it.
+    """
     try:
-        return from_json(header[key], f"{path}: header field {key!r}", kind) if key in header else kind()
+        return (
+            from_json(header[key], f"{path}: header field {key!r}", kind)
+            if key in header
+            else kind()
+        )
     except ValueError as error:
         raise ModelFileError(str(error)) from None
 
@@ -64,11 +74,19 @@ def _check_domain(path, header, family):
     """The box that the file names must be one, of the inputs of its family."""
     domain = _field(path, header, "domain")
     for name, ends in domain.items():
-        if not (isinstance(ends, list) and len(ends) == 2 and all(map(_number, ends)) and ends[0] < ends[1]):
-            raise ModelFileError(f"{path}: header field 'domain', {name!r}: {ends!r} is not low and high numbers")
+        if not (
+            isinstance(ends, list)
+            and len(ends) == 2
+            and all(map(_number, ends))
+            and ends[0] < ends[1]
+        ):
+            raise ModelFileError(
+                f"{path}: header field 'domain', {name!r}: {ends!r} is not low and high numbers"
+            )
     if domain and set(domain) != set(family.domain):
         raise ModelFileError(
-            f"{path}: header field 'domain' is for {', '.join(domain)}; {family.name!r} has {', '.join(family.domain)}"
+            f"{path}: header field 'domain' is for {', '.join(domain)}; {family.name!r} has "
+            f"{', '.join(family.domain)}"
         )
 
 
@@ -76,10 +94,14 @@ def _check_shapes(path, header, tensors):
     """The shapes that the file names must be those of its tensors."""
     for name, shape in _field(path, header, "shapes").items():
         if name not in tensors:
-            raise ModelFileError(f"{path}: header field 'shapes' names tensor {name!r}, which is missing")
+            raise ModelFileError(
+                f"{path}: header field 'shapes' names tensor {name!r}, which is missing"
+            )
         if shape != list(tensors[name].shape):
             found = list(tensors[name].shape)
-            raise ModelFileError(f"{path}: header field 'shapes', {name!r}: {shape!r}, but the tensor has {found}")
+            raise ModelFileError(
+                f"{path}: header field 'shapes', {name!r}: {shape!r}, but the tensor has {found}"
+            )
 
 
 def _family(path, header):
@@ -89,11 +111,14 @@ def _family(path, header):
     if not entry:
         if distribution in FAMILIES:
             return FAMILIES[distribution]
-        raise ModelFileError(f"{path}: distribution {distribution!r} is unknown here; known: {', '.join(FAMILIES)}")
+        raise ModelFileError(
+            f"{path}: distribution {distribution!r} is unknown here; known: {', '.join(FAMILIES)}"
+        )
 
     def refuse(why):
         return ModelFileError(
-            f"{path}: its description of {distribution!r} cannot be read (header field {entry!r}: {why})"
+            f"{path}: its description of {distribution!r} cannot be read (header field {entry!r}: "
+            f"{why})"
         )
 
     (read, needed), given = DESCRIBED[entry], _field(path, header, entry)
@@ -101,11 +126,15 @@ def _family(path, header):
     if missing:
         raise refuse(f"{', '.join(missing)} missing")
     for key in ("highest_x", "lowest_sine"):
-        if key in given and not (_number(given[key]) and given[key] >= 0.0):  # 0.0 in an imported model
+        if key in given and not (
+            _number(given[key]) and given[key] >= 0.0
+        ):  # 0.0 in an imported model
             raise refuse(f"{key} is {given[key]!r}, not a number from 0 up")
     maps = given.get("maps", [[0.0] * 4] * len(RESULTS))
     rows = maps if isinstance(maps, list) else []
-    if len(rows) != len(RESULTS) or not all(isinstance(m, list) and len(m) == 4 and all(map(_number, m)) for m in rows):
+    if len(rows) != len(RESULTS) or not all(
+        isinstance(m, list) and len(m) == 4 and all(map(_number, m)) for m in rows
+    ):
         raise refuse(f"maps are not four numbers for each of {len(RESULTS)} coefficients")
     try:
         return read(header[entry])
@@ -123,9 +152,13 @@ def read_model(path):
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError) as error:
-        raise ModelFileError(f"{path}: not a readable safetensors file, or truncated ({error})") from None
+        raise ModelFileError(
+            f"{path}: not a readable safetensors file, or truncated ({error})"
+        ) from None
     if header.get("format") != FORMAT:
-        raise ModelFileError(f"{path}: not a synchrojax model (format {header.get('format')!r}, expected {FORMAT!r})")
+        raise ModelFileError(
+            f"{path}: not a synchrojax model (format {header.get('format')!r}, expected {FORMAT!r})"
+        )
     family = _family(path, header)
     _check_domain(path, header, family)
     _check_shapes(path, header, tensors)
@@ -141,29 +174,42 @@ def read_model(path):
 
 
 def _descriptions(path, header, family, tensors):
-    """({head: what ``restored`` takes}, tensors by the names that it knows), checked against the family.
+    """({head: what ``restored`` takes}, tensors by the names that it knows), checked against the
+    family.
 
-    Files of version 0.1 do not describe their networks: perceptrons of the family's kind, as wide as their tensors.
+    Files of version 0.1 do not describe their networks: perceptrons of the family's kind, as wide
+    as their tensors.
     """
     if "networks" in header:
         found = _field(path, header, "networks")
-        wrong = [head for head in (*family.heads, *found) if head not in found or head not in family.heads]
+        wrong = [
+            head
+            for head in (*family.heads, *found)
+            if head not in found or head not in family.heads
+        ]
         if wrong:
             raise ModelFileError(
                 f"{path}: header field 'networks' is for {', '.join(found)}; {family.name!r} has "
                 f"{', '.join(family.heads)}"
             )
         for head, wanted in family.heads.items():
-            sizes = tuple(found[head].get(k) for k in ("inputs", "outputs")) if isinstance(found[head], dict) else ()
+            sizes = (
+                tuple(found[head].get(k) for k in ("inputs", "outputs"))
+                if isinstance(found[head], dict)
+                else ()
+            )
             if sizes != (wanted.inputs, wanted.outputs):
                 raise ModelFileError(
-                    f"{path}: header field 'networks', {head!r}: {found[head]!r} has not the {wanted.inputs} inputs "
+                    f"{path}: header field 'networks', {head!r}: {found[head]!r} has not the "
+                    f"{wanted.inputs} inputs "
                     f"and {wanted.outputs} outputs of this head"
                 )
         return found, tensors
     text = header.get("members", "1")
     if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise ModelFileError(f"{path}: header field 'members': {text!r} is not a positive whole number")
+        raise ModelFileError(
+            f"{path}: header field 'members': {text!r} is not a positive whole number"
+        )
     members = {"members": int(text)} if int(text) > 1 else {}
     renamed = {}
     for name, value in tensors.items():
@@ -176,5 +222,11 @@ def _descriptions(path, header, family, tensors):
             biases.append(renamed[f"{head}.layers.{len(biases)}.bias"])
         widths = [bias.shape[-1] if bias.ndim else 0 for bias in biases[:-1]]
         kind = {"activation": wanted.activation, "output": wanted.output}
-        found[head] = {"inputs": wanted.inputs, "outputs": wanted.outputs, "widths": widths, **kind, **members}
+        found[head] = {
+            "inputs": wanted.inputs,
+            "outputs": wanted.outputs,
+            "widths": widths,
+            **kind,
+            **members,
+        }
     return found, renamed

@@ -1,4 +1,6 @@
-"""Read what neurosynchro left behind: nn_config.toml and .h5 files of Keras, through h5py; no code of theirs runs."""
+"""Read what neurosynchro left behind: nn_config.toml and .h5 files of Keras, through h5py; no code
+of theirs runs.
+"""
 
 import pathlib
 
@@ -26,7 +28,9 @@ def _layers(path, text):
         config = from_json(text, where).get("config")
     except ValueError as error:
         raise ModelFileError(str(error)) from None
-    layers = config.get("layers") if isinstance(config, dict) else config  # Keras before 2.2.3 wrote a list
+    layers = (
+        config.get("layers") if isinstance(config, dict) else config
+    )  # Keras before 2.2.3 wrote a list
     described = isinstance(layers, list) and all(isinstance(layer, dict) for layer in layers)
     if not described or not all(isinstance(layer.get("config"), dict) for layer in layers):
         raise ModelFileError(f"{where}: holds no list of layers")
@@ -34,21 +38,26 @@ def _layers(path, text):
 
 
 def read_dense(path):
-    """(((kernel, bias), ...), (activation, ...)) of a Sequential model of Dense layers that Keras 2 or 3 saved as .h5.
+    """(((kernel, bias), ...), (activation, ...)) of a Sequential model of Dense layers that Keras 2
+    or 3 saved as .h5.
 
     Raises ModelFileError naming file and layer.
     """
     try:
         import h5py
     except ImportError:
-        raise ModelFileError("Keras files need h5py: pip install 'synchrojax[neurosynchro]'") from None
+        raise ModelFileError(
+            "Keras files need h5py: pip install 'synchrojax[neurosynchro]'"
+        ) from None
     path = pathlib.Path(path)
     if not path.is_file():
         raise ModelFileError(f"{path}: no such file")
     try:
         with h5py.File(path, "r") as file:
             if "model_config" not in file.attrs or "model_weights" not in file:
-                raise ModelFileError(f"{path}: holds no whole Keras model (model_config and model_weights)")
+                raise ModelFileError(
+                    f"{path}: holds no whole Keras model (model_config and model_weights)"
+                )
             text = _text(file.attrs["model_config"])
             tensors: dict = {}
 
@@ -61,7 +70,9 @@ def read_dense(path):
     except ModelFileError:
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise ModelFileError(f"{path}: not a readable Keras .h5 file ({error})".splitlines()[0]) from None
+        raise ModelFileError(
+            f"{path}: not a readable Keras .h5 file ({error})".splitlines()[0]
+        ) from None
     weights, activations = [], []
     for layer in _layers(path, text):
         kind, own = layer.get("class_name"), layer["config"]
@@ -72,14 +83,26 @@ def read_dense(path):
             raise ModelFileError(f"{path}: layer {name!r} is {kind}; only Dense layers are known")
         activation = own.get("activation") or "linear"
         if activation not in _ACTIVATIONS:
-            raise ModelFileError(f"{path}: layer {name!r}: activation {activation!r} is not one of {_ACTIVATIONS}")
-        found = {k.rsplit("/", 1)[-1].split(":")[0]: v for k, v in tensors.items() if name in k.split("/")}
+            raise ModelFileError(
+                f"{path}: layer {name!r}: activation {activation!r} is not one of {_ACTIVATIONS}"
+            )
+        found = {
+            k.rsplit("/", 1)[-1].split(":")[0]: v
+            for k, v in tensors.items()
+            if name in k.split("/")
+        }
         kernel = found.get("kernel")
         if kernel is None:
             raise ModelFileError(f"{path}: layer {name!r} has no kernel")
         bias = found.get("bias", np.zeros(kernel.shape[-1]))
-        if kernel.ndim != 2 or bias.shape != kernel.shape[1:] or (weights and len(weights[-1][1]) != len(kernel)):
-            raise ModelFileError(f"{path}: layer {name!r}: kernel {kernel.shape} and bias {bias.shape} do not fit")
+        if (
+            kernel.ndim != 2
+            or bias.shape != kernel.shape[1:]
+            or (weights and len(weights[-1][1]) != len(kernel))
+        ):
+            raise ModelFileError(
+                f"{path}: layer {name!r}: kernel {kernel.shape} and bias {bias.shape} do not fit"
+            )
         if not (np.all(np.isfinite(kernel)) and np.all(np.isfinite(bias))):
             raise ModelFileError(f"{path}: layer {name!r} has weights that are not finite")
         weights.append((kernel, bias))
@@ -90,11 +113,13 @@ def read_dense(path):
 
 
 def import_neurosynchro(directory, out):
-    """Write the model ``out`` (.safetensors) from a trained neurosynchro ``directory``; returns ``out``.
+    """Write the model ``out`` (.safetensors) from a trained neurosynchro ``directory``; returns
+    ``out``.
 
-    Its nine networks, its mappings and its formulas from their outputs to the eight coefficients are kept, in the signs
-    of synchrojax: rho_Q is the other way round (``as_array(c, convention="neurosynchro")`` turns it back).
-    Raises ConfigError and ModelFileError.
+    Its nine networks, its mappings and its formulas from their outputs to the eight coefficients
+    are kept, in the signs of synchrojax: rho_Q is the other way round
+    (``as_array(c, convention="neurosynchro")`` turns it back). Raises ConfigError and
+    ModelFileError.
     """
     directory, out = pathlib.Path(directory), pathlib.Path(out)
     if out.suffix != ".safetensors":
@@ -103,9 +128,15 @@ def import_neurosynchro(directory, out):
         raise ModelFileError(f"{out} exists; choose another name")
     config, path = configuration.read(directory), configuration.path_of(directory)
     if config.space != "neurosynchro":
-        raise ConfigError(f"{path}: its results are not those of neurosynchro: {', '.join(SPACES['neurosynchro'])}")
+        raise ConfigError(
+            f"{path}: its results are not those of neurosynchro: "
+            f"{', '.join(SPACES['neurosynchro'])}"
+        )
     if not config.is_locked:
-        raise ConfigError(f"{path}: holds no bounds, means and deviations: neurosynchro lock-domain-range was not run")
+        raise ConfigError(
+            f"{path}: holds no bounds, means and deviations: neurosynchro lock-domain-range was "
+            "not run"
+        )
     networks, results = {}, []
     for result in config.results:
         name = result.mapping.name
@@ -114,11 +145,14 @@ def import_neurosynchro(directory, out):
         *hidden, last = activations
         if len(set(hidden)) > 1 or last not in ("linear", "sigmoid"):
             raise ModelFileError(
-                f"{file}: activations {', '.join(activations)}: expected one kind, then linear or sigmoid"
+                f"{file}: activations {', '.join(activations)}: expected one kind, then linear or "
+                "sigmoid"
             )
         if len(layers[0][0]) != len(config.params) or layers[-1][0].shape[1] != 1:
             shape = f"{len(layers[0][0])} inputs and {layers[-1][0].shape[1]} outputs"
-            raise ModelFileError(f"{file}: has {shape}; {path} has {len(config.params)} inputs and 1 output for each")
+            raise ModelFileError(
+                f"{file}: has {shape}; {path} has {len(config.params)} inputs and 1 output for each"
+            )
         changes = {
             "units": tuple(len(bias) for _, bias in layers[:-1]),
             "activation": hidden[0] if hidden else "relu",

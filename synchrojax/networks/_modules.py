@@ -17,9 +17,10 @@ KINDS: dict[str, type] = {"perceptron": Perceptron}  # what files call them -> t
 def register(name):
     """Decorator: let model files hold networks of this class under ``name``.
 
-    The class is an ``nnx.Module``: ``__init__(self, inputs, outputs, *, ..., rngs)``, ``__call__(x)`` from features
-    [inputs, ...] to [outputs, ...] in the precision of x, and ``settings()``, the mapping of numbers, words and lists
-    of them that ``__init__`` takes beside ``rngs``. Whoever loads such a file imports the class first.
+    The class is an ``nnx.Module``: ``__init__(self, inputs, outputs, *, ..., rngs)``,
+    ``__call__(x)`` from features [inputs, ...] to [outputs, ...] in the precision of x, and
+    ``settings()``, the mapping of numbers, words and lists of them that ``__init__`` takes beside
+    ``rngs``. Whoever loads such a file imports the class first.
     """
 
     def keep(kind):
@@ -36,35 +37,51 @@ def initial(kind, *, seed, **settings):
 
 
 def described(module):
-    """What ``restored`` makes a module like ``module`` from, as plain data. Raises ValueError for unregistered ones."""
+    """What ``restored`` makes a module like ``module`` from, as plain data. Raises ValueError for
+    unregistered ones.
+    """
     if isinstance(module, Ensemble):
         return described(module.first()) | {"members": len(module)}
     name = next((n for n, kind in KINDS.items() if type(module) is kind), None)
     if name is None:
-        raise ValueError(f"{type(module).__name__} is not registered: synchrojax.networks.register(name) does that")
+        raise ValueError(
+            f"{type(module).__name__} is not registered: synchrojax.networks.register(name) does "
+            "that"
+        )
     return {"kind": name, **module.settings()}
 
 
 def tensors_of(module):
-    """{dotted name in the tree of the module: NumPy array}; those of an ensemble with a leading axis."""
+    """{dotted name in the tree of the module: NumPy array}; those of an ensemble with a leading
+    axis.
+    """
     module = module.stacked if isinstance(module, Ensemble) else module
-    return {".".join(map(str, path)): np.asarray(v[...]) for path, v in nnx.to_flat_state(nnx.state(module))}
+    return {
+        ".".join(map(str, path)): np.asarray(v[...])
+        for path, v in nnx.to_flat_state(nnx.state(module))
+    }
 
 
 def restored(description, tensors, where):
-    """The module of a ``described`` one and its tensors, which are taken out of the mapping ``tensors``.
+    """The module of a ``described`` one and its tensors, which are taken out of the mapping
+    ``tensors``.
 
     Raises ValueError naming ``where`` and the tensor that is missing or has another shape or dtype.
     """
     description = dict(description)
     kind, members = description.pop("kind", "perceptron"), description.pop("members", None)
     if kind not in KINDS:
-        raise ValueError(f"{where} is a network {kind!r}; known: {', '.join(KINDS)} (synchrojax.networks.register)")
+        raise ValueError(
+            f"{where} is a network {kind!r}; known: {', '.join(KINDS)} "
+            "(synchrojax.networks.register)"
+        )
     with jax.enable_x64(True):
         try:
             shape = nnx.eval_shape(lambda: KINDS[kind](**description, rngs=nnx.Rngs(0)))
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise ValueError(f"{where}: no network {kind!r} is made from {description} ({error})") from None
+            raise ValueError(
+                f"{where}: no network {kind!r} is made from {description} ({error})"
+            ) from None
     graph, state = nnx.split(shape)
     found = {}
     for path, variable in nnx.to_flat_state(state):
@@ -74,7 +91,10 @@ def restored(description, tensors, where):
         value = tensors.pop(name)
         size = wanted.shape if members is None else (members, *wanted.shape)
         if value.dtype != wanted.dtype or value.shape != size:
-            given, needed = (f"{dtype} {shape}" for dtype, shape in ((value.dtype, value.shape), (wanted.dtype, size)))
+            given, needed = (
+                f"{dtype} {shape}"
+                for dtype, shape in ((value.dtype, value.shape), (wanted.dtype, size))
+            )
             raise ValueError(f"tensor {name} is {given}; its network needs {needed}")
         if not np.all(np.isfinite(value)):
             raise ValueError(f"tensor {name} is not finite")
@@ -84,7 +104,9 @@ def restored(description, tensors, where):
 
 
 class Ensemble(nnx.Module):
-    """Networks of one shape; their mean. ``stacked``: the module whose tensors have a leading axis of members."""
+    """Networks of one shape; their mean. ``stacked``: the module whose tensors have a leading axis
+    of members.
+    """
 
     def __init__(self, stacked):
         self.stacked = stacked
@@ -130,7 +152,8 @@ class Frame:
 
 
 def parameters_of(module):
-    """(its trainable parameters, the ``Frame`` around them): constants, which are no ``nnx.Param``, stay as they are.
+    """(its trainable parameters, the ``Frame`` around them): constants, which are no ``nnx.Param``,
+    stay as they are.
 
     The parameters are a pytree of arrays, as jax.grad and Optax take them.
     """

@@ -19,7 +19,8 @@ ACTIVATIONS = {
 class Affine(nnx.Module):
     """kernel^T x + bias in the precision of x: [inputs, ...] -> [outputs, ...].
 
-    Whole vectors of points go through every step, twice as fast as with the features along the last axis.
+    Whole vectors of points go through every step, twice as fast as with the features along the last
+    axis.
     """
 
     def __init__(self, inputs, outputs, *, kernel_init, bias_init, rngs):
@@ -35,12 +36,15 @@ class Affine(nnx.Module):
 class Perceptron(nnx.Module):
     """Layers ``Affine`` with an activation between them: [inputs, ...] -> [outputs, ...].
 
-    ``widths``: of the hidden layers. ``activation`` and ``output``: names in ``ACTIVATIONS``, between layers and after
-    the last. ``scale``: of normal kernels with zero biases, instead of kernels that keep the size of the signal.
-    ``rngs``: of the initial weights, which are float64 where that is on.
+    ``widths``: of the hidden layers. ``activation`` and ``output``: names in ``ACTIVATIONS``,
+    between layers and after the last. ``scale``: of normal kernels with zero biases, instead of
+    kernels that keep the size of the signal. ``rngs``: of the initial weights, which are float64
+    where that is on.
     """
 
-    def __init__(self, inputs, outputs, *, widths, activation="tanh", output="linear", scale=None, rngs):
+    def __init__(
+        self, inputs, outputs, *, widths, activation="tanh", output="linear", scale=None, rngs
+    ):
         unknown = [name for name in (activation, output) if name not in ACTIVATIONS]
         if unknown:
             raise ValueError(f"activation {unknown[0]!r} is not one of {', '.join(ACTIVATIONS)}")

@@ -27,7 +27,9 @@ from synchrojax.special._modified_bessel import horner
 
 ORDER_SPLIT = 5.0  # the interpolated form starts here
 
-_TABLES = dict(np.load(pathlib.Path(__file__).with_name("_bessel_coefficients.npz"), allow_pickle=False))
+_TABLES = dict(
+    np.load(pathlib.Path(__file__).with_name("_bessel_coefficients.npz"), allow_pickle=False)
+)
 
 
 class BesselPair(NamedTuple):
@@ -49,7 +51,9 @@ def _stack_tables(*names):
     """Highest power first: [power, table, function, ...], short tables padded with zeros."""
     tables = [_TABLES[n] for n in names]
     terms = max(t.shape[1] for t in tables)
-    padded = [np.pad(t, [(0, 0), (0, terms - t.shape[1])] + [(0, 0)] * (t.ndim - 2)) for t in tables]
+    padded = [
+        np.pad(t, [(0, 0), (0, terms - t.shape[1])] + [(0, 0)] * (t.ndim - 2)) for t in tables
+    ]
     return np.moveaxis(np.stack(padded), 2, 0)[::-1].copy()
 
 
@@ -119,7 +123,9 @@ def _uniform(a, x, y, second_kind):
         _centre(alpha, 2.0, 4.0),
         _centre(1.0 / jnp.maximum(alpha, 1.0), 0.0, 0.25),
     )
-    near, middle, far = _polynomials(_OLVER, positions, _centre(1.0 / (a * a), 0.0, ORDER_SPLIT**-2))
+    near, middle, far = _polynomials(
+        _OLVER, positions, _centre(1.0 / (a * a), 0.0, ORDER_SPLIT**-2)
+    )
     fa, fb, fc, fd = (
         jnp.where(alpha < 2.0, near[k], jnp.where(alpha < 4.0, middle[k], far[k]) * scale)
         for k, scale in enumerate((1.0, 1.0 / root_zeta, root_zeta, 1.0))
@@ -132,7 +138,9 @@ def _uniform(a, x, y, second_kind):
     j, dj = c * (airy[0] * fa + airy[1] * b), -d * (airy[0] * e + airy[1] * fd)
     if not second_kind:
         return BesselPair(j, dj, None, None, xi)
-    return BesselPair(j, dj, -c * (airy[2] * fa + airy[3] * b), d * (airy[2] * e + airy[3] * fd), xi)
+    return BesselPair(
+        j, dj, -c * (airy[2] * fa + airy[3] * b), d * (airy[2] * e + airy[3] * fd), xi
+    )
 
 
 # 1 / Gamma(1 + mu) = sum c_k mu^k (DLMF 5.7.1, shifted by one)
@@ -196,7 +204,11 @@ def _small_order(a, x, y, second_kind):
     s2 = sigma * sigma
     tiny = jnp.abs(sigma) < 0.02
     sigma_safe = jnp.where(tiny, 1.0, sigma)
-    sinhc = jnp.where(tiny, 1.0 + s2 / 6.0 * (1.0 + s2 / 20.0 * (1.0 + s2 / 42.0)), jnp.sinh(sigma_safe) / sigma_safe)
+    sinhc = jnp.where(
+        tiny,
+        1.0 + s2 / 6.0 * (1.0 + s2 / 20.0 * (1.0 + s2 / 42.0)),
+        jnp.sinh(sigma_safe) / sigma_safe,
+    )
     # mu pi / sin(mu pi) = 1 / (Gamma(1+mu) Gamma(1-mu)) inverted
     reflection = 1.0 / (inverse_gamma_p * inverse_gamma_m)
     f = (2.0 / jnp.pi) * reflection * (-jnp.cosh(sigma) * g_odd + sinhc * log_inverse * g_even)
@@ -243,7 +255,9 @@ def scaled_bessel(a, x, y, *, small_orders=True, second_kind=True):
     low = a < ORDER_SPLIT
     big = _uniform(jnp.where(low, ORDER_SPLIT, a), x, y, second_kind)
     small = _small_order(jnp.where(low, a, 1.0), x, y, second_kind)
-    return BesselPair(*(None if b is None else jnp.where(low, s, b) for s, b in zip(small, big, strict=True)))
+    return BesselPair(
+        *(None if b is None else jnp.where(low, s, b) for s, b in zip(small, big, strict=True))
+    )
 
 
 def bessel(a, z):
@@ -299,7 +313,10 @@ def _debye_products():
         u.append(_add(slope, [eighth * c for c in integral]))
         extra = _add(
             _multiply([Fraction(0), -half, Fraction(0), half], last),
-            _multiply([Fraction(0), Fraction(0), Fraction(-1), Fraction(0), Fraction(1)], _derivative(last)),
+            _multiply(
+                [Fraction(0), Fraction(0), Fraction(-1), Fraction(0), Fraction(1)],
+                _derivative(last),
+            ),
         )
         v.append(_add(u[-1], extra))
 

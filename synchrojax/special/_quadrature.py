@@ -19,9 +19,13 @@ def legendre(n):
 
 @functools.cache
 def composite(n, split):
-    """The same with n nodes, half of them on each side of ``split``: another rule of nearly the same accuracy."""
+    """The same with n nodes, half of them on each side of ``split``: another rule of nearly the
+    same accuracy.
+    """
     (x, w), (y, v) = legendre(n // 2), legendre(n - n // 2)
-    return np.concatenate([split * x, split + (1.0 - split) * y]), np.concatenate([split * w, (1.0 - split) * v])
+    return np.concatenate([split * x, split + (1.0 - split) * y]), np.concatenate(
+        [split * w, (1.0 - split) * v]
+    )
 
 
 @functools.cache
@@ -105,9 +109,11 @@ def scan(function, lo, hi, drop, *, points=48, refinements=2, refined_points=16,
 
 
 def kinks(function, lo, hi, *, points=2000, most=4):
-    """Where a function of one variable, array to array [..., points], has kinks or jumps: up to ``most``, in order.
+    """Where a function of one variable, array to array [..., points], has kinks or jumps: up to
+    ``most``, in order.
 
-    Second differences that stay when the step shrinks; for functions that change over more than 1e-3 elsewhere.
+    Second differences that stay when the step shrinks; for functions that change over more than
+    1e-3 elsewhere.
     """
 
     def bends(x):
@@ -115,8 +121,15 @@ def kinks(function, lo, hi, *, points=2000, most=4):
 
     x = np.linspace(lo, hi, points)
     bend = np.pad(bends(x), 1)
-    usual = np.median(np.lib.stride_tricks.sliding_window_view(np.pad(bend, 10, mode="reflect"), 21), -1)
-    peaks = np.flatnonzero((bend[1:-1] >= bend[:-2]) & (bend[1:-1] >= bend[2:]) & (bend[1:-1] > 3.0 * usual[1:-1])) + 1
+    usual = np.median(
+        np.lib.stride_tricks.sliding_window_view(np.pad(bend, 10, mode="reflect"), 21), -1
+    )
+    peaks = (
+        np.flatnonzero(
+            (bend[1:-1] >= bend[:-2]) & (bend[1:-1] >= bend[2:]) & (bend[1:-1] > 3.0 * usual[1:-1])
+        )
+        + 1
+    )
     found: list[float] = []
     for i in sorted(peaks, key=lambda i: -bend[i] / (usual[i] + 1e-12))[: 4 * most]:
         a, b = x[i - 1], x[i + 1]

@@ -12,7 +12,9 @@ BINS = 10
 
 
 class Column(NamedTuple):
-    """One column: its kind, numbers of rows of each sort, range and, for inputs, rows in each of ten equal parts."""
+    """One column: its kind, numbers of rows of each sort, range and, for inputs, rows in each of
+    ten equal parts.
+    """
 
     kind: str
     nan: int
@@ -63,12 +65,23 @@ def summarize(table, *, quiet=False):
             count = len(next(iter(part.values())))
             rows += count
             data = [v for n, v in part.items() if kinds[n] != "meta"]
-            holes += int(np.count_nonzero(np.any([np.isnan(v) for v in data], axis=0))) if data else 0
+            holes += (
+                int(np.count_nonzero(np.any([np.isnan(v) for v in data], axis=0))) if data else 0
+            )
             for n, v in part.items():
                 finite = v[np.isfinite(v)]
-                stats[n] += [np.isnan(v).sum(), np.isinf(v).sum(), (v < 0.0).sum(), (v == 0.0).sum(), (v > 0.0).sum()]
+                stats[n] += [
+                    np.isnan(v).sum(),
+                    np.isinf(v).sum(),
+                    (v < 0.0).sum(),
+                    (v == 0.0).sum(),
+                    (v > 0.0).sum(),
+                ]
                 if len(finite):
-                    ends[n] = min(ends[n][0], float(finite.min())), max(ends[n][1], float(finite.max()))
+                    ends[n] = (
+                        min(ends[n][0], float(finite.min())),
+                        max(ends[n][1], float(finite.max())),
+                    )
             for n in inputs:
                 kept[n].append(part[n].astype(np.float32))
             if inputs:
@@ -82,7 +95,9 @@ def summarize(table, *, quiet=False):
         if n in kept and low < high:
             v = np.concatenate(kept.pop(n)).astype(float)
             v, a, b = (
-                (np.log(np.maximum(v, low)), np.log(low), np.log(high)) if kind == "log" and low > 0 else (v, low, high)
+                (np.log(np.maximum(v, low)), np.log(low), np.log(high))
+                if kind == "log" and low > 0
+                else (v, low, high)
             )
             density = tuple(int(c) for c in np.histogram(np.clip(v, a, b), BINS, (a, b))[0])
         columns[n] = Column(kind, *(int(c) for c in stats[n]), low, high, density)
@@ -108,7 +123,9 @@ def report_lines(summary):
 
 
 def picture(table, path):
-    """Histograms of all columns, results of either sign by the logarithm of their magnitude. Needs matplotlib."""
+    """Histograms of all columns, results of either sign by the logarithm of their magnitude. Needs
+    matplotlib.
+    """
     kinds = table_files.header_of(table_files.parts(table)[0])
     columns = table_files.read_columns(table, max_rows=200_000)
     names = list(columns)
@@ -125,7 +142,13 @@ def picture(table, path):
             for sign, colour in ((1.0, "C0"), (-1.0, "C3")):
                 some = sign * v[sign * v > 0.0]
                 if len(some):
-                    axes.hist(np.log10(some), 60, color=colour, alpha=0.7, label="> 0" if sign > 0 else "< 0")
+                    axes.hist(
+                        np.log10(some),
+                        60,
+                        color=colour,
+                        alpha=0.7,
+                        label="> 0" if sign > 0 else "< 0",
+                    )
             axes.set_xlabel(f"log10 |{n}|")
             axes.legend(frameon=False, fontsize=7)
     for axes in grid[len(names) :]:

@@ -1,4 +1,6 @@
-"""A table of the eight coefficients into network space; rows that break the invariants are written aside."""
+"""A table of the eight coefficients into network space; rows that break the invariants are written
+aside.
+"""
 
 import json
 import pathlib
@@ -14,11 +16,13 @@ REJECTED = "rejected"
 
 
 def transform(table, directory, out, *, quiet=False):
-    """Write ``table`` in the network space of the configuration in ``directory`` to the new directory ``out``.
+    """Write ``table`` in the network space of the configuration in ``directory`` to the new
+    directory ``out``.
 
-    Part by part, so that memory does not grow with the table. Rows with a value that is not finite, a total that is not
-    positive or polarization above it go to ``out/rejected`` with their first reason in a column ``reason(meta)``, whose
-    numbers ``reasons.json`` there explains. Needs float64. Returns ({reason: rows}, rows kept). Raises TableError.
+    Part by part, so that memory does not grow with the table. Rows with a value that is not finite,
+    a total that is not positive or polarization above it go to ``out/rejected`` with their first
+    reason in a column ``reason(meta)``, whose numbers ``reasons.json`` there explains. Needs
+    float64. Returns ({reason: rows}, rows kept). Raises TableError.
     """
     if not jax.config.jax_enable_x64:
         raise RuntimeError('transform needs float64: jax.config.update("jax_enable_x64", True)')
@@ -51,18 +55,24 @@ def transform(table, directory, out, *, quiet=False):
                     values = network_space.to_network(rows, config.space, config.convention)
                     rows["theta"] = network_space.fold(rows["theta"])[0]
                     spaced = {f"{k}({kinds[k]})": rows[k] for k in inputs}
-                    table_files.write_part(work / path.name, spaced | {f"{k}(res)": v for k, v in values.items()})
+                    table_files.write_part(
+                        work / path.name, spaced | {f"{k}(res)": v for k, v in values.items()}
+                    )
                     kept += int(np.count_nonzero(good))
                 if not np.all(good):
                     (work / REJECTED).mkdir(exist_ok=True)
-                    aside = {f"{k}({kinds[k]})": columns[k][~good] for k in needed} | {"reason(meta)": bad[~good] * 1.0}
+                    aside = {f"{k}({kinds[k]})": columns[k][~good] for k in needed} | {
+                        "reason(meta)": bad[~good] * 1.0
+                    }
                     table_files.write_part(work / REJECTED / path.name, aside)
                 advance(1)
         if not kept:
             if not any(counts.values()):
                 raise table_files.TableError(f"{table}: no rows in it")
             most = max(counts, key=counts.get)
-            raise table_files.TableError(f"{table}: no row is usable; {counts[most]} of them: {most}")
+            raise table_files.TableError(
+                f"{table}: no row is usable; {counts[most]} of them: {most}"
+            )
         if (work / REJECTED).exists():
             legend = {str(i): name for i, name in enumerate(counts, 1)}
             write_text(work / REJECTED / "reasons.json", json.dumps(legend, indent=1) + "\n")

@@ -1,4 +1,6 @@
-"""The configuration of a model trained on a table: TOML, in the words of neurosynchro's nn_config.toml."""
+"""The configuration of a model trained on a table: TOML, in the words of neurosynchro's
+nn_config.toml.
+"""
 
 import difflib
 import math
@@ -36,8 +38,11 @@ class Recipe:
     units: tuple[int, ...]
     activation: str = "relu"
     output: str = "linear"
-    features: str = "mapped"  # inputs; or "extended": with combinations of s and theta that the physics suggests
-    method: str = "adam"  # or "levenberg_marquardt", joint training with the results of the same group
+    # of inputs; or "extended": with combinations of s and theta that the physics suggests
+    features: str = "mapped"
+    method: str = (
+        "adam"  # or "levenberg_marquardt", joint training with the results of the same group
+    )
     epochs: int = 30  # in each of two passes
     batch_size: int = 2000
     rate: float = 1e-3
@@ -46,7 +51,9 @@ class Recipe:
 
 
 RECIPES = {
-    "recommended": Recipe((32, 32), "tanh", features="extended", method="levenberg_marquardt", sigma_clip=0.0),
+    "recommended": Recipe(
+        (32, 32), "tanh", features="extended", method="levenberg_marquardt", sigma_clip=0.0
+    ),
     "generic": Recipe((300,)),
     "twolayer": Recipe((120, 60)),
     "binary": Recipe((120, 60), output="sigmoid", sigma_clip=0.0),
@@ -82,7 +89,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Config:
-    """What a table-trained model is: conventions, inputs, results and how each is mapped and learned."""
+    """What a table-trained model is: conventions, inputs, results and how each is mapped and
+    learned.
+    """
 
     convention: str
     params: tuple[Mapping, ...]
@@ -111,7 +120,9 @@ class Config:
 
 
 def default(inputs, *, convention, space="synchrojax"):
-    """A fresh configuration. ``inputs``: {name: "log" | "lin"}; s and theta are added where they are missing."""
+    """A fresh configuration. ``inputs``: {name: "log" | "lin"}; s and theta are added where they
+    are missing.
+    """
     inputs = {"s": "log", "theta": "lin"} | dict(inputs)
     params = []
     for name, spacing in inputs.items():
@@ -122,11 +133,19 @@ def default(inputs, *, convention, space="synchrojax"):
     for name in SPACES[space]:
         if space == "synchrojax":
             group = {"j": "emission", "a": "absorption"}.get(name[0], name[:5])
-            results.append(Result(Mapping(name, "log" if name.endswith("_I") else "auto"), group=group))
+            results.append(
+                Result(Mapping(name, "log" if name.endswith("_I") else "auto"), group=group)
+            )
         elif name == "rho_Q_sign":
-            results.append(Result(Mapping(name, "direct", normalization_mode="unit_interval"), trainer="binary"))
+            results.append(
+                Result(
+                    Mapping(name, "direct", normalization_mode="unit_interval"), trainer="binary"
+                )
+            )
         else:
-            maptype = {"rho_Q": "abs_log"}.get(name, "logit" if "_I" not in name and "rho" not in name else "log")
+            maptype = {"rho_Q": "abs_log"}.get(
+                name, "logit" if "_I" not in name and "rho" not in name else "log"
+            )
             results.append(Result(Mapping(name, maptype), trainer="generic"))
     return Config(convention, tuple(params), tuple(results))
 
@@ -204,7 +223,8 @@ def _result_of(entry, where):
 
 
 def parse(text, name):
-    """A ``Config`` from TOML ``text``; ``name`` stands in messages. A nn_config.toml of neurosynchro is taken as it is.
+    """A ``Config`` from TOML ``text``; ``name`` stands in messages. A nn_config.toml of
+    neurosynchro is taken as it is.
 
     Such a file names no convention: it is that of neurosynchro. Raises ConfigError.
     """
@@ -216,7 +236,9 @@ def parse(text, name):
         if key not in ("convention", "params", "results"):
             _unknown(key, ("convention", "params", "results"), name)
     for key in ("params", "results"):
-        if not isinstance(entries.get(key), list) or not all(isinstance(e, dict) for e in entries[key]):
+        if not isinstance(entries.get(key), list) or not all(
+            isinstance(e, dict) for e in entries[key]
+        ):
             raise ConfigError(f"{name}: no [[{key}]] in it")
     for kind, known in (
         ("params", MAPPING_KEYS),
@@ -225,34 +247,61 @@ def parse(text, name):
         for number, entry in enumerate(entries[kind], 1):
             for key in entry:
                 if key not in known and not (kind == "params" and key == "trainer"):
-                    _unknown(key, known, f"{name}: [[{kind}]] number {number} ({entry.get('name')})")
-    params = [_mapping_of(e, f"{name}: [[params]] number {i}", auto=False) for i, e in enumerate(entries["params"], 1)]
-    results = [_result_of(e, f"{name}: [[results]] number {i}") for i, e in enumerate(entries["results"], 1)]
-    for kind, names in (("params", [m.name for m in params]), ("results", [r.mapping.name for r in results])):
+                    _unknown(
+                        key, known, f"{name}: [[{kind}]] number {number} ({entry.get('name')})"
+                    )
+    params = [
+        _mapping_of(e, f"{name}: [[params]] number {i}", auto=False)
+        for i, e in enumerate(entries["params"], 1)
+    ]
+    results = [
+        _result_of(e, f"{name}: [[results]] number {i}")
+        for i, e in enumerate(entries["results"], 1)
+    ]
+    for kind, names in (
+        ("params", [m.name for m in params]),
+        ("results", [r.mapping.name for r in results]),
+    ):
         for n in names:
             if names.count(n) > 1:
-                raise ConfigError(f"{name}: [[{kind}]] name {n!r} stands there {names.count(n)} times")
+                raise ConfigError(
+                    f"{name}: [[{kind}]] name {n!r} stands there {names.count(n)} times"
+                )
     missing = [n for n in _INPUTS if n not in [m.name for m in params]]
     if missing:
-        raise ConfigError(f"{name}: [[params]] lacks {' and '.join(missing)}: coefficients scale with them")
+        raise ConfigError(
+            f"{name}: [[params]] lacks {' and '.join(missing)}: coefficients scale with them"
+        )
     for m in params:
         if m.maptype in LOSSY:
-            raise ConfigError(f"{name}: [[params]] {m.name}: maptype {m.maptype!r} loses {LOSSY[m.maptype]}")
+            raise ConfigError(
+                f"{name}: [[params]] {m.name}: maptype {m.maptype!r} loses {LOSSY[m.maptype]}"
+            )
     config = Config(entries.get("convention", "neurosynchro"), tuple(params), tuple(results))
     _choice(config.convention, CONVENTIONS, f"{name}, convention")
     if config.space is None:
         listed = "; or ".join(", ".join(names) for names in SPACES.values())
-        raise ConfigError(f"{name}: [[results]] must be {listed}; got {', '.join(r.mapping.name for r in results)}")
+        raise ConfigError(
+            f"{name}: [[results]] must be {listed}; got "
+            f"{', '.join(r.mapping.name for r in results)}"
+        )
     names = [r.mapping.name for r in results]
     for r in results:
         lossy = LOSSY.get(r.mapping.maptype)
-        if lossy and not (r.mapping.name == "rho_Q" and "rho_Q_sign" in names) and r.mapping.name != "rho_Q_sign":
+        if (
+            lossy
+            and not (r.mapping.name == "rho_Q" and "rho_Q_sign" in names)
+            and r.mapping.name != "rho_Q_sign"
+        ):
             pair = ": add a result rho_Q_sign, which restores it" * (r.mapping.name == "rho_Q")
             raise ConfigError(
-                f"{name}: [[results]] {r.mapping.name}: maptype {r.mapping.maptype!r} loses {lossy}{pair}"
+                f"{name}: [[results]] {r.mapping.name}: maptype {r.mapping.maptype!r} loses "
+                f"{lossy}{pair}"
             )
         if r.mapping.name == "rho_Q" and "rho_Q_sign" in names and r.mapping.maptype != "abs_log":
-            raise ConfigError(f"{name}: rho_Q_sign stands beside rho_Q only if that is mapped by abs_log")
+            raise ConfigError(
+                f"{name}: rho_Q_sign stands beside rho_Q only if that is mapped by abs_log"
+            )
     for head in {r.head for r in results}:
         shared = [r for r in results if r.head == head]
         if any(r.recipe != shared[0].recipe for r in shared):
@@ -272,7 +321,9 @@ def read(directory):
     try:
         text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); `synchrojax init` makes one") from None
+        raise ConfigError(
+            f"{path}: cannot be read ({error}); `synchrojax init` makes one"
+        ) from None
     return parse(text, path)
 
 
@@ -285,9 +336,15 @@ def dump(config):
     results = []
     for r in config.results:
         extra = {"trainer": r.trainer, **({"group": r.group} if r.group else {})}
-        results.append(entry(r.mapping) | extra | {k: list(v) if k == "units" else v for k, v in r.changes})
+        results.append(
+            entry(r.mapping) | extra | {k: list(v) if k == "units" else v for k, v in r.changes}
+        )
     return tomli_w.dumps(
-        {"convention": config.convention, "params": [entry(m) for m in config.params], "results": results}
+        {
+            "convention": config.convention,
+            "params": [entry(m) for m in config.params],
+            "results": results,
+        }
     )
 
 

@@ -12,7 +12,7 @@ _UNITS = {"j": "erg s^-1 cm^-3 Hz^-1 sr^-1", "a": "cm^-1", "r": "cm^-1"}
 
 
 class Listing(NamedTuple):
-    """Points and what was computed there, CGS; all arrays over the points, coefficients [8, point]."""
+    """Points and what was computed there, CGS; arrays over the points, coefficients [8, point]."""
 
     inputs: dict
     shown: np.ndarray  # of the network, or of the integrals if asked for
@@ -59,7 +59,9 @@ def as_json(listing):
 
 def as_csv(listing):
     """Comma-separated values under a header that names the units; every digit."""
-    header = [f"{n} [{unit_of_input(n)}]" for n in listing.inputs] + [f"{n} [{unit_of(n)}]" for n in NAMES]
+    header = [f"{n} [{unit_of_input(n)}]" for n in listing.inputs] + [
+        f"{n} [{unit_of(n)}]" for n in NAMES
+    ]
     columns = [*listing.inputs.values(), *listing.shown]
     if listing.exact is not None:
         header += [f"exact {n} [{unit_of(n)}]" for n in NAMES]
@@ -82,16 +84,21 @@ def _one_point(listing):
         line = f"{n:<8} {shown:>19.10e}"
         if listing.exact is not None:
             exact = listing.exact[k, 0]
-            line += f" {exact:>19.10e} {abs(shown / exact - 1.0) if exact != 0.0 else abs(shown):>11.1e}"
+            difference = abs(shown / exact - 1.0) if exact != 0.0 else abs(shown)
+            line += f" {exact:>19.10e} {difference:>11.1e}"
         yield f"{line}  {unit_of(n)}"
 
 
 def as_lines(listing):
-    """Lines for people: the eight under each other for one point, a tab-separated table for several."""
+    """Lines for people: the eight under each other for one point, a tab-separated table for
+    several.
+    """
     if listing.count == 1:
         yield from _one_point(listing)
         return
     yield "\t".join([*listing.inputs, *NAMES, "flags"])
     for i in range(listing.count):
-        numbers = [f"{v[i]:.10g}" for v in listing.inputs.values()] + [f"{v:.10e}" for v in listing.shown[:, i]]
+        numbers = [f"{v[i]:.10g}" for v in listing.inputs.values()] + [
+            f"{v:.10e}" for v in listing.shown[:, i]
+        ]
         yield "\t".join([*numbers, str(listing.flags[i])])

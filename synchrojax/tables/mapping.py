@@ -1,7 +1,8 @@
 """Mappings of one column between its physical values and what a network sees.
 
-A physical value p is transformed to t, and t is normalised: n = (t - x_mean) / x_std. Names as in neurosynchro
-(Williams 2018), whose seven mappings are all here; ``asinh`` is for values of both signs over many decades.
+A physical value p is transformed to t, and t is normalised: n = (t - x_mean) / x_std. Names as in
+neurosynchro (Williams 2018), whose seven mappings are all here; ``asinh`` is for values of both
+signs over many decades.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -21,7 +22,9 @@ _NEAR_ZERO = 0.1  # quantile of the magnitudes below which asinh is linear
 
 
 class Kind(NamedTuple):
-    """One transformation: forward(p, scale, xp), inverse(t, scale, xp), where it is defined, also in words."""
+    """One transformation: forward(p, scale, xp), inverse(t, scale, xp), where it is defined, also
+    in words.
+    """
 
     forward: object
     inverse: object
@@ -33,21 +36,42 @@ def _sigmoid(t, _, xp):
     return jax.nn.sigmoid(t) if xp is jnp else 0.5 * (1.0 + np.tanh(0.5 * t))
 
 
-# the inverse of abs_log gives the magnitude, that of sign the sign: a pair of results restores the value
+# the inverse of abs_log gives the magnitude, that of sign the sign: a pair of results restores the
+# value
 KINDS = {
     "direct": Kind(lambda p, a, xp: p, lambda t, a, xp: t, lambda p: np.isfinite(p), "finite"),
-    "log": Kind(lambda p, a, xp: xp.log10(p), lambda t, a, xp: xp.exp(LN10 * t), lambda p: p > 0.0, "> 0"),
+    "log": Kind(
+        lambda p, a, xp: xp.log10(p), lambda t, a, xp: xp.exp(LN10 * t), lambda p: p > 0.0, "> 0"
+    ),
     "abs_log": Kind(
-        lambda p, a, xp: xp.log10(xp.abs(p)), lambda t, a, xp: xp.exp(LN10 * t), lambda p: p != 0.0, "not 0"
+        lambda p, a, xp: xp.log10(xp.abs(p)),
+        lambda t, a, xp: xp.exp(LN10 * t),
+        lambda p: p != 0.0,
+        "not 0",
     ),
-    "neg_log": Kind(lambda p, a, xp: xp.log10(-p), lambda t, a, xp: -xp.exp(LN10 * t), lambda p: p < 0.0, "< 0"),
+    "neg_log": Kind(
+        lambda p, a, xp: xp.log10(-p), lambda t, a, xp: -xp.exp(LN10 * t), lambda p: p < 0.0, "< 0"
+    ),
     "logit": Kind(
-        lambda p, a, xp: xp.log(p) - xp.log1p(-p), _sigmoid, lambda p: (p > 0.0) & (p < 1.0), "between 0 and 1"
+        lambda p, a, xp: xp.log(p) - xp.log1p(-p),
+        _sigmoid,
+        lambda p: (p > 0.0) & (p < 1.0),
+        "between 0 and 1",
     ),
-    "ninth_root": Kind(lambda p, a, xp: xp.cbrt(xp.cbrt(p)), lambda t, a, xp: t**9, lambda p: np.isfinite(p), "finite"),
-    "sign": Kind(lambda p, a, xp: xp.sign(p), lambda t, a, xp: xp.sign(t), lambda p: p != 0.0, "not 0"),
+    "ninth_root": Kind(
+        lambda p, a, xp: xp.cbrt(xp.cbrt(p)),
+        lambda t, a, xp: t**9,
+        lambda p: np.isfinite(p),
+        "finite",
+    ),
+    "sign": Kind(
+        lambda p, a, xp: xp.sign(p), lambda t, a, xp: xp.sign(t), lambda p: p != 0.0, "not 0"
+    ),
     "asinh": Kind(
-        lambda p, a, xp: xp.arcsinh(p / a), lambda t, a, xp: a * xp.sinh(t), lambda p: np.isfinite(p), "finite"
+        lambda p, a, xp: xp.arcsinh(p / a),
+        lambda t, a, xp: a * xp.sinh(t),
+        lambda p: np.isfinite(p),
+        "finite",
     ),
 }
 LOSSY = {"abs_log": "the sign", "sign": "the magnitude"}
@@ -74,7 +98,10 @@ class Mapping:
     def is_locked(self):
         """True once all its numbers are there."""
         asinh = self.maptype == "asinh"
-        return self.maptype != "auto" and None not in [getattr(self, k) for k in LOCKED] + [self.scale] * asinh
+        return (
+            self.maptype != "auto"
+            and None not in [getattr(self, k) for k in LOCKED] + [self.scale] * asinh
+        )
 
     @property
     def _kind(self):
@@ -128,39 +155,58 @@ class Mapping:
         return t
 
     def locked(self, samples):
-        """(the same mapping with all its numbers from ``samples`` (NumPy), how many samples it cannot take).
+        """(the same mapping with all its numbers from ``samples`` (NumPy), how many samples it
+        cannot take).
 
-        ``auto`` becomes log, neg_log or asinh, whichever the signs allow. Raises ValueError if fewer than three
-        samples are left or if they are all the same (with unit_interval they may be: a sign that never changes).
+        ``auto`` becomes log, neg_log or asinh, whichever the signs allow. Raises ValueError if
+        fewer than three samples are left or if they are all the same (with unit_interval they may
+        be: a sign that never changes).
         """
         mapping = self
         finite = samples[np.isfinite(samples)]
         if self.maptype == "auto":
             signs = (np.all(finite > 0.0), np.all(finite < 0.0))
-            mapping = replace(mapping, maptype="log" if signs[0] else "neg_log" if signs[1] else "asinh")
+            mapping = replace(
+                mapping, maptype="log" if signs[0] else "neg_log" if signs[1] else "asinh"
+            )
         if mapping.maptype == "asinh" and mapping.scale is None:
             size = np.abs(finite[finite != 0.0])
-            mapping = replace(mapping, scale=float(np.quantile(size, _NEAR_ZERO)) if len(size) else 1.0)
+            mapping = replace(
+                mapping, scale=float(np.quantile(size, _NEAR_ZERO)) if len(size) else 1.0
+            )
         used = samples[mapping.valid(samples)]
         rejected = len(samples) - len(used)
         if len(used) < 3:
             raise ValueError(
-                f"{self.name}: {len(used)} of {len(samples)} samples suit maptype {mapping.maptype!r} "
+                f"{self.name}: {len(used)} of {len(samples)} samples suit maptype "
+                f"{mapping.maptype!r} "
                 f"({mapping.domain}); it needs at least 3"
             )
         low, high = float(np.min(used)), float(np.max(used))
         t = mapping.transform(used, np)
         if mapping.normalization_mode == "gaussian":
-            mean, deviation = float(np.mean(t)), float(np.std(t)) if np.ptp(t) > 0.0 else 0.0  # a mean is rounded
+            mean, deviation = (
+                float(np.mean(t)),
+                float(np.std(t)) if np.ptp(t) > 0.0 else 0.0,
+            )  # a mean is rounded
         else:
             mean, deviation = float(np.min(t)), float(np.ptp(t))
         if deviation == 0.0 and mapping.normalization_mode == "unit_interval":
             deviation = 1.0
         if deviation == 0.0:
-            raise ValueError(f"{self.name}: all samples are {low:g}: a constant column teaches nothing; leave it out")
+            raise ValueError(
+                f"{self.name}: all samples are {low:g}: a constant column teaches nothing; leave "
+                "it out"
+            )
         n = (t - mean) / deviation
         low, high = BOUNDS[mapping.phys_bounds_mode] or (low, high)
-        numbers = dict(zip(LOCKED, (mean, deviation, low, high, float(np.min(n)), float(np.max(n))), strict=True))
+        numbers = dict(
+            zip(
+                LOCKED,
+                (mean, deviation, low, high, float(np.min(n)), float(np.max(n))),
+                strict=True,
+            )
+        )
         return replace(mapping, **numbers), rejected
 
 

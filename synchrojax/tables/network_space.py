@@ -1,9 +1,11 @@
-"""Network space: what networks learn from a table instead of the eight coefficients, so that invariants cannot break.
+"""Network space: what networks learn from a table instead of the eight coefficients, so that
+invariants cannot break.
 
-Two choices, told apart by the names of their results. ``synchrojax``: (j_Q, j_V) / j_I as a point of the plane that
-covers the open unit disk, its V over cos(theta), the same for absorption, and the rotativities over those of cold
-plasma; all of them may have either sign. ``neurosynchro`` (Williams 2018): degrees of polarization and the share of V
-in them, with j_Q, alpha_Q < 0 < j_V, alpha_V, rho_V below a right angle built in, and the sign of rho_Q apart.
+Two choices, told apart by the names of their results. ``synchrojax``: (j_Q, j_V) / j_I as a point
+of the plane that covers the open unit disk, its V over cos(theta), the same for absorption, and the
+rotativities over those of cold plasma; all of them may have either sign. ``neurosynchro`` (Williams
+2018): degrees of polarization and the share of V in them, with j_Q, alpha_Q < 0 < j_V, alpha_V,
+rho_V below a right angle built in, and the sign of rho_Q apart.
 """
 
 import numpy as np
@@ -22,7 +24,10 @@ SPACES = {
         *("j_V_share", "alpha_V_share", "rho_Q_sign"),
     ),
 }
-RHO_Q_SIGN = {"synchrojax": 1.0, "neurosynchro": -1.0}  # from a table's convention to that of physics
+RHO_Q_SIGN = {
+    "synchrojax": 1.0,
+    "neurosynchro": -1.0,
+}  # from a table's convention to that of physics
 CONVENTIONS = tuple(RHO_Q_SIGN)
 _RIGHT = 1e-12  # |cos(theta)| below which V carries no information
 
@@ -36,29 +41,43 @@ def space_of(results):
 
 
 def fold(theta, xp=np):
-    """(theta in 0..pi/2, sign of the V coefficients): all there is to the angle for an f even in mu."""
+    """(theta in 0..pi/2, sign of the V coefficients): all there is to the angle for an f even in
+    mu.
+    """
     theta = xp.abs(xp.mod(theta + np.pi, 2.0 * np.pi) - np.pi)
     mirrored = theta > 0.5 * np.pi
     return xp.where(mirrored, np.pi - theta, theta), xp.where(mirrored, -1.0, 1.0)
 
 
 def reasons(columns, space):
-    """Why rows of the eight coefficients cannot be learned, in order: {reason: mask}; ``columns`` with the inputs."""
+    """Why rows of the eight coefficients cannot be learned, in order: {reason: mask}; ``columns``
+    with the inputs.
+    """
     c = {k: columns[k] for k in RESULTS}
     with np.errstate(all="ignore"):
         found = {"not finite": ~np.all([np.isfinite(v) for v in columns.values()], axis=0)}
         for kind in ("j", "alpha"):
             found[f"{kind}_I <= 0"] = ~(c[f"{kind}_I"] > 0.0)
         for kind, name in (("j", "emission"), ("alpha", "absorption")):
-            found[f"polarized {name} above total"] = ~(np.hypot(c[f"{kind}_Q"], c[f"{kind}_V"]) < c[f"{kind}_I"])
+            found[f"polarized {name} above total"] = ~(
+                np.hypot(c[f"{kind}_Q"], c[f"{kind}_V"]) < c[f"{kind}_I"]
+            )
         found["s <= 0"] = ~(columns["s"] > 0.0)
         if space == "neurosynchro":
             sign = fold(columns["theta"])[1]
-            for name, wanted in (("j_Q", -1), ("alpha_Q", -1), ("j_V", sign), ("alpha_V", sign), ("rho_V", sign)):
+            for name, wanted in (
+                ("j_Q", -1),
+                ("alpha_Q", -1),
+                ("j_V", sign),
+                ("alpha_V", sign),
+                ("rho_V", sign),
+            ):
                 found[f"{name} of the other sign"] = ~(wanted * c[name] > 0.0)
             found["rho_Q = 0"] = c["rho_Q"] == 0.0
         else:
-            found["theta at 0 or at a right angle"] = np.abs(np.sin(2.0 * columns["theta"])) < _RIGHT
+            found["theta at 0 or at a right angle"] = (
+                np.abs(np.sin(2.0 * columns["theta"])) < _RIGHT
+            )
     return found
 
 
@@ -69,7 +88,9 @@ def cold(s, sine, cosine):
 
 
 def to_network(columns, space, convention):
-    """{result: array} in network space of valid rows (NumPy). ``convention``: of rho_Q in the table."""
+    """{result: array} in network space of valid rows (NumPy). ``convention``: of rho_Q in the
+    table.
+    """
     c = columns
     theta, sign = fold(c["theta"])
     if space == "neurosynchro":
@@ -95,15 +116,19 @@ def to_network(columns, space, convention):
             f"{kind}_Q_plane": np.asarray(q),
             f"{kind}_V_plane": np.asarray(v) / cosine,
         }
-    out |= {"rho_Q_cold": RHO_Q_SIGN[convention] * c["rho_Q"] / unit_q, "rho_V_cold": sign * c["rho_V"] / unit_v}
+    out |= {
+        "rho_Q_cold": RHO_Q_SIGN[convention] * c["rho_Q"] / unit_q,
+        "rho_V_cold": sign * c["rho_V"] / unit_v,
+    }
     return {k: out[k] for k in SPACES[space]}
 
 
 def from_network(values, space, convention, s, sine, cosine, xp):
-    """(j_Q / j_I, j_V / j_I, alpha_Q / alpha_I, alpha_V / alpha_I, rho_Q, rho_V) in the signs of physics, any angle.
+    """(j_Q / j_I, j_V / j_I, alpha_Q / alpha_I, alpha_V / alpha_I, rho_Q, rho_V) in the signs of
+    physics, any angle.
 
-    ``values``: {result: array} of network space without j_I and alpha_I; ``xp``: numpy or jax.numpy. rho_Q_sign
-    multiplies rho_Q where it is there, as in neurosynchro.
+    ``values``: {result: array} of network space without j_I and alpha_I; ``xp``: numpy or
+    jax.numpy. rho_Q_sign multiplies rho_Q where it is there, as in neurosynchro.
     """
     v = values
     if space == "neurosynchro":
@@ -113,8 +138,15 @@ def from_network(values, space, convention, s, sine, cosine, xp):
             share, degree = xp.clip(v[f"{kind}_V_share"], -1.0, 1.0), v[f"{kind}_frac_pol"]
             # the root's slope is infinite at 1
             rest = xp.where(xp.abs(share) < 1.0, (1.0 - share) * (1.0 + share), 1.0)
-            out += [-xp.where(xp.abs(share) < 1.0, xp.sqrt(rest), 0.0) * degree, sign * share * degree]
-        return *out, RHO_Q_SIGN[convention] * v["rho_Q"] * v.get("rho_Q_sign", 1.0), sign * v["rho_V"]
+            out += [
+                -xp.where(xp.abs(share) < 1.0, xp.sqrt(rest), 0.0) * degree,
+                sign * share * degree,
+            ]
+        return (
+            *out,
+            RHO_Q_SIGN[convention] * v["rho_Q"] * v.get("rho_Q_sign", 1.0),
+            sign * v["rho_V"],
+        )
     unit_q, unit_v = cold(s, sine, cosine)
     out = []
     for kind in ("j", "alpha"):

@@ -37,7 +37,9 @@ def _pyarrow():
     try:
         import pyarrow.parquet
     except ImportError:
-        raise TableError("parquet tables need pyarrow: pip install 'synchrojax[parquet]', or use .txt.gz") from None
+        raise TableError(
+            "parquet tables need pyarrow: pip install 'synchrojax[parquet]', or use .txt.gz"
+        ) from None
     return pyarrow
 
 
@@ -51,7 +53,9 @@ def write_part(path, columns):
             return
         rows = np.stack([np.asarray(c) for c in columns.values()], -1)
         form = "\t".join(["%.10g"] * len(columns))
-        data = "\n".join(["\t".join(columns), *(form % tuple(row) for row in rows.tolist()), ""]).encode()
+        data = "\n".join(
+            ["\t".join(columns), *(form % tuple(row) for row in rows.tolist()), ""]
+        ).encode()
         # no time stamp: the same numbers give the same file
         temporary.write_bytes(gzip.compress(data, mtime=0) if path.name.endswith(".gz") else data)
 
@@ -65,7 +69,7 @@ def _decoded(path):
 
 
 def _nameless(path, header):
-    """What to say of a header with an empty name: mostly a tab at its end, or the index of pandas."""
+    """What to say of a header with an empty name: mostly a tab at its end or pandas' index."""
     number = header.index("") + 1
     if path.name.endswith(".parquet"):
         return f"{path}: column {number} has no name"
@@ -85,7 +89,9 @@ def _checked(path, header):
         match = _HEADER.match(column)
         if not match:
             tabs = "; columns are separated by tabs" * (len(header) == 1)
-            raise TableError(f"{path}: column {column!r} is not of the form name(log|lin|res|meta){tabs}")
+            raise TableError(
+                f"{path}: column {column!r} is not of the form name(log|lin|res|meta){tabs}"
+            )
         if match[1] in found:
             raise TableError(f"{path}: column {match[1]!r} stands there twice")
         found[match[1]] = match[2]
@@ -100,10 +106,14 @@ def header_of(path):
         try:
             header = arrow.parquet.read_schema(path).names
         except (OSError, ValueError, arrow.lib.ArrowException) as error:
-            raise TableError(f"{path}: not a readable parquet table ({error})".splitlines()[0]) from None
+            raise TableError(
+                f"{path}: not a readable parquet table ({error})".splitlines()[0]
+            ) from None
     else:
         try:
-            opened = (gzip.open if path.name.endswith(".gz") else open)(path, "rt", encoding=_ENCODING)
+            opened = (gzip.open if path.name.endswith(".gz") else open)(
+                path, "rt", encoding=_ENCODING
+            )
             with opened as file:
                 header = file.readline().rstrip("\r\n").split("\t")
         except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
@@ -114,7 +124,7 @@ def header_of(path):
 
 
 def _slowly(path, lines, header):
-    """Rows of text one by one: finds what is wrong; empty cells and text in meta columns are NaN."""
+    """Rows of text one by one: finds what is wrong; empty cells, text in meta columns are NaN."""
     kinds = _checked(path, header).values()
     rows = []
     for number, line in enumerate(lines, 2):
@@ -123,14 +133,19 @@ def _slowly(path, lines, header):
         cells = line.split("\t")
         if len(cells) != len(header):
             tab = " ends in a tab" * (cells[-1] == "" and len(cells) > len(header))
-            raise TableError(f"{path}, line {number}{tab}: {len(cells)} columns where the header has {len(header)}")
+            raise TableError(
+                f"{path}, line {number}{tab}: {len(cells)} columns where the header has "
+                f"{len(header)}"
+            )
         row = []
         for cell, column, kind in zip(cells, header, kinds, strict=True):
             try:
                 row.append(float(cell))
             except ValueError:
                 if kind != "meta" and cell.strip():
-                    raise TableError(f"{path}, line {number}, column {column}: {cell!r} is not a number") from None
+                    raise TableError(
+                        f"{path}, line {number}, column {column}: {cell!r} is not a number"
+                    ) from None
                 row.append(np.nan)
         rows.append(row)
     return np.array(rows).reshape(len(rows), len(header))
@@ -152,7 +167,9 @@ def _read_text(path):
 
 
 def read_part(path):
-    """``{"name(kind)": array}`` of one part file; empty cells (as in pandas) and text in meta columns are NaN."""
+    """``{"name(kind)": array}`` of one part file; empty cells (as in pandas) and text in meta
+    columns are NaN.
+    """
     path = pathlib.Path(path)
     if not path.name.endswith(".parquet"):
         return _read_text(path)
@@ -160,14 +177,20 @@ def read_part(path):
     try:
         table = arrow.parquet.read_table(path)
         columns = {}
-        for name, kind in zip(table.column_names, _checked(path, table.column_names).values(), strict=True):
+        for name, kind in zip(
+            table.column_names, _checked(path, table.column_names).values(), strict=True
+        ):
             text = kind == "meta" and arrow.types.is_string(table.schema.field(name).type)
-            columns[name] = np.full(table.num_rows, np.nan) if text else np.asarray(table[name], float)
+            columns[name] = (
+                np.full(table.num_rows, np.nan) if text else np.asarray(table[name], float)
+            )
         return columns
     except TableError:
         raise
     except (OSError, ValueError, arrow.lib.ArrowException) as error:
-        raise TableError(f"{path}: not a readable parquet table of numbers ({error})".splitlines()[0]) from None
+        raise TableError(
+            f"{path}: not a readable parquet table of numbers ({error})".splitlines()[0]
+        ) from None
 
 
 def parts(directory):
@@ -181,12 +204,17 @@ def parts(directory):
         raise TableError(f"{directory}: no such table")
     found = sorted(p for p in directory.iterdir() if suffix_of(p) and not p.name.startswith("."))
     if not found:
-        raise TableError(f"{directory}: no {', '.join(SUFFIXES)} files in it; make some with `synchrojax generate`")
+        raise TableError(
+            f"{directory}: no {', '.join(SUFFIXES)} files in it; make some with `synchrojax "
+            "generate`"
+        )
     return found
 
 
 def read_named(path, names=None):
-    """``{name: array}`` of one part: ``names``, or all but meta columns. Raises TableError for missing ones."""
+    """``{name: array}`` of one part: ``names``, or all but meta columns. Raises TableError for
+    missing ones.
+    """
     part = read_part(path)
     kinds = _checked(path, part)
     named = dict(zip(kinds, part.values(), strict=True))
@@ -199,7 +227,8 @@ def read_named(path, names=None):
 
 
 def read_columns(directory, names=None, *, max_rows=None, seed=0, quiet=True):
-    """``{name: array}`` of all parts: ``names``, or all but meta columns. Values need not be finite.
+    """``{name: array}`` of all parts: ``names``, or all but meta columns. Values need not be
+    finite.
 
     ``max_rows``: no more than so many, drawn at random; memory does not grow with what is left out.
     """
@@ -210,7 +239,10 @@ def read_columns(directory, names=None, *, max_rows=None, seed=0, quiet=True):
     def pruned():
         keys = np.concatenate([key for key, _ in store])
         limit = np.partition(keys, max_rows - 1)[max_rows - 1]
-        return [(key[key <= limit], {n: v[key <= limit] for n, v in part.items()}) for key, part in store]
+        return [
+            (key[key <= limit], {n: v[key <= limit] for n, v in part.items()})
+            for key, part in store
+        ]
 
     with progress("read", len(files), "files", quiet=quiet or len(files) < 2) as advance:
         for number, path in enumerate(files):
@@ -243,6 +275,9 @@ def read_table(directory, inputs):
         for name, values in read_named(path, names).items():
             bad = np.flatnonzero(~np.isfinite(values))
             if len(bad):
-                raise TableError(f"{path}, line {bad[0] + 2}, column {name}: {values[bad[0]]} ({len(bad)} such rows)")
+                raise TableError(
+                    f"{path}, line {bad[0] + 2}, column {name}: {values[bad[0]]} ({len(bad)} such "
+                    "rows)"
+                )
             columns[name].append(values)
     return {n: np.concatenate(v) for n, v in columns.items()}

@@ -1,11 +1,12 @@
 """Training: from a table to a model file.
 
-``train`` for the networks of a distribution, ``train_table`` for a table of the user's own; both are the one loop
-``run`` with an optimiser that makes its steps. It may import generate, model and what lies below them.
+``train`` for the networks of a distribution, ``train_table`` for a table of the user's own; both
+are the one loop ``run`` with an optimiser that makes its steps. It may import generate, model and
+what lies below them.
 
 Adding an optimiser: an object with ``start``, ``update`` and ``exhausted`` (``Optimiser``), beside
-``LevenbergMarquardt`` and ``Gradient``, which takes whatever Optax has. ``run`` gives it checkpoints, history, patience
-and progress.
+``LevenbergMarquardt`` and ``Gradient``, which takes whatever Optax has. ``run`` gives it
+checkpoints, history, patience and progress.
 """
 
 from synchrojax.train._distribution import Options, fit, train

@@ -1,6 +1,7 @@
 """Train the networks of a distribution on a table of exact coefficients.
 
-Two stages per network: Adam with a decaying rate finds the basin, Levenberg-Marquardt goes to the bottom.
+Two stages per network: Adam with a decaying rate finds the basin, Levenberg-Marquardt goes to the
+bottom.
 """
 
 import functools
@@ -37,7 +38,9 @@ class Options(NamedTuple):
     adam_batch: int = 1024
     adam_rate: float = 3e-3
     iterations: int = 170  # of Levenberg-Marquardt, the last 15 % of them on `final_rows`
-    rows: int = 16384  # drawn afresh for each of the others; up to four times as many where outputs are few
+    rows: int = (
+        16384  # drawn afresh for each of the others; up to four times as many where outputs are few
+    )
     final_rows: int = 262144  # at most so many in the last iterations
     patience: int = 40  # iterations without a better validation loss before stopping
     validation: float = 0.1
@@ -65,17 +68,24 @@ def draw_blocks(blocks, step, options):
 
 
 def fit(rows, combine, module, options, *, checkpoints=None, quiet=False, title="train"):
-    """Fit one network by least squares. ``rows`` = (train, validation) ``Rows``. Returns (module, history).
+    """Fit one network by least squares. ``rows`` = (train, validation) ``Rows``. Returns (module,
+    history).
 
     history [iteration, (training rms, validation rms, seconds)].
     """
     train, validation = rows
     fresh, frame = parameters_of(module)
     blocks, check, residuals = blocks_of(train), blocks_of(validation), residuals_of(combine)
-    optimiser = LevenbergMarquardt(residuals, frame, fresh, lambda step: draw_blocks(blocks, step, options))
+    optimiser = LevenbergMarquardt(
+        residuals, frame, fresh, lambda step: draw_blocks(blocks, step, options)
+    )
 
     def start():
-        warm = {"steps": options.adam_steps, "batch_size": options.adam_batch, "rate": options.adam_rate}
+        warm = {
+            "steps": options.adam_steps,
+            "batch_size": options.adam_batch,
+            "rate": options.adam_rate,
+        }
         parameters = brief_adam(residuals, frame, fresh, train, **warm, seed=options.seed)
         losses = optimiser.loss(parameters, blocks), optimiser.loss(parameters, check)
         return parameters, optimiser.start(parameters), losses
@@ -105,14 +115,25 @@ def _scores(errors):
     return {"rows": len(errors), **rounded}
 
 
-def train(table, out, *, distribution="thermal", options=Options(), network=Perceptron, overwrite=False, quiet=False):
-    """Train all networks of ``distribution``, a name or a ``Family``, on a table directory and write the model ``out``.
+def train(
+    table,
+    out,
+    *,
+    distribution="thermal",
+    options=Options(),
+    network=Perceptron,
+    overwrite=False,
+    quiet=False,
+):
+    """Train all networks of ``distribution``, a name or a ``Family``, on a table directory and
+    write the model ``out``.
 
-    ``out`` is a .safetensors file; beside it appear ``.loss.csv`` and, with matplotlib, ``.loss.png``. While it
-    runs, ``<out>.checkpoints`` holds the state: the same command resumes from it. Train, validation
-    and test rows are disjoint and fixed by ``options.seed``. ``network``: the class of the networks, a registered one
-    (``synchrojax.networks``). Needs float64. Returns the path.
-    Raises TableError for a bad table and TrainingError for settings that contradict each other.
+    ``out`` is a .safetensors file; beside it appear ``.loss.csv`` and, with matplotlib,
+    ``.loss.png``. While it runs, ``<out>.checkpoints`` holds the state: the same command resumes
+    from it. Train, validation and test rows are disjoint and fixed by ``options.seed``.
+    ``network``: the class of the networks, a registered one (``synchrojax.networks``). Needs
+    float64. Returns the path. Raises TableError for a bad table and TrainingError for settings that
+    contradict each other.
     """
     require_x64()
     family, out = get_family(distribution), model_path(out, overwrite=overwrite)
@@ -122,7 +143,14 @@ def train(table, out, *, distribution="thermal", options=Options(), network=Perc
     if n < 100:
         raise table_files.TableError(f"{table}: {n} rows are too few to train on")
     widths = {name: options.widths or head.widths for name, head in family.heads.items()}
-    identity = [family.name, network.__name__, widths, list(options), n, float(np.sum(data["rho_V"] * data["s"]))]
+    identity = [
+        family.name,
+        network.__name__,
+        widths,
+        list(options),
+        n,
+        float(np.sum(data["rho_V"] * data["s"])),
+    ]
     work = workplace(out, json.dumps(identity))
 
     part = parts_of(n, options)
@@ -137,18 +165,34 @@ def train(table, out, *, distribution="thermal", options=Options(), network=Perc
             for use in (part[rows.numbers] == k for k in range(3))
         ]
         if min(len(r.features) for r in parts) == 0:
-            raise table_files.TableError(f"{table}: no rows for {name} inside the box {dict(family.domain)}")
+            raise table_files.TableError(
+                f"{table}: no rows for {name} inside the box {dict(family.domain)}"
+            )
         kind = {"widths": widths[name], "activation": head.activation, "output": head.output}
-        module = initial(network, inputs=head.inputs, outputs=head.outputs, **kind, seed=options.seed)
+        module = initial(
+            network, inputs=head.inputs, outputs=head.outputs, **kind, seed=options.seed
+        )
         combine = functools.partial(family.combine, name)
         networks[name], histories[name] = fit(
-            parts[:2], combine, module, options, checkpoints=work / name, quiet=quiet, title=f"train {name}"
+            parts[:2],
+            combine,
+            module,
+            options,
+            checkpoints=work / name,
+            quiet=quiet,
+            title=f"train {name}",
         )
         scores[name] = _scores(np.abs(np.asarray(residuals_of(combine)(networks[name], parts[2]))))
     seconds = sum(h[-1, 2] for h in histories.values())
     report = {
-        "held_out": f"test rows of the training table, {options.test:.0%} of {n}, seed {options.seed}",
-        "training": {"rows": n, "seconds": round(float(seconds)), "widths": widths, "seed": options.seed},
+        "held_out": f"test rows of the training table, {options.test:.0%} of {n}, seed "
+        f"{options.seed}",
+        "training": {
+            "rows": n,
+            "seconds": round(float(seconds)),
+            "widths": widths,
+            "seed": options.seed,
+        },
         "network_space_error": scores,
     }
     write_model(out, family, networks, report)

@@ -22,8 +22,8 @@ class TrainingError(ValueError):
 class State(NamedTuple):
     """Where a training is.
 
-    ``step``: done so far; ``memory``: the optimiser's; ``history`` [steps + 1, 3]: training loss, validation loss and
-    seconds, a row for the start and for each step, NaN where there is none yet.
+    ``step``: done so far; ``memory``: the optimiser's; ``history`` [steps + 1, 3]: training loss,
+    validation loss and seconds, a row for the start and for each step, NaN where there is none yet.
     """
 
     step: np.ndarray
@@ -42,14 +42,18 @@ class Optimiser(Protocol):
         """What it has to remember at the start."""
 
     def update(self, parameters: Any, memory: Any, step: int) -> tuple[Any, Any, float]:
-        """(parameters, memory, training loss) after step 1, 2, ...; the same again for the same arguments."""
+        """(parameters, memory, training loss) after step 1, 2, ...; the same again for the same
+        arguments.
+        """
 
     def exhausted(self, memory: Any) -> bool:
         """True where further steps would change nothing."""
 
 
 class Plan(NamedTuple):
-    """How long a loop runs. ``patience``: steps without a validation loss below ``better`` times the best."""
+    """How long a loop runs. ``patience``: steps without a validation loss below ``better`` times
+    the best.
+    """
 
     steps: int
     patience: int
@@ -69,12 +73,14 @@ def run(
     unit="iterations",
     callback: Callable[[State], None] = lambda state: None,
 ) -> State:
-    """Steps of ``optimiser`` until the plan is fulfilled; ``State.best`` has the lowest validation loss.
+    """Steps of ``optimiser`` until the plan is fulfilled; ``State.best`` has the lowest validation
+    loss.
 
-    ``validate``: parameters -> validation loss. ``start()``: (parameters, memory, (training, validation loss)) at the
-    beginning, infinite where they shall not count; it is not called where a checkpoint is found. ``like``: parameters
-    of the same shapes. ``checkpoints``: directory that holds the state, from which the same call goes on; a finished
-    run returns at once. ``callback``: called after each step.
+    ``validate``: parameters -> validation loss. ``start()``: (parameters, memory, (training,
+    validation loss)) at the beginning, infinite where they shall not count; it is not called where
+    a checkpoint is found. ``like``: parameters of the same shapes. ``checkpoints``: directory that
+    holds the state, from which the same call goes on; a finished run returns at once. ``callback``:
+    called after each step.
     """
     empty = np.full((plan.steps + 1, 3), np.nan)
     zero, never = np.array(0), np.array(np.inf)
@@ -85,7 +91,9 @@ def run(
         begin = time.perf_counter()
         if found is None:
             parameters, memory, losses = start()
-            state = state._replace(parameters=parameters, memory=memory, best=parameters, best_loss=np.array(losses[1]))
+            state = state._replace(
+                parameters=parameters, memory=memory, best=parameters, best_loss=np.array(losses[1])
+            )
             if np.isfinite(losses[1]):
                 state.history[0] = *losses, time.perf_counter() - begin
         else:
@@ -101,7 +109,9 @@ def run(
             advance(int(state.step), f"loss {state.best_loss:.2e}", counted=False)
             while not finished():
                 step = int(state.step) + 1
-                parameters, memory, training = optimiser.update(state.parameters, state.memory, step)
+                parameters, memory, training = optimiser.update(
+                    state.parameters, state.memory, step
+                )
                 loss = float(validate(parameters))
                 state.history[step] = training, loss, before + time.perf_counter() - begin
                 state = state._replace(step=np.array(step), parameters=parameters, memory=memory)
@@ -128,7 +138,9 @@ class _Checkpoints:
 
         logging.getLogger("absl").setLevel(logging.ERROR)
         keep = ocp.training.preservation_policies.LatestN(2)
-        self._store = ocp.training.Checkpointer(pathlib.Path(directory).absolute(), preservation_policy=keep)
+        self._store = ocp.training.Checkpointer(
+            pathlib.Path(directory).absolute(), preservation_policy=keep
+        )
 
     def load(self, like):
         """The latest state, or None; ``like`` gives tree, shapes and dtypes."""
@@ -176,7 +188,9 @@ def history_of(*states):
 
 
 def save_history(path, histories):
-    """Beside the model ``path``: the losses of each network as .loss.csv and, with matplotlib, .loss.png."""
+    """Beside the model ``path``: the losses of each network as .loss.csv and, with matplotlib,
+    .loss.png.
+    """
     lines = ["head,iteration,train_rms,validation_rms,seconds"]
     for head, history in histories.items():
         lines += [f"{head},{i},{a:.6e},{b:.6e},{t:.1f}" for i, (a, b, t) in enumerate(history)]
@@ -197,13 +211,14 @@ def model_path(out, *, overwrite):
 
 
 def workplace(out, settings):
-    """The directory where the state of a training of ``out`` is kept; refuses that of another one."""
+    """The directory that keeps the state of a training of ``out``; refuses that of another one."""
     work = out.with_suffix(".checkpoints")
     work.mkdir(parents=True, exist_ok=True)
     record = work / "settings.json"
     if record.exists() and record.read_bytes() != settings.encode():
         raise TrainingError(
-            f"{work} belongs to a run with other settings or another table; remove it or choose another --out"
+            f"{work} belongs to a run with other settings or another table; remove it or choose "
+            "another --out"
         )
     write_text(record, settings)
     return work

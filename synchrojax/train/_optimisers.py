@@ -1,4 +1,6 @@
-"""What makes the steps of a training: Levenberg-Marquardt for least squares, and whatever Optax has."""
+"""What makes the steps of a training: Levenberg-Marquardt for least squares, and whatever Optax
+has.
+"""
 
 import functools
 from typing import NamedTuple
@@ -29,11 +31,13 @@ class Damping(NamedTuple):
 
 
 class LevenbergMarquardt:
-    """The damped Gauss-Newton method for the residuals of one network (Marquardt 1963, J. SIAM 11, 431).
+    """The damped Gauss-Newton method for the residuals of one network (Marquardt 1963, J. SIAM 11,
+    431).
 
-    The networks are small, so that the full Gauss-Newton matrix is affordable. ``residuals(module, rows)``: [row,
-    targets], of one row [targets]. ``frame``, ``like``: as ``networks.parameters_of`` gives them. ``draw(step)``: the
-    blocks of rows of a step (``blocks_of``).
+    The networks are small, so that the full Gauss-Newton matrix is affordable.
+    ``residuals(module, rows)``: [row, targets], of one row [targets]. ``frame``, ``like``: as
+    ``networks.parameters_of`` gives them. ``draw(step)``: the blocks of rows of a step
+    (``blocks_of``).
     """
 
     def __init__(self, residuals, frame, like, draw):
@@ -55,9 +59,14 @@ class LevenbergMarquardt:
                 matrix, gradient, total = state
                 r = at(flat, rows).reshape(-1)
                 jacobian = jax.vmap(jax.jacrev(at), (None, 0))(flat, rows).reshape(-1, size)
-                # the gradient decides where the bottom is, the matrix only how to get there: half the digits will do
+                # the gradient decides where the bottom is, the matrix only how to get there: half
+                # the digits will do
                 half = jacobian.astype(jnp.float32)
-                return (matrix + (half.T @ half).astype(r.dtype), gradient + jacobian.T @ r, total + r @ r), None
+                return (
+                    matrix + (half.T @ half).astype(r.dtype),
+                    gradient + jacobian.T @ r,
+                    total + r @ r,
+                ), None
 
             start = jnp.zeros((size, size)), jnp.zeros(size), 0.0
             return jax.lax.scan(step, start, blocks)[0]
@@ -67,7 +76,9 @@ class LevenbergMarquardt:
             damped = matrix + jnp.diag(damping * (diagonal + 1e-9 * jnp.max(diagonal)))
             return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(damped), gradient)
 
-        self._sum, self._equations, self._solve = map(jax.jit, (sum_of_squares, normal_equations, solve))
+        self._sum, self._equations, self._solve = map(
+            jax.jit, (sum_of_squares, normal_equations, solve)
+        )
 
     def start(self, parameters):
         return Damping(np.array(1e-3))
@@ -102,9 +113,10 @@ class LevenbergMarquardt:
 class Gradient:
     """Epochs of an Optax transformation on shuffled batches.
 
-    ``transformation``: such as ``optax.adam(rate)``; ``loss(module, batch)``: a number, of batches of the arrays in the
-    pytree ``data`` [row, ...]. Optimisers of one transformation and loss share their compiled programs. ``seed`` and
-    the number of the epoch, which starts after ``done``, fix the order of the rows.
+    ``transformation``: such as ``optax.adam(rate)``; ``loss(module, batch)``: a number, of batches
+    of the arrays in the pytree ``data`` [row, ...]. Optimisers of one transformation and loss share
+    their compiled programs. ``seed`` and the number of the epoch, which starts after ``done``, fix
+    the order of the rows.
     """
 
     def __init__(self, transformation, loss, frame, data, *, batch_size, seed, done=0):
@@ -119,7 +131,9 @@ class Gradient:
 
     def update(self, parameters, memory, step):
         key = jax.random.key(self._seed + 1000003 * (self._done + step))
-        parameters, memory, loss = _epoch(parameters, memory, self._frame, self._data, key, **self._fixed)
+        parameters, memory, loss = _epoch(
+            parameters, memory, self._frame, self._data, key, **self._fixed
+        )
         return parameters, memory, float(np.sqrt(loss))
 
 
@@ -132,7 +146,9 @@ def _epoch(parameters, memory, frame, data, key, *, transformation, loss, batch_
     def step(state, index):
         parameters, memory = state
         rows = jax.tree.map(lambda a: a[index], data)
-        found, slope = jax.value_and_grad(lambda values: loss(frame.module(values), rows))(parameters)
+        found, slope = jax.value_and_grad(lambda values: loss(frame.module(values), rows))(
+            parameters
+        )
         change, memory = transformation.update(slope, memory, parameters)
         return (optax.apply_updates(parameters, change), memory), found
 
@@ -141,7 +157,9 @@ def _epoch(parameters, memory, frame, data, key, *, transformation, loss, batch_
 
 
 def brief_adam(residuals, frame, parameters, rows, *, steps, batch_size, rate, seed):
-    """Parameters after so many steps of Adam on random batches, the rate decaying to zero along a cosine."""
+    """Parameters after so many steps of Adam on random batches, the rate decaying to zero along a
+    cosine.
+    """
     optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps))
     data = jax.tree.map(jnp.asarray, rows)
 
@@ -149,12 +167,16 @@ def brief_adam(residuals, frame, parameters, rows, *, steps, batch_size, rate, s
         parameters, moments = state
         index = jax.random.randint(key, (batch_size,), 0, len(data.features))
         batch = jax.tree.map(lambda a: a[index], data)
-        slope = jax.grad(lambda values: jnp.mean(residuals(frame.module(values), batch) ** 2))(parameters)
+        slope = jax.grad(lambda values: jnp.mean(residuals(frame.module(values), batch) ** 2))(
+            parameters
+        )
         update, moments = optimiser.update(slope, moments)
         return (optax.apply_updates(parameters, update), moments), None
 
     keys = jax.random.split(jax.random.key(seed), steps)
-    return jax.jit(lambda start: jax.lax.scan(step, (start, optimiser.init(start)), keys)[0][0])(parameters)
+    return jax.jit(lambda start: jax.lax.scan(step, (start, optimiser.init(start)), keys)[0][0])(
+        parameters
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("loss",))

@@ -40,15 +40,18 @@ class TableOptions(NamedTuple):
 
 
 def lock(table, directory, *, overwrite=False, drop=False, quiet=False):
-    """Store bounds, means and deviations of the columns of ``table`` in the configuration of ``directory``.
+    """Store bounds, means and deviations of the columns of ``table`` in the configuration of
+    ``directory``.
 
-    ``table`` is in network space (``transform``). Returns {column: values that its mapping cannot take}. Raises
-    ConfigError if it is locked already, unless ``overwrite``, and TableError for columns that cannot be learned and,
-    unless ``drop``, for values that a mapping cannot take.
+    ``table`` is in network space (``transform``). Returns {column: values that its mapping cannot
+    take}. Raises ConfigError if it is locked already, unless ``overwrite``, and TableError for
+    columns that cannot be learned and, unless ``drop``, for values that a mapping cannot take.
     """
     config, path = configuration.read(directory), configuration.path_of(directory)
     if config.is_locked and not overwrite:
-        raise configuration.ConfigError(f"{path}: is locked already; pass --overwrite to compute its numbers again")
+        raise configuration.ConfigError(
+            f"{path}: is locked already; pass --overwrite to compute its numbers again"
+        )
     _require_network_space(table, config, directory)
     columns = table_files.read_columns(table, [m.name for m in config.mappings], quiet=quiet)
     mappings, rejected = [], {}
@@ -69,7 +72,8 @@ def _require_network_space(table, config, directory):
     found = table_files.header_of(table_files.parts(table)[0])
     if set(RESULTS) <= set(found) and not {r.mapping.name for r in config.results} <= set(found):
         raise table_files.TableError(
-            f"{table}: not in network space: `synchrojax transform {table} {directory} --out NEW` brings it there"
+            f"{table}: not in network space: `synchrojax transform {table} {directory} --out NEW` "
+            "brings it there"
         )
 
 
@@ -80,13 +84,17 @@ def _refuse(table, mapping, count, path):
         bad = np.flatnonzero(~mapping.valid(values))
         if len(bad):
             raise table_files.TableError(
-                f"{file}, line {bad[0] + 2}, column {mapping.name}: {values[bad[0]]:g} is not {mapping.domain}, as "
-                f"maptype {mapping.maptype!r} needs ({count} such values); edit {path}, or leave them out: --drop"
+                f"{file}, line {bad[0] + 2}, column {mapping.name}: {values[bad[0]]:g} is not "
+                f"{mapping.domain}, as "
+                f"maptype {mapping.maptype!r} needs ({count} such values); edit {path}, or leave "
+                "them out: --drop"
             )
 
 
 def _deviations(output, rows):
-    """Errors in network space in units of their standard deviation, [row, result]; 0 for values that do not count."""
+    """Errors in network space in units of their standard deviation, [row, result]; 0 for values
+    that do not count.
+    """
     error = np.where(rows.weight > 0.0, np.asarray(output).T - rows.target, np.nan)
     with np.errstate(invalid="ignore"):
         return np.nan_to_num(np.abs(error - np.nanmean(error, 0)) / np.nanstd(error, 0))
@@ -94,7 +102,9 @@ def _deviations(output, rows):
 
 def _mean_square(module, data):
     features, target, used = data
-    return jnp.sum((module.before_output(features.T).T - target) ** 2 * used) / jnp.maximum(jnp.sum(used), 1.0)
+    return jnp.sum((module.before_output(features.T).T - target) ** 2 * used) / jnp.maximum(
+        jnp.sum(used), 1.0
+    )
 
 
 def _cross_entropy(module, data):
@@ -106,13 +116,16 @@ def _cross_entropy(module, data):
 def fit_adam(rows, module, recipe, seed, *, patience, checkpoints=None, quiet=False, title="train"):
     """Two passes of Adam with sigma-clipping between them, as neurosynchro trains (Williams 2018).
 
-    ``rows`` = (train, validation). Mean squared error, or cross-entropy for a sigmoid output. Returns (module,
-    history as of ``fit``, row numbers of the training rows left out of the second pass, their deviations).
+    ``rows`` = (train, validation). Mean squared error, or cross-entropy for a sigmoid output.
+    Returns (module, history as of ``fit``, row numbers of the training rows left out of the second
+    pass, their deviations).
     """
     train, validation = rows
     fresh, frame = parameters_of(module)
     loss = _cross_entropy if recipe.output == "sigmoid" else _mean_square
-    held = tuple(map(jnp.asarray, (validation.features, validation.target, validation.weight > 0.0)))
+    held = tuple(
+        map(jnp.asarray, (validation.features, validation.target, validation.weight > 0.0))
+    )
     plan, states = Plan(recipe.epochs, patience), []
     kept, deviations = np.ones(train.target.shape, bool), np.zeros(train.target.shape)
     start = fresh, adam(recipe.rate).init(fresh)
@@ -120,7 +133,9 @@ def fit_adam(rows, module, recipe, seed, *, patience, checkpoints=None, quiet=Fa
         used = (kept & (train.weight > 0.0)).astype(train.target.dtype)
         data = tuple(map(jnp.asarray, (train.features, train.target, used)))
         done = number * recipe.epochs
-        optimiser = Gradient(adam(recipe.rate), loss, frame, data, batch_size=recipe.batch_size, seed=seed, done=done)
+        optimiser = Gradient(
+            adam(recipe.rate), loss, frame, data, batch_size=recipe.batch_size, seed=seed, done=done
+        )
         states.append(
             run(
                 optimiser,
@@ -139,15 +154,24 @@ def fit_adam(rows, module, recipe, seed, *, patience, checkpoints=None, quiet=Fa
             deviations = _deviations(frame.module(start[0])(jnp.asarray(train.features).T), train)
             kept = deviations <= recipe.sigma_clip
     clipped = np.flatnonzero(~np.all(kept, axis=1))
-    return frame.module(states[-1].best), history_of(*states), clipped, np.max(deviations, axis=1)[clipped]
+    return (
+        frame.module(states[-1].best),
+        history_of(*states),
+        clipped,
+        np.max(deviations, axis=1)[clipped],
+    )
 
 
 def _fold_in(module, mean, deviation):
     """The same network for features that are not normalised."""
-    layers = [(np.asarray(layer.kernel[...]), np.asarray(layer.bias[...])) for layer in module.layers]
+    layers = [
+        (np.asarray(layer.kernel[...]), np.asarray(layer.bias[...])) for layer in module.layers
+    ]
     (kernel, bias), *rest = layers
     kernel = kernel / deviation[:, None]
-    return Perceptron.of([(kernel, bias - mean @ kernel), *rest], activation=module.activation, output=module.output)
+    return Perceptron.of(
+        [(kernel, bias - mean @ kernel), *rest], activation=module.activation, output=module.output
+    )
 
 
 def _as_is(output, extra):
@@ -157,11 +181,18 @@ def _as_is(output, extra):
 def _fit_head(head, recipe, rows, options, seed, *, checkpoints, quiet, title):
     """One network of one member: (module, history, clipped training rows, their deviations)."""
     scale = 0.05 if recipe.method == "adam" else None
-    kind = {"widths": head.widths, "activation": head.activation, "output": head.output, "scale": scale}
+    kind = {
+        "widths": head.widths,
+        "activation": head.activation,
+        "output": head.output,
+        "scale": scale,
+    }
     module = initial(Perceptron, inputs=head.inputs, outputs=head.outputs, **kind, seed=seed)
     shown = {"quiet": quiet, "title": title}
     if recipe.method == "adam":
-        return fit_adam(rows, module, recipe, seed, patience=options.patience, checkpoints=checkpoints, **shown)
+        return fit_adam(
+            rows, module, recipe, seed, patience=options.patience, checkpoints=checkpoints, **shown
+        )
     mean, deviation = np.mean(rows[0].features, 0), np.std(rows[0].features, 0)
     deviation = np.where(deviation > 0.0, deviation, 1.0)
     chosen = Options(seed=seed, iterations=recipe.iterations, patience=options.patience)
@@ -170,34 +201,51 @@ def _fit_head(head, recipe, rows, options, seed, *, checkpoints, quiet, title):
     if recipe.sigma_clip > 0.0:
         brief = chosen._replace(iterations=-(-recipe.iterations // 4))
         aside = checkpoints.with_name(f"{checkpoints.name}-first")
-        first, _ = fit(scaled, _as_is, module, brief, checkpoints=aside, quiet=quiet, title=f"{title}, first pass")
+        first, _ = fit(
+            scaled,
+            _as_is,
+            module,
+            brief,
+            checkpoints=aside,
+            quiet=quiet,
+            title=f"{title}, first pass",
+        )
         found = _deviations(first(jnp.asarray(scaled[0].features.T)), scaled[0])
-        scaled[0] = scaled[0]._replace(weight=np.where(found > recipe.sigma_clip, 0.0, scaled[0].weight))
+        scaled[0] = scaled[0]._replace(
+            weight=np.where(found > recipe.sigma_clip, 0.0, scaled[0].weight)
+        )
         clipped = np.flatnonzero(np.any(found > recipe.sigma_clip, axis=1))
         deviations = np.max(found, axis=1)[clipped]
     module, history = fit(scaled, _as_is, module, chosen, checkpoints=checkpoints, **shown)
     return _fold_in(module, mean, deviation), history, clipped, deviations
 
 
-def train_table(table, directory, *, out=None, options=TableOptions(), overwrite=False, quiet=False):
-    """Train what the configuration in ``directory`` says on ``table`` (network space) and write the model ``out``.
+def train_table(
+    table, directory, *, out=None, options=TableOptions(), overwrite=False, quiet=False
+):
+    """Train what the configuration in ``directory`` says on ``table`` (network space) and write the
+    model ``out``.
 
-    ``out`` is by default ``model.safetensors`` in ``directory``; beside it appear ``.loss.csv``, with matplotlib
-    ``.loss.png``, and ``.clipped.csv`` if rows were left out by sigma-clipping. While it runs, ``<out>.checkpoints``
-    holds the state: the same command resumes from it. Train, validation and test rows are disjoint and fixed by
-    ``options.seed``. Needs float64. Returns the path. Raises ConfigError, TableError and TrainingError.
+    ``out`` is by default ``model.safetensors`` in ``directory``; beside it appear ``.loss.csv``,
+    with matplotlib ``.loss.png``, and ``.clipped.csv`` if rows were left out by sigma-clipping.
+    While it runs, ``<out>.checkpoints`` holds the state: the same command resumes from it. Train,
+    validation and test rows are disjoint and fixed by ``options.seed``. Needs float64. Returns the
+    path. Raises ConfigError, TableError and TrainingError.
     """
     require_x64()
     config = configuration.read(directory)
     if not config.is_locked:
         raise configuration.ConfigError(
-            f"{configuration.path_of(directory)}: is not locked; run `synchrojax lock TABLE DIR` first"
+            f"{configuration.path_of(directory)}: is not locked; run `synchrojax lock TABLE DIR` "
+            "first"
         )
     out = pathlib.Path(out) if out else configuration.path_of(directory).parent / MODEL_FILE
     out = model_path(out, overwrite=overwrite)
     names = [m.name for m in config.mappings]
     _require_network_space(table, config, directory)
-    columns = table_files.read_columns(table, names, max_rows=options.max_rows, seed=options.seed, quiet=quiet)
+    columns = table_files.read_columns(
+        table, names, max_rows=options.max_rows, seed=options.seed, quiet=quiet
+    )
     n = len(columns["s"])
     batches = [r.recipe.batch_size for r in config.results if r.recipe.method == "adam"]
     needed = max(100, int(max(batches, default=0) / (1.0 - options.validation - options.test)))
@@ -208,7 +256,14 @@ def train_table(table, directory, *, out=None, options=TableOptions(), overwrite
     sine = np.sin(network_space.fold(columns["theta"])[0])
     name = out.stem if out.name != MODEL_FILE else out.resolve().parent.name
     family = TableFamily(name, config, np.min(sine[sine > 0.0], initial=1.0))
-    settings = json.dumps([configuration.dump(config), list(options), n, float(np.sum(np.log(np.abs(columns["j_I"]))))])
+    settings = json.dumps(
+        [
+            configuration.dump(config),
+            list(options),
+            n,
+            float(np.sum(np.log(np.abs(columns["j_I"])))),
+        ]
+    )
     work = workplace(out, settings)
 
     part = parts_of(n, options)
@@ -233,14 +288,17 @@ def train_table(table, directory, *, out=None, options=TableOptions(), overwrite
             )
             fitted.append(found)
             histories[f"{name}{tag}"] = history
-            clipped += [(name, member, rows[0].numbers[i], d) for i, d in zip(bad, deviations, strict=True)]
+            clipped += [
+                (name, member, rows[0].numbers[i], d) for i, d in zip(bad, deviations, strict=True)
+            ]
         networks[name] = Ensemble.of(fitted) if options.members > 1 else fitted[0]
     squares = {"training": part == 0, "test": part == 2}
     for name, use in squares.items():
         found = family.mean_squares(networks, {k: v[use & known] for k, v in columns.items()})
         squares[name] = {k: float(f"{v:.4g}") for k, v in found.items()}
     report = {
-        "held_out": f"test rows of the training table, {options.test:.0%} of {n}, seed {options.seed}",
+        "held_out": f"test rows of the training table, {options.test:.0%} of {n}, seed "
+        f"{options.seed}",
         "training": {
             "rows": n,
             "seconds": round(sum(h[-1, 2] for h in histories.values())),
@@ -268,13 +326,16 @@ def _rows(family, head, columns, use):
 
 
 def _require_rows(table, results, rows):
-    """Refuse a table in which a result of a head has no usable values in training or validation rows."""
+    """Refuse a table in which a result of a head has no usable values in training or validation
+    rows.
+    """
     counts = np.min([np.count_nonzero(r.weight, axis=0) for r in rows], axis=0)
     for result, count in zip(results, counts, strict=True):
         if count == 0:
             m = result.mapping
             raise table_files.TableError(
-                f"{table}: no values of {m.name} that its maptype {m.maptype!r} can take ({m.domain})"
+                f"{table}: no values of {m.name} that its maptype {m.maptype!r} can take "
+                f"({m.domain})"
             )
 
 

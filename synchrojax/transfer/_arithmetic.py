@@ -1,4 +1,6 @@
-"""Vectors of three, sums without rounding, and waves of a phase that is known to more digits than one number has."""
+"""Vectors of three, sums without rounding, and waves of a phase that is known to more digits than
+one number has.
+"""
 
 import functools
 
@@ -16,7 +18,9 @@ def cross(a, b):
 
 
 def power_of_two(values, lowest=1.0):
-    """A power of two close to the largest magnitude, not below tiny^lowest: scaling by it loses no digits."""
+    """A power of two close to the largest magnitude, not below tiny^lowest: scaling by it loses no
+    digits.
+    """
     limits = jnp.finfo(values[0].dtype)
     largest = functools.reduce(jnp.maximum, (jnp.abs(v) for v in values))
     largest = jnp.clip(jax.lax.stop_gradient(largest), float(limits.tiny) ** lowest, limits.max / 4)
@@ -38,19 +42,27 @@ def _two_sum(total, lost, value):
 
 
 def exact_sums(*sums):
-    """Sums of sign x y over products (sign, x, y), right to the last digits however nearly they cancel.
+    """Sums of sign x y over products (sign, x, y), right to the last digits however nearly they
+    cancel.
 
-    Every product in it is exact, so that a fused multiplication and addition changes nothing. Several sums are taken at
-    once, since the arithmetic is long to compile.
+    Every product in it is exact, so that a fused multiplication and addition changes nothing.
+    Several sums are taken at once, since the arithmetic is long to compile.
     """
     longest, zero = max(map(len, sums)), jnp.zeros_like(sums[0][0][1])
     rows = [[*products, *[(0.0, zero, zero)] * (longest - len(products))] for products in sums]
-    sign = np.array([[product[0] for product in row] for row in rows]).reshape(len(rows), longest, *[1] * zero.ndim)
-    x, y = (jnp.stack([jnp.stack([product[k] for product in row], 0) for row in rows], 1) for k in (1, 2))
+    sign = np.array([[product[0] for product in row] for row in rows]).reshape(
+        len(rows), longest, *[1] * zero.ndim
+    )
+    x, y = (
+        jnp.stack([jnp.stack([product[k] for product in row], 0) for row in rows], 1)
+        for k in (1, 2)
+    )
     sign = np.swapaxes(sign, 0, 1).astype(zero.dtype)  # [product, sum, ...]
     plain = jnp.sum(sign * (x * y), 0)
     (h, l), (k, m) = map(split, jax.lax.stop_gradient((x, y)))
-    parts = jnp.stack([sign * (h * k), sign * (h * m), sign * (l * k)], 1)  # [product, part, sum, ...]
+    parts = jnp.stack(
+        [sign * (h * k), sign * (h * m), sign * (l * k)], 1
+    )  # [product, part, sum, ...]
     total, lost = parts[0], jnp.zeros_like(parts[0])
     for part in parts[1:]:
         total, lost = _two_sum(total, lost, part)
@@ -67,7 +79,9 @@ def excess_of(total, *parts):
 
 
 def unpolarized(v):
-    """I^2 - |P|^2 of light; fully polarized light whose rounding makes |P| > I counts as what it is."""
+    """I^2 - |P|^2 of light; fully polarized light whose rounding makes |P| > I counts as what it
+    is.
+    """
     return not_negative(*exact_sums(excess_of(*v)), v[0])
 
 

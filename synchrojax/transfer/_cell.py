@@ -1,16 +1,18 @@
 """One cell: exp(-K) and its mean, for dS/ds = j - K S with the matrix of the README.
 
-K = alpha_I + M, where M is made of a = (alpha_Q, alpha_U, alpha_V) and rho = (rho_Q, rho_U, rho_V) as the field
-tensor is of E and B: M (I, P) = (a . P, a I + P x rho). So a + i rho = w n with a complex number w = l_1 + i l_2 and a
-complex unit vector n = n_1 + i n_2 turns M into a boost and a rotation that commute, M = l_1 B + l_2 R with B R = 0,
-and every function of K follows from its values at alpha_I +- l_1 and alpha_I +- i l_2 (Landi Degl'Innocenti & Landi
-Degl'Innocenti 1985, Solar Physics 97, 239; here in closed form for the emission, too). The boost has two null
-eigenvectors, (1, (m +- n_1) / |n_1|^2) with m = n_1 x n_2: light that is fully polarized and absorbed fastest or
-slowest. Where the four eigenvalues are close to each other n does not exist; there powers of M are summed.
+K = alpha_I + M, where M is made of a = (alpha_Q, alpha_U, alpha_V) and rho = (rho_Q, rho_U, rho_V)
+as the field tensor is of E and B: M (I, P) = (a . P, a I + P x rho). So a + i rho = w n with a
+complex number w = l_1 + i l_2 and a complex unit vector n = n_1 + i n_2 turns M into a boost and a
+rotation that commute, M = l_1 B + l_2 R with B R = 0, and every function of K follows from its
+values at alpha_I +- l_1 and alpha_I +- i l_2 (Landi Degl'Innocenti & Landi Degl'Innocenti 1985,
+Solar Physics 97, 239; here in closed form for the emission, too). The boost has two null
+eigenvectors, (1, (m +- n_1) / |n_1|^2) with m = n_1 x n_2: light that is fully polarized and
+absorbed fastest or slowest. Where the four eigenvalues are close to each other n does not exist;
+there powers of M are summed.
 
-In a thick cell what counts is the slowest of the rates and the little light in its mode, both small differences of
-large numbers: alpha_I - l_1 and I - u . P. They follow from alpha_I^2 - |alpha|^2 and I^2 - |P|^2, which
-``exact_sums`` gives without rounding, and from sums of positive terms.
+In a thick cell what counts is the slowest of the rates and the little light in its mode, both small
+differences of large numbers: alpha_I - l_1 and I - u . P. They follow from alpha_I^2 - |alpha|^2
+and I^2 - |P|^2, which ``exact_sums`` gives without rounding, and from sums of positive terms.
 """
 
 from typing import NamedTuple
@@ -22,10 +24,20 @@ import numpy as np
 from synchrojax.core import (
     evaluated_once,
 )
-from synchrojax.transfer._arithmetic import cross, dot, exact_sums, excess_of, not_negative, power_of_two, split, wave
+from synchrojax.transfer._arithmetic import (
+    cross,
+    dot,
+    exact_sums,
+    excess_of,
+    not_negative,
+    power_of_two,
+    split,
+    wave,
+)
 
-# powers of M are summed where |w|^2 <= max(_SERIES, _NEAR alpha_I^2), all times the length of the cell: so many even
-# and odd ones (``_terms``) give the precision of the numbers there, and elsewhere |n_1|^2 stays below 30
+# powers of M are summed where |w|^2 <= max(_SERIES, _NEAR alpha_I^2), all times the length of the
+# cell: so many even and odd ones (``_terms``) give the precision of the numbers there, and
+# elsewhere |n_1|^2 stays below 30
 _SERIES, _NEAR = 0.5, 0.04
 
 
@@ -59,7 +71,9 @@ def _mean_wave(x, y, cos, sin):
     e = jnp.exp(-jnp.where(smaller, 1.0, x))
     p, q = 1.0 - e * cos, e * sin  # 1 - exp(-x - i y) = p + i q
     over = 1.0 / (size * (xl * xl + yl * yl))
-    return jnp.where(small, re, (p * xl + q * yl) * over), jnp.where(small, im, (q * xl - p * yl) * over)
+    return jnp.where(small, re, (p * xl + q * yl) * over), jnp.where(
+        small, im, (q * xl - p * yl) * over
+    )
 
 
 def _terms(dtype):
@@ -68,7 +82,8 @@ def _terms(dtype):
 
 
 def _taylor(tau, count):
-    """Weights of (-M / unit)^n, n < count, in exp(-tau - M) and in the mean of exp(-(tau + M) h), and that unit.
+    """Weights of (-M / unit)^n, n < count, in exp(-tau - M) and in the mean of exp(-(tau + M) h),
+    and that unit.
 
     unit^n exp(-tau) / n! and unit^n / n! int_0^1 h^n exp(-tau h) dh.
     """
@@ -79,7 +94,8 @@ def _taylor(tau, count):
     powers = [jnp.exp(-faint)]
     for n in range(1, count + 1):
         powers.append(powers[-1] * jnp.where(small, 1.0, faint) / n)
-    # downwards every step is a sum of positive numbers; the start need not be exact, it fades as 1 / n!
+    # downwards every step is a sum of positive numbers; the start need not be exact, it fades as 1
+    # / n!
     t = jnp.where(small, tau, 0.0)
     down = [powers[count] / (1.0 - t / (count + 1))]
     for n in range(count - 1, 0, -1):
@@ -88,7 +104,11 @@ def _taylor(tau, count):
     up = [-jnp.expm1(-t) / t]
     for n in range(1, count):
         up.append(up[-1] - powers[n] / t)
-    return powers[:count], [jnp.where(small, d, u) for d, u in zip(reversed(down), up, strict=True)], unit
+    return (
+        powers[:count],
+        [jnp.where(small, d, u) for d, u in zip(reversed(down), up, strict=True)],
+        unit,
+    )
 
 
 class _Series(NamedTuple):
@@ -104,12 +124,15 @@ class _Series(NamedTuple):
         dual = _generator(self.rho, tuple(-x for x in self.a), v)
         w = self.weights
         return tuple(
-            w[0] * v0 - w[1] * v1 + w[2] * v2 - w[3] * v3 for v0, v1, v2, v3 in zip(v, once, twice, dual, strict=True)
+            w[0] * v0 - w[1] * v1 + w[2] * v2 - w[3] * v3
+            for v0, v1, v2, v3 in zip(v, once, twice, dual, strict=True)
         )
 
 
 class _Modes(NamedTuple):
-    """Factors of the fast and the slow mode, and real and imaginary part of that of what is in neither."""
+    """Factors of the fast and the slow mode, and real and imaginary part of that of what is in
+    neither.
+    """
 
     weights: tuple
     swift: tuple  # directions of polarization of the two modes
@@ -124,7 +147,9 @@ class _Modes(NamedTuple):
         # left eigenvectors have - m: u of I - u . P is that of the fast mode
         along, across = dot(self.swift, p), cross(self.swift, p)
         close = (i > 0.0) & (along > 0.5 * i) & (along < 2.0 * i)
-        rest = (excess + dot(across, across)) / jnp.where((i > 0.0) & (along > 0.25 * i), i + along, 1.0)
+        rest = (excess + dot(across, across)) / jnp.where(
+            (i > 0.0) & (along > 0.25 * i), i + along, 1.0
+        )
         slow = 0.5 * self.size * jnp.where(close, rest, i - along)
         fast = 0.5 * self.size * (i - dot(self.sluggish, p))
         once = _generator(self.opposite, self.real, v)  # R v; - R^2 leaves what is in neither mode
@@ -133,7 +158,9 @@ class _Modes(NamedTuple):
         fast, slow = w[0] * fast, w[1] * slow
         return tuple(
             fast * x + slow * y - w[2] * z + w[3] * r
-            for x, y, z, r in zip((1.0, *self.swift), (1.0, *self.sluggish), twice, once, strict=True)
+            for x, y, z, r in zip(
+                (1.0, *self.swift), (1.0, *self.sluggish), twice, once, strict=True
+            )
         )
 
 
@@ -150,10 +177,11 @@ class _Action(NamedTuple):
 
 
 def _near(tau, a, rho, d, c, t):
-    """exp(-K) and its mean over the cell by powers of M, from M^3 = d M + c N and M^4 = d M^2 + c^2.
+    """exp(-K) and its mean over the cell by powers of M, from M^3 = d M + c N and M^4 = d M^2 +
+    c^2.
 
-    ``a``, ``rho``: times the length of the cell; ``d`` = |a|^2 - |rho|^2 and ``c`` = a . rho without rounding, of
-    coefficients in a unit in which that length is ``t``.
+    ``a``, ``rho``: times the length of the cell; ``d`` = |a|^2 - |rho|^2 and ``c`` = a . rho
+    without rounding, of coefficients in a unit in which that length is ``t``.
     """
     terms = _terms(tau.dtype)
     exp, mean, unit = _taylor(tau, 2 * terms)
@@ -204,11 +232,14 @@ def _far(excess, norm, missing, alpha, a, rho, d, c, t):
 
 
 def _phase(angle, t, norm, missing, large, lost, sign, boosts):
-    """l_2 t as a sum of two numbers; of a large rotation |rho| - lost / (|rho| + l_2) to more digits than one has.
+    """l_2 t as a sum of two numbers; of a large rotation |rho| - lost / (|rho| + l_2) to more
+    digits than one has.
 
     ``norm``: |rho| rounded, ``missing``: its square less |rho|^2.
     """
-    angle, t, norm, missing, large, lost = jax.lax.stop_gradient((angle, t, norm, missing, large, lost))
+    angle, t, norm, missing, large, lost = jax.lax.stop_gradient(
+        (angle, t, norm, missing, large, lost)
+    )
     norm = jnp.where(boosts, large, norm)
     rest = -(missing / (2.0 * norm) + lost / (norm + large))
     (n1, n2), (t1, t2) = split(norm), split(t)
@@ -217,7 +248,8 @@ def _phase(angle, t, norm, missing, large, lost, sign, boosts):
 
 
 def cell_functions(c, sky, depth, own):
-    """exp(-K) and int_0^1 exp(-K h) dh of cells of length ``depth``, and ``unpolarized`` of ``own``.
+    """exp(-K) and int_0^1 exp(-K h) dh of cells of length ``depth``, and ``unpolarized`` of
+    ``own``.
 
     ``sky``: ``c`` in the basis of the sky. ``own``: light in the basis of ``c``.
     """
@@ -225,7 +257,9 @@ def cell_functions(c, sky, depth, own):
     unit = power_of_two((sky.alpha_I, *a, *rho))
     t, alpha = unit * depth, sky.alpha_I / unit
     a_unit, rho_unit = (tuple(x / unit for x in vector) for vector in (a, rho))
-    absorbing, turning = ([getattr(c, n) / unit for n in c._fields if n.startswith(k)] for k in ("alpha", "rho"))
+    absorbing, turning = (
+        [getattr(c, n) / unit for n in c._fields if n.startswith(k)] for k in ("alpha", "rho")
+    )
 
     tau = alpha * t
     # of the components before any rotation of the basis

@@ -22,7 +22,9 @@ def _operators(cell):
     ds = jnp.where((ds >= 0.0) & (g > 0.0), ds, jnp.nan)
     sky = c if psi is None else turned(c, psi)
     own = c[: 4 if psi is None else 3]
-    unit = power_of_two(own, 0.75)  # dividing by less, derivatives would leave the range of the numbers
+    unit = power_of_two(
+        own, 0.75
+    )  # dividing by less, derivatives would leave the range of the numbers
     through, mean, excess = cell_functions(c, sky, ds / g, [j / unit for j in own])
     added = mean(tuple(j / unit for j in sky[:4]), excess)
     size = unit * ds * g * g
@@ -48,7 +50,9 @@ def _scanned(start, cells, along):
     """
     count, size = cells[1].shape[0], math.prod(start[0].shape)
     if not (isinstance(count, int) and isinstance(size, int)):  # symbols in an export
-        last, every = jax.lax.scan(lambda stokes, cell: _step(stokes, _operators(cell)), start, cells)
+        last, every = jax.lax.scan(
+            lambda stokes, cell: _step(stokes, _operators(cell)), start, cells
+        )
         return every if along else last
     stretch = min(count, max(1, _LANES // max(1, size)))
     stretches = -(-count // stretch)
@@ -85,7 +89,9 @@ def _physical(v):
 
 
 def _bounded(stokes, physical):
-    """``stokes`` without what rounding of matrices adds to |P| beyond I, where the light is ``physical``."""
+    """``stokes`` without what rounding of matrices adds to |P| beyond I, where the light is
+    ``physical``.
+    """
     i, q, u, v = (jax.lax.stop_gradient(x) for x in stokes)
     i, negative = jnp.maximum(i, 0.0), jnp.minimum(i, 0.0)
     size = jnp.maximum(jnp.hypot(jnp.hypot(q, u), v), i)
@@ -96,7 +102,10 @@ def _bounded(stokes, physical):
 def _associative(start, cells, along):
     """Every cell as a matrix, composed in a tree."""
     through, light = _operators(cells)
-    unit = tuple(jnp.broadcast_to(row.reshape(4, *([1] * light[0].ndim)), (4, *light[0].shape)) for row in jnp.eye(4))
+    unit = tuple(
+        jnp.broadcast_to(row.reshape(4, *([1] * light[0].ndim)), (4, *light[0].shape))
+        for row in jnp.eye(4)
+    )
     excess = jnp.array([1.0, -1.0, -1.0, -1.0], light[0].dtype)
     columns = jax.vmap(through)(tuple(row.astype(light[0].dtype) for row in unit), excess)
     ray = (jnp.moveaxis(jnp.stack(columns), 2, 0), jnp.stack(light, 1))
@@ -104,8 +113,12 @@ def _associative(start, cells, along):
         ray = jax.lax.associative_scan(_composed, ray)
     else:
         while (count := ray[0].shape[0]) > 1:
-            joined = _composed(*(jax.tree.map(lambda x, k=k: x[k : count - count % 2 : 2], ray) for k in (0, 1)))
-            ray = jax.tree.map(lambda x, y: jnp.concatenate([x, y[count - count % 2 :]]), joined, ray)
+            joined = _composed(
+                *(jax.tree.map(lambda x, k=k: x[k : count - count % 2 : 2], ray) for k in (0, 1))
+            )
+            ray = jax.tree.map(
+                lambda x, y: jnp.concatenate([x, y[count - count % 2 :]]), joined, ray
+            )
         ray = jax.tree.map(lambda x: x[0], ray)
     matrix, light = ray
     passed = sum(matrix[..., :, k, *[slice(None)] * start[k].ndim] * start[k] for k in range(4))
@@ -113,7 +126,9 @@ def _associative(start, cells, along):
     kinds = ([getattr(c, n) for n in c._fields if n.startswith(k)] for k in ("j", "alpha"))
     physical = functools.reduce(jnp.logical_and, map(_physical, kinds))
     physical = jax.lax.cummin(physical.astype(np.int8)) > 0 if along else jnp.all(physical, 0)
-    return _bounded(tuple(jnp.moveaxis(passed + light, -1 - start[0].ndim, 0)), physical & _physical(start))
+    return _bounded(
+        tuple(jnp.moveaxis(passed + light, -1 - start[0].ndim, 0)), physical & _physical(start)
+    )
 
 
 def ways(start, cells, method, along):

@@ -41,7 +41,9 @@ class Stokes(NamedTuple):
 
 @field_by_field
 class Depths(NamedTuple):
-    """Integrals along the ray: alpha_I ds, rho_V ds (twice the angle by which Q, U turn), |rho_Q + i rho_U| ds."""
+    """Integrals along the ray: alpha_I ds, rho_V ds (twice the angle by which Q, U turn), |rho_Q +
+    i rho_U| ds.
+    """
 
     absorption: jax.Array
     rotation: jax.Array
@@ -49,7 +51,9 @@ class Depths(NamedTuple):
 
 
 for _kind in (Stokes, Depths):
-    export.register_namedtuple_serialization(_kind, serialized_name=f"synchrojax.transfer.{_kind.__name__}")
+    export.register_namedtuple_serialization(
+        _kind, serialized_name=f"synchrojax.transfer.{_kind.__name__}"
+    )
 
 
 _INTENSITY_UNIT = "erg s^-1 cm^-2 Hz^-1 sr^-1"
@@ -57,7 +61,9 @@ _LIGHT = ("I", "Q", "U", "V")
 
 
 class _Given(NamedTuple):
-    """Arguments of ``solve`` as arrays that broadcast: fields of c, ds, psi (if any), g [..., cells]; background."""
+    """Arguments of ``solve`` as arrays that broadcast: fields of c, ds, psi (if any), g [...,
+    cells]; background.
+    """
 
     kind: type
     values: dict
@@ -76,7 +82,9 @@ class _Given(NamedTuple):
 def _refuse(name, array, broken, what):
     if np.any(broken):
         where = tuple(int(i) for i in np.argwhere(broken)[0])
-        raise ValueError(f"transfer: {name}{list(where) if where else ''} = {np.asarray(array)[where]}: {what}")
+        raise ValueError(
+            f"transfer: {name}{list(where) if where else ''} = {np.asarray(array)[where]}: {what}"
+        )
 
 
 def _unit(name):
@@ -93,7 +101,8 @@ def _given(c, ds, psi, g, background):
     kind = kinds.get(getattr(c, "_fields", None))
     if kind is None:
         raise ValueError(
-            f"transfer: needs Coefficients with psi, or SkyCoefficients (synchrojax.rotate), got {type(c).__name__}"
+            "transfer: needs Coefficients with psi, or SkyCoefficients (synchrojax.rotate), got "
+            f"{type(c).__name__}"
         )
     if (kind is SkyCoefficients) == (psi is not None):
         hint = (
@@ -110,29 +119,43 @@ def _given(c, ds, psi, g, background):
         try:
             light = {f"background.{n}": v for n, v in zip(_LIGHT, background, strict=True)}
         except (TypeError, ValueError):
-            raise ValueError("transfer: background must be the four Stokes parameters I, Q, U, V") from None
+            raise ValueError(
+                "transfer: background must be the four Stokes parameters I, Q, U, V"
+            ) from None
     values, dtype = reals(named | light, lambda n: f"transfer: {n}", _unit)
     try:
         shape = broadcast_shapes([values[n].shape for n in named])
         rays = broadcast_shapes([shape[:-1], *(values[n].shape for n in light)])
     except ValueError:
         shapes = ", ".join(f"{n} {values[n].shape}" for n in values if values[n].shape)
-        raise ValueError(f"transfer: shapes do not fit (rays..., cells; background rays...): {shapes}") from None
+        raise ValueError(
+            f"transfer: shapes do not fit (rays..., cells; background rays...): {shapes}"
+        ) from None
     if not shape:
         raise ValueError("transfer: the last axis counts the cells of a ray; got numbers only")
     if not values["ds"].shape and shape[-1] != 1:
         raise ValueError(
-            f"transfer: ds is one length, but the last axis of the other arguments, {shape[-1]} long, counts the cells "
-            "along a ray. For that many separate rays of one cell each, a spectrum say, give every coefficient and psi "
-            "one more axis, c = jax.tree.map(lambda x: x[..., None], c), or the params before; for cells of equal "
+            f"transfer: ds is one length, but the last axis of the other arguments, {shape[-1]} "
+            "long, counts the cells "
+            "along a ray. For that many separate rays of one cell each, a spectrum say, give "
+            "every coefficient and psi "
+            "one more axis, c = jax.tree.map(lambda x: x[..., None], c), or the params before; "
+            "for cells of equal "
             "length give an array of them"
         )
     known = not is_traced(values.values())
     if known:
         for n, v in values.items():
             _refuse(n, v, ~np.isfinite(v), "not finite")
-        _refuse("ds", values["ds"], np.asarray(values["ds"]) < 0.0, "path lengths of cells must not be negative")
-        _refuse("g", values["g"], np.asarray(values["g"]) <= 0.0, "the frequency ratio must be positive")
+        _refuse(
+            "ds",
+            values["ds"],
+            np.asarray(values["ds"]) < 0.0,
+            "path lengths of cells must not be negative",
+        )
+        _refuse(
+            "g", values["g"], np.asarray(values["g"]) <= 0.0, "the frequency ratio must be positive"
+        )
     parts = ({n: values[n] for n in group} for group in (named, light))
     return _Given(kind, *parts, dtype, rays, shape[-1], known)
 
@@ -141,27 +164,32 @@ def _given(c, ds, psi, g, background):
 def solve(c, ds, *, psi=None, g=None, background=None, method="scan", along=False):
     """Stokes parameters where the rays leave the last of their cells.
 
-    ``c``: ``SkyCoefficients``, or ``Coefficients`` together with ``psi`` [rad] (see ``synchrojax.rotate``); all [...,
-    cells], constant within a cell, the cell farthest from the observer first. ``ds`` [cm]: lengths of the cells, >= 0
-    (``lengths`` makes them from positions); one number is a length only where there is one cell. Everything broadcasts.
-    A spectrum of a slab is many rays of one cell each: ``params`` with one more axis, ``nu[..., None]``.
-    ``g``: nu_observed / nu_fluid per cell, redshift and Doppler shift together. ``c`` then is in the frame of the fluid
-    at nu / g, ``ds`` in the observer's frame (in curved space: the affine parameter that makes the energy of a
-    photon 1 at the observer), and the result is I = g^3 I' at nu.
-    ``background``: I, Q, U, V that enter the first cell, each broadcasting over the rays (default: dark).
-    ``method``: ``"scan"`` goes cell by cell; ``"associative"`` composes 4 x 4 matrices in a tree, for long rays on
-    accelerators. ``along``: the result after every cell [..., cells] instead of after the last.
+    ``c``: ``SkyCoefficients``, or ``Coefficients`` together with ``psi`` [rad] (see
+    ``synchrojax.rotate``); all [..., cells], constant within a cell, the cell farthest from the
+    observer first. ``ds`` [cm]: lengths of the cells, >= 0 (``lengths`` makes them from positions);
+    one number is a length only where there is one cell. Everything broadcasts. A spectrum of a slab
+    is many rays of one cell each: ``params`` with one more axis, ``nu[..., None]``. ``g``:
+    nu_observed / nu_fluid per cell, redshift and Doppler shift together. ``c`` then is in the frame
+    of the fluid at nu / g, ``ds`` in the observer's frame (in curved space: the affine parameter
+    that makes the energy of a photon 1 at the observer), and the result is I = g^3 I' at nu.
+    ``background``: I, Q, U, V that enter the first cell, each broadcasting over the rays (default:
+    dark). ``method``: ``"scan"`` goes cell by cell; ``"associative"`` composes 4 x 4 matrices in a
+    tree, for long rays on accelerators. ``along``: the result after every cell [..., cells] instead
+    of after the last.
 
-    Exact for constant coefficients: the error of a cell is below 1e-12 (float64) or 1e-4 (float32, |rho| ds <= 1e3) of
-    I, and values and derivatives are finite, for alpha ds and |rho| ds from 0 to 1e12 (float32: 1e8); beyond |rho| ds =
-    1e3 float32 no longer knows the phase of the rotation. Light with I^2 >= Q^2 + U^2 + V^2 stays so, if alpha_I >=
-    |alpha_QUV| and j_I >= |j_QUV|. In float32 derivatives of light fainter than 1e-20 lose digits to underflow where
-    alpha ds > 1e3. The associative method rounds each matrix, so that light that it dims by many orders
-    of magnitude may lose its last digits. With coefficients at the middles of cells, rays converge to second order.
+    Exact for constant coefficients: the error of a cell is below 1e-12 (float64) or 1e-4 (float32,
+    |rho| ds <= 1e3) of I, and values and derivatives are finite, for alpha ds and |rho| ds from 0
+    to 1e12 (float32: 1e8); beyond |rho| ds = 1e3 float32 no longer knows the phase of the rotation.
+    Light with I^2 >= Q^2 + U^2 + V^2 stays so, if alpha_I >= |alpha_QUV| and j_I >= |j_QUV|. In
+    float32 derivatives of light fainter than 1e-20 lose digits to underflow where alpha ds > 1e3.
+    The associative method rounds each matrix, so that light that it dims by many orders of
+    magnitude may lose its last digits. With coefficients at the middles of cells, rays converge to
+    second order.
 
-    ValueError for shapes, units and masks that do not fit and, for concrete input, for values that are not finite,
-    negative lengths and g <= 0; under jit these give NaN in the rays that hold them. Reverse-mode derivatives of a scan
-    keep the light between stretches of cells, not every step.
+    ValueError for shapes, units and masks that do not fit and, for concrete input, for values that
+    are not finite, negative lengths and g <= 0; under jit these give NaN in the rays that hold
+    them. Reverse-mode derivatives of a scan keep the light between stretches of cells, not every
+    step.
     """
     if method not in METHODS:
         raise ValueError(f"transfer: unknown method {method!r}; available: {', '.join(METHODS)}")
@@ -183,13 +211,17 @@ def _without_cells(given, along):
 
 
 def _padded(given, size, method, along):
-    """``solve`` of few concrete cells, filled up with empty cells and more rays to one of a few sizes, or None."""
+    """``solve`` of few concrete cells, filled up with empty cells and more rays to one of a few
+    sizes, or None.
+    """
     cells, rays, names = step(given.cells), step(size), list(given.values)
     table = np.zeros((len(names), cells, rays), given.dtype)
     table[names.index("g")] = 1.0
     full = (*given.rays, given.cells)
     for part, value in zip(table, given.values.values(), strict=True):
-        part[: given.cells, :size] = np.broadcast_to(np.asarray(value), full).reshape(size, given.cells).T
+        part[: given.cells, :size] = (
+            np.broadcast_to(np.asarray(value), full).reshape(size, given.cells).T
+        )
     start = np.zeros((4, rays), given.dtype)
     for row, value in zip(start, given.light.values(), strict=False):
         row[:size] = np.broadcast_to(np.asarray(value), given.rays).reshape(-1)
@@ -221,11 +253,14 @@ def _solved(values, light, kind, dtype, method, along):
 
 
 def _arranged(values, light, kind, dtype):
-    """(coefficients, ds, psi, g) [cells, rays...] and the background [rays...], all in one dtype."""
+    """(coefficients, ds, psi, g) [cells, rays...] and background [rays...], all in one dtype."""
     shape = broadcast_shapes([v.shape for v in values.values()])
     rays = broadcast_shapes([shape[:-1], *(v.shape for v in light.values())])
     full = (*rays, shape[-1])
-    moved = {n: jnp.moveaxis(jnp.broadcast_to(jnp.asarray(v, dtype), full), -1, 0) for n, v in values.items()}
+    moved = {
+        n: jnp.moveaxis(jnp.broadcast_to(jnp.asarray(v, dtype), full), -1, 0)
+        for n, v in values.items()
+    }
     start = [jnp.broadcast_to(jnp.asarray(v, dtype), rays) for v in light.values()]
     start = start or [jnp.zeros(rays, dtype)] * 4
     c = kind(*(moved[f"c.{n}"] for n in kind._fields))
@@ -259,7 +294,8 @@ def _depths(values, kind, dtype, along):
 
 @own_settings
 def lengths(positions):
-    """Lengths of cells [..., cells] between ``positions`` [..., cells + 1] [cm] that grow towards the observer.
+    """Lengths of cells [..., cells] between ``positions`` [..., cells + 1] [cm] that grow towards
+    the observer.
 
     ValueError for concrete positions that are not finite or not sorted.
     """
@@ -271,5 +307,7 @@ def lengths(positions):
         return jnp.diff(positions.astype(dtype), axis=-1)
     _refuse("positions", positions, ~np.isfinite(positions), "not finite")
     ds = np.diff(np.asarray(positions, dtype), axis=-1)
-    _refuse("positions", positions, np.pad(ds < 0.0, [*[(0, 0)] * (ds.ndim - 1), (0, 1)]), "not sorted")
+    _refuse(
+        "positions", positions, np.pad(ds < 0.0, [*[(0, 0)] * (ds.ndim - 1), (0, 1)]), "not sorted"
+    )
     return jax.device_put(ds)

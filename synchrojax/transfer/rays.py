@@ -1,4 +1,6 @@
-"""A ray from a table of exact coefficients, solved with those and with a model's: the test from end to end."""
+"""A ray from a table of exact coefficients, solved with those and with a model's: the test from end
+to end.
+"""
 
 import pathlib
 import time
@@ -52,18 +54,25 @@ def packaged():
     """{name: path} of the rays that come with the package."""
     here = pathlib.Path(__file__).parent
     # in a wheel they lie beside this file, in the repository in data/
-    found = next((p for p in (here / "packaged_rays", here.parents[1] / "data" / "rays") if p.is_dir()), None)
-    return {p.name.removesuffix(".txt.gz"): p for p in sorted(found.glob("*.txt.gz"))} if found else {}
+    found = next(
+        (p for p in (here / "packaged_rays", here.parents[1] / "data" / "rays") if p.is_dir()), None
+    )
+    return (
+        {p.name.removesuffix(".txt.gz"): p for p in sorted(found.glob("*.txt.gz"))} if found else {}
+    )
 
 
 def read_ray(path, *, convention="synchrojax"):
-    """``Ray`` from a file: inputs, the eight ``(res)`` and d, psi, n_e, time_ms (and g, nu, if any) as ``(meta)``.
+    """``Ray`` from a file: inputs, the eight ``(res)`` and d, psi, n_e, time_ms (and g, nu, if any)
+    as ``(meta)``.
 
     ``convention``: sign of rho_Q in the table. Raises TableError.
     """
     path = pathlib.Path(path)
     if path.is_dir() and len(table_files.parts(path)) > 1:
-        raise table_files.TableError(f"{path}: a ray is one file, here are {len(table_files.parts(path))}")
+        raise table_files.TableError(
+            f"{path}: a ray is one file, here are {len(table_files.parts(path))}"
+        )
     path = table_files.parts(path)[0]
     kinds = table_files.header_of(path)
     inputs = [n for n, kind in kinds.items() if kind in ("log", "lin")]
@@ -76,15 +85,21 @@ def read_ray(path, *, convention="synchrojax"):
             "n_e": "n_e(meta): electron density [cm^-3]",
             "time_ms": "time_ms(meta): time that the coefficients took",
         }
-        raise table_files.TableError(f"{path}: missing columns {', '.join(hints.get(n, n) for n in absent)}")
+        raise table_files.TableError(
+            f"{path}: missing columns {', '.join(hints.get(n, n) for n in absent)}"
+        )
     columns = table_files.read_named(path, names)
     if len(columns["s"]) < 2:
-        raise table_files.TableError(f"{path}: a ray needs two samples or more, got {len(columns['s'])}")
+        raise table_files.TableError(
+            f"{path}: a ray needs two samples or more, got {len(columns['s'])}"
+        )
 
     def refuse(name, broken, what):
         if np.any(broken):
             first = int(np.flatnonzero(broken)[0])
-            raise table_files.TableError(f"{path}, line {first + 2}, column {name}: {columns[name][first]:g} {what}")
+            raise table_files.TableError(
+                f"{path}, line {first + 2}, column {name}: {columns[name][first]:g} {what}"
+            )
 
     for name, values in columns.items():
         refuse(name, ~np.isfinite(values), "is not finite")
@@ -100,7 +115,13 @@ def read_ray(path, *, convention="synchrojax"):
     columns["rho_Q"] *= RHO_Q_SIGN[convention]
     coefficients = Coefficients(*(columns[n] for n in RESULTS))
     known = {n: columns[n] for n in inputs}
-    return Ray(known, coefficients, *(columns[n] for n in _NEEDED), g=g, nu=None if nu is None else float(nu[0]))
+    return Ray(
+        known,
+        coefficients,
+        *(columns[n] for n in _NEEDED),
+        g=g,
+        nu=None if nu is None else float(nu[0]),
+    )
 
 
 def _between(values):
@@ -108,20 +129,25 @@ def _between(values):
 
 
 def solve_samples(c, d, psi, g):
-    """(Stokes, Depths) of coefficients in the frame of the fluid at samples: a cell has the mean of its two ends."""
+    """(Stokes, Depths) of coefficients in the frame of the fluid at samples: a cell has the mean of
+    its two ends.
+    """
     # Lorentz invariants, so that g may change from sample to sample
     sky = rotate(c, psi)
     names = SkyCoefficients._fields
-    sky = SkyCoefficients(*(v * (g * g if n[0] == "j" else 1.0 / g) for n, v in zip(names, sky, strict=True)))
+    sky = SkyCoefficients(
+        *(v * (g * g if n[0] == "j" else 1.0 / g) for n, v in zip(names, sky, strict=True))
+    )
     cells, ds = _between(sky), transfer.lengths(d)
     return transfer.solve(cells, ds), transfer.depths(cells, ds)
 
 
 def compare(model, ray, *, nu=None):
-    """``Comparison`` of a ray solved with its exact coefficients and with those of ``model``. Needs float64.
+    """``Comparison`` of a ray solved with its exact coefficients and with those of ``model``. Needs
+    float64.
 
-    ``nu`` [Hz]: observed frequency (default: that in the table); fields and densities scale so that s stays. Raises
-    ValueError where the model takes other inputs than the ray has.
+    ``nu`` [Hz]: observed frequency (default: that in the table); fields and densities scale so that
+    s stays. Raises ValueError where the model takes other inputs than the ray has.
     """
     nu = ray.nu if nu is None else nu
     if nu is None:
@@ -140,7 +166,10 @@ def compare(model, ray, *, nu=None):
     truth = Coefficients(*(v * f for v, f in zip(ray.coefficients, scale, strict=True)))
     exact, depths = solve_samples(truth, ray.d, ray.psi, ray.g)
     params = {"nu": fluid, "B": fluid / (GYRO * ray.inputs["s"]), "n_e": ray.n_e}
-    params = {k: jnp.asarray(v) for k, v in (params | {k: v for k, v in ray.inputs.items() if k != "s"}).items()}
+    params = {
+        k: jnp.asarray(v)
+        for k, v in (params | {k: v for k, v in ray.inputs.items() if k != "s"}).items()
+    }
     call = jax.jit(model.coefficients)
     jax.block_until_ready(call(params))
     seconds = []
@@ -168,12 +197,22 @@ def report_lines(found):
     """Lines for people."""
     yield f"{found.nu:.6g} Hz, {found.samples} samples"
     absorption, rotation, conversion = (float(v) for v in found.depths)
-    yield f"depths: absorption {absorption:.3g}, Faraday rotation {rotation:.3g}, conversion {conversion:.3g}"
-    yield f"{'':<4}{'exact':>18}{'model':>18}{'relative':>12}{'of I':>12}   erg s^-1 cm^-2 Hz^-1 sr^-1"
-    for name, exact, model, of_i in zip("IQUV", found.exact, found.model, found.difference, strict=True):
+    faraday = f"Faraday rotation {rotation:.3g}, conversion {conversion:.3g}"
+    yield f"depths: absorption {absorption:.3g}, {faraday}"
+    titles = f"{'':<4}{'exact':>18}{'model':>18}{'relative':>12}{'of I':>12}"
+    yield f"{titles}   erg s^-1 cm^-2 Hz^-1 sr^-1"
+    for name, exact, model, of_i in zip(
+        "IQUV", found.exact, found.model, found.difference, strict=True
+    ):
         relative = abs(float(model - exact) / float(exact)) if exact != 0.0 else float("nan")
         yield f"{name:<4}{float(exact):>18.9e}{float(model):>18.9e}{relative:>12.1e}{of_i:>12.1e}"
-    counts = "; ".join(f"{count} of {found.samples} samples outside: {name}" for name, count in found.outside.items())
+    counts = "; ".join(
+        f"{count} of {found.samples} samples outside: {name}"
+        for name, count in found.outside.items()
+    )
     yield counts or "all samples in the box of the model"
-    times = f"exact {found.exact_ms:.4g} ms (recorded in the table), model {found.model_ms:.3g} ms (compiled)"
+    times = (
+        f"exact {found.exact_ms:.4g} ms (recorded in the table), model {found.model_ms:.3g} "
+        "ms (compiled)"
+    )
     yield f"coefficients: {times}: {found.exact_ms / found.model_ms:.3g} times as fast"

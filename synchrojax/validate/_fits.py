@@ -1,10 +1,12 @@
-"""Published fitting formulas, a yardstick and no product: ``validate --against fits`` and the benchmarks use them.
+"""Published fitting formulas, a yardstick and no product: ``validate --against fits`` and the
+benchmarks use them.
 
-As in the papers (the rotativities of power laws and kappa as remembered, confirmed by computation alone), for nu = 1 Hz
-and n_e = 1 cm^-3, isotropic electrons, turned to the signs of this package:
-functions of arrays (s, theta, parameters) that give the eight, NaN where there is no formula. The papers give V for
-theta <= pi/2; beyond, it is odd. ``tests/test_fits.py`` holds each against the exact integrals in its own range. Left
-out, because it could not be confirmed: alpha_V of kappa (Pandya et al. 2016, eq. 45).
+As in the papers (the rotativities of power laws and kappa as remembered, confirmed by computation
+alone), for nu = 1 Hz and n_e = 1 cm^-3, isotropic electrons, turned to the signs of this package:
+functions of arrays (s, theta, parameters) that give the eight, NaN where there is no formula. The
+papers give V for theta <= pi/2; beyond, it is odd. ``tests/test_fits.py`` holds each against the
+exact integrals in its own range. Left out, because it could not be confirmed: alpha_V of kappa
+(Pandya et al. 2016, eq. 45).
 """
 
 import jax.numpy as jnp
@@ -29,7 +31,8 @@ def _all(j, alpha, rho):
 
 
 def thermal(s, theta, theta_e):
-    """Pandya et al. 2016 (ApJ 822, 34), eqs. 29 and 31 with Kirchhoff's law; rotativities of Dexter 2016, app. B.
+    """Pandya et al. 2016 (ApJ 822, 34), eqs. 29 and 31 with Kirchhoff's law; rotativities of Dexter
+    2016, app. B.
 
     Stated for 3 < theta_e < 40, s > 10 and x below about 1e3 (emission).
     """
@@ -40,7 +43,9 @@ def thermal(s, theta, theta_e):
     j_i = common * (root + sixth) ** 2
     j_q = -common * (root + (7.0 * hot + 35.0) / (10.0 * hot + 75.0) * sixth) ** 2
     acute = jnp.minimum(theta, np.pi - theta)
-    j_v = jnp.exp(-jnp.cbrt(x)) * (37.0 - 87.0 * jnp.sin(acute - 28 / 25)) / (100.0 * (theta_e + 1.0))
+    j_v = (
+        jnp.exp(-jnp.cbrt(x)) * (37.0 - 87.0 * jnp.sin(acute - 28 / 25)) / (100.0 * (theta_e + 1.0))
+    )
     j_v = side * j_v * (1.0 + (theta_e**0.6 / 25.0 + 0.7) * x ** (9 / 25)) ** (5 / 3)
     j = [_EMISSION / s * v for v in (j_i, j_q, j_v)]
     alpha = [v / (2.0 * ELECTRON_MASS * theta_e) for v in j]
@@ -48,7 +53,10 @@ def thermal(s, theta, theta_e):
     k0, k1, k2 = scaled_k012(1.0 / theta_e)
     y = theta_e * jnp.sqrt(np.sqrt(2.0) * 1e3 * sine / s)
     f = 2.011 * jnp.exp(-(y**1.035) / 4.7) - jnp.cos(0.5 * y) * jnp.exp(-(y**1.2) / 2.73)
-    near, far = 0.011 * jnp.exp(-y / 47.2), 2.0 ** (-1 / 3) / 3.0 ** (23 / 6) * np.pi * 1e4 * y ** (-8 / 3)
+    near, far = (
+        0.011 * jnp.exp(-y / 47.2),
+        2.0 ** (-1 / 3) / 3.0 ** (23 / 6) * np.pi * 1e4 * y ** (-8 / 3),
+    )
     f = f - near + (near - far) * 0.5 * (1.0 + jnp.tanh(10.0 * jnp.log(y / 120.0)))
     cold_q, cold_v = cold(s, sine, jnp.cos(theta))
     drop = 0.4379 * jnp.log1p(0.001858 * y**1.503) * jnp.exp(1.0 / theta_e)
@@ -56,10 +64,11 @@ def thermal(s, theta, theta_e):
 
 
 def powerlaw(s, theta, p, gamma_min, gamma_max):
-    """Pandya et al. 2016, eqs. 33-34 and 40-41; rotativities of Jones & O'Dell 1977 (ApJ 214, 522) as in Dexter 2016.
+    """Pandya et al. 2016, eqs. 33-34 and 40-41; rotativities of Jones & O'Dell 1977 (ApJ 214, 522)
+    as in Dexter 2016.
 
-    Stated for gamma_min^2 << nu / nu_c << gamma_max^2 and 1.5 < p < 6.5, rotativities for gamma_min >> 1. Absorption
-    and rho_V leave out the edges of the distribution, rho_Q is that with them.
+    Stated for gamma_min^2 << nu / nu_c << gamma_max^2 and 1.5 < p < 6.5, rotativities for gamma_min
+    >> 1. Absorption and rho_V leave out the edges of the distribution, rho_Q is that with them.
     """
     sine, side = jnp.sin(theta), jnp.sign(jnp.cos(theta))
     norm = (p - 1.0) / (gamma_min ** (1.0 - p) - gamma_max ** (1.0 - p))
@@ -72,7 +81,13 @@ def powerlaw(s, theta, p, gamma_min, gamma_max):
     a_i = norm * 3.0 ** (0.5 * (p + 1.0)) / 4.0 * x ** (-0.5 * (p + 2.0))
     a_i = E2_OVER_MC * a_i * _gamma((3.0 * p + 2.0) / 12.0) * _gamma((3.0 * p + 22.0) / 12.0)
     a_q = -a_i * (0.034 * p - 0.0344) ** 0.086
-    a_v = a_i * side * (0.71 * p + 0.0352) ** 0.394 * (3.1 * sine ** (-48 / 25) - 3.1) ** (64 / 125) / jnp.sqrt(x)
+    a_v = (
+        a_i
+        * side
+        * (0.71 * p + 0.0352) ** 0.394
+        * (3.1 * sine ** (-48 / 25) - 3.1) ** (64 / 125)
+        / jnp.sqrt(x)
+    )
     bend = 0.5 * p - 1.0
     small = jnp.abs(bend) < 1e-4  # (1 - r^bend) / bend
     reach = -jnp.log(gamma_min**2 / x)
@@ -86,9 +101,9 @@ def powerlaw(s, theta, p, gamma_min, gamma_max):
 def kappa(s, theta, kappa, w):
     """Pandya et al. 2016, eqs. 35-38 and 42-44, for 2.5 < kappa < 7.5, 3 < w < 40; no alpha_V.
 
-    Rotativities of Marszewski et al. 2021 (ApJ 921, 17), given for kappa = 3.5, 4, 4.5 and 5, linear in between, NaN
-    outside. Their rho_Q is too small above x of some 200: towards its limit, 2 <gamma>, by a sixth (kappa = 5) to
-    three fifths (kappa = 3.5).
+    Rotativities of Marszewski et al. 2021 (ApJ 921, 17), given for kappa = 3.5, 4, 4.5 and 5,
+    linear in between, NaN outside. Their rho_Q is too small above x of some 200: towards its limit,
+    2 <gamma>, by a sixth (kappa = 5) to three fifths (kappa = 3.5).
     """
     sine, side = jnp.sin(theta), jnp.sign(jnp.cos(theta))
     x, kw = s / ((w * kappa) ** 2 * sine), w * kappa
@@ -96,8 +111,22 @@ def kappa(s, theta, kappa, w):
     def join(low, high, power):
         return (low**-power + high**-power) ** (-1.0 / power)
 
-    low = jnp.cbrt(x) * sine * 4.0 * np.pi * _gamma(kappa - 4 / 3) / (3.0 ** (7 / 3) * _gamma(kappa - 2.0))
-    high = x ** (1.0 - 0.5 * kappa) * sine * 3.0 ** (0.5 * (kappa - 1.0)) * (kappa - 2.0) * (kappa - 1.0) / 4.0
+    low = (
+        jnp.cbrt(x)
+        * sine
+        * 4.0
+        * np.pi
+        * _gamma(kappa - 4 / 3)
+        / (3.0 ** (7 / 3) * _gamma(kappa - 2.0))
+    )
+    high = (
+        x ** (1.0 - 0.5 * kappa)
+        * sine
+        * 3.0 ** (0.5 * (kappa - 1.0))
+        * (kappa - 2.0)
+        * (kappa - 1.0)
+        / 4.0
+    )
     high = high * _gamma(kappa / 4 - 1 / 3) * _gamma(kappa / 4 + 4 / 3)
     shape = sine ** (-12 / 5) - 1.0, sine ** (-5 / 2) - 1.0
     v_low = low * 0.5625 * shape[0] ** (12 / 25) * kappa ** (-66 / 125) / w * x ** (-7 / 20)
@@ -115,7 +144,12 @@ def kappa(s, theta, kappa, w):
     a_i = join(low, high * ((3.0 / kappa) ** (19 / 4) + 0.6), (-1.75 + 1.6 * kappa) ** (-43 / 50))
     a_q = -join(25 / 48 * low, high * (441.0 * kappa ** (-5.76) + 0.55), 1.4 * kappa ** (-23 / 20))
     alpha = [E2_OVER_MC * a_i, E2_OVER_MC * a_q, jnp.full_like(a_i, jnp.nan)]
-    rho = [a * b for a, b in zip(cold(s, sine, jnp.cos(theta)), _kappa_rotativities(x, kappa, w), strict=True)]
+    rho = [
+        a * b
+        for a, b in zip(
+            cold(s, sine, jnp.cos(theta)), _kappa_rotativities(x, kappa, w), strict=True
+        )
+    ]
     return _all([_EMISSION / s * v for v in (j_i, j_q, j_v)], alpha, rho)
 
 
@@ -143,17 +177,26 @@ def _kappa_rotativities(x, kappa, w):
         shape = 1.0 - jnp.exp(-a * x**0.84) - jnp.sin(b * x) * jnp.exp(-c * x**power)
         rho_q.append(shape * (hot * w - less * root + more * root * slow))
     for a, above, below in _ROTATION:
-        ratio = jnp.polyval(jnp.asarray(above, x.dtype), w) / jnp.polyval(jnp.asarray(below, x.dtype), w)
+        ratio = jnp.polyval(jnp.asarray(above, x.dtype), w) / jnp.polyval(
+            jnp.asarray(below, x.dtype), w
+        )
         rho_v.append((1.0 - 0.17 * jnp.log1p(a / jnp.sqrt(x))) * ratio * k0 / k2)
     place = 2.0 * (kappa - 3.5)
     weights = [jnp.maximum(1.0 - jnp.abs(place - i), 0.0) for i in range(4)]
     known = (place >= 0.0) & (place <= 3.0)
-    return [jnp.where(known, sum(a * b for a, b in zip(weights, rho, strict=True)), jnp.nan) for rho in (rho_q, rho_v)]
+    return [
+        jnp.where(known, sum(a * b for a, b in zip(weights, rho, strict=True)), jnp.nan)
+        for rho in (rho_q, rho_v)
+    ]
 
 
 def _hypergeometric(kappa, kw):
-    """2F1(kappa - 1/3, kappa + 1; kappa + 2/3; -kappa w), by Pfaff's transformation inside the unit disk."""
-    return (1.0 + kw) ** (-kappa - 1.0) * hyp2f1(jnp.ones_like(kappa), kappa + 1.0, kappa + 2 / 3, kw / (1.0 + kw))
+    """2F1(kappa - 1/3, kappa + 1; kappa + 2/3; -kappa w), by Pfaff's transformation inside the unit
+    disk.
+    """
+    return (1.0 + kw) ** (-kappa - 1.0) * hyp2f1(
+        jnp.ones_like(kappa), kappa + 1.0, kappa + 2 / 3, kw / (1.0 + kw)
+    )
 
 
 FITS = {"thermal": thermal, "powerlaw": powerlaw, "kappa": kappa}
@@ -172,7 +215,13 @@ def stated(name, points):
     elif name == "powerlaw":
         p, low, high = (points[n] for n in ("p", "gamma_min", "gamma_max"))
         # a factor of thirty stands for <<
-        inside = inside & (p > 1.5) & (p < 6.5) & (s > 30.0 * low**2 * sine) & (30.0 * s < high**2 * sine)
+        inside = (
+            inside
+            & (p > 1.5)
+            & (p < 6.5)
+            & (s > 30.0 * low**2 * sine)
+            & (30.0 * s < high**2 * sine)
+        )
         rotation = inside & (p > 2.0) & (low > 5.0)
     else:
         inside = inside & (points["kappa"] < 7.5) & (points["w"] > 3.0) & (points["w"] < 40.0)

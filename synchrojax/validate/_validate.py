@@ -23,11 +23,13 @@ QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
 
 class Validation(NamedTuple):
-    """Errors per coefficient, arrays over the points ``used[name]``: ``values[name]``, ``slopes[input][name]``.
+    """Errors per coefficient, arrays over the points ``used[name]``: ``values[name]``,
+    ``slopes[input][name]``.
 
-    ``fits[name]``: the same as ``values`` for the published formulas, NaN where there is none, ``stated[name]``: where
-    their authors state them to hold. ``truth`` and ``predicted``: the eight at nu = 1 Hz and n_e = 1 cm^-3, [point, 8].
-    ``network_mse[result]``: mean squared error in network space, for models trained on a table.
+    ``fits[name]``: the same as ``values`` for the published formulas, NaN where there is none,
+    ``stated[name]``: where their authors state them to hold. ``truth`` and ``predicted``: the eight
+    at nu = 1 Hz and n_e = 1 cm^-3, [point, 8]. ``network_mse[result]``: mean squared error in
+    network space, for models trained on a table.
     """
 
     points: dict
@@ -43,7 +45,9 @@ class Validation(NamedTuple):
 
 
 def _unit(family, direction, points):
-    """What a step along an input is measured in: ln of it, but theta in sin(theta) and other linear ones in 1."""
+    """What a step along an input is measured in: ln of it, but theta in sin(theta) and other linear
+    ones in 1.
+    """
     value = points[direction]
     if direction == "theta":
         return np.sin(value)
@@ -61,7 +65,11 @@ class _Integrals:
         n = len(next(iter(points.values())))
         found = []
         for part in np.array_split(np.arange(n), -(-n // _AT_ONCE)):
-            found.append(exact.at_unit_frequency(self.distribution, **{k: v[part] for k, v in points.items()}))
+            found.append(
+                exact.at_unit_frequency(
+                    self.distribution, **{k: v[part] for k, v in points.items()}
+                )
+            )
             self._advance(len(part))
         return np.concatenate(found)
 
@@ -75,22 +83,31 @@ def _exact_slopes(integrals, family, points, directions):
         return integrals(family.physical({**points, direction: moved}))
 
     h = _STEP
-    return {d: (8.0 * (at(d, h) - at(d, -h)) - (at(d, 2 * h) - at(d, -2 * h))) / (12.0 * h) for d in directions}
+    return {
+        d: (8.0 * (at(d, h) - at(d, -h)) - (at(d, 2 * h) - at(d, -2 * h))) / (12.0 * h)
+        for d in directions
+    }
 
 
 def integrals_of(family, n, *, slopes):
-    """How many exact integrals ``validate`` needs for ``n`` points: four more for each slope, one for a reference."""
+    """How many exact integrals ``validate`` needs for ``n`` points: four more for each slope, one
+    for a reference.
+    """
     inputs = ("s", "theta", *family.parameters)
     has_reference = family.reference({k: np.ones(1) for k in inputs}) is not None
     return n * (1 + 4 * len(inputs) * bool(slopes) + has_reference)
 
 
 def duration(family, n, *, slopes):
-    """About how long ``validate`` takes for ``n`` points [s], with compilation, on a machine that does nothing else."""
+    """About how long ``validate`` takes for ``n`` points [s], with compilation, on a machine that
+    does nothing else.
+    """
     cores = min(os.cpu_count() or 1, 16)
     few = n <= exact.FEW
     compilation = (20.0 if few else 70.0) + 25.0 * bool(slopes)
-    return 10.0 + 2.0 / cores * (compilation + integrals_of(family, n, slopes=slopes) / (25.0 if few else 200.0))
+    return 10.0 + 2.0 / cores * (
+        compilation + integrals_of(family, n, slopes=slopes) / (25.0 if few else 200.0)
+    )
 
 
 def _at_unit_frequency(points):
@@ -100,14 +117,18 @@ def _at_unit_frequency(points):
 
 
 def _at_unit_field(points):
-    """``params`` for the same inputs, frequencies from s: in ``flags`` the end of the box is not rounded away."""
+    """``params`` for the same inputs, frequencies from s: in ``flags`` the end of the box is not
+    rounded away.
+    """
     rest = {k: v for k, v in points.items() if k != "s"}
     return {"nu": GYRO * points["s"], "B": 1.0, "n_e": 1.0, **rest}
 
 
 def _model_values(model, points):
     """The eight at nu = 1 Hz, n_e = 1 cm^-3 as [point, 8]."""
-    return np.stack([np.asarray(v) for v in quick_jit(model.coefficients)(_at_unit_frequency(points))], -1)
+    return np.stack(
+        [np.asarray(v) for v in quick_jit(model.coefficients)(_at_unit_frequency(points))], -1
+    )
 
 
 def _point_of(family, points):
@@ -115,7 +136,9 @@ def _point_of(family, points):
 
 
 def _sample_of(model, fit, points, truth):
-    """(the eight as [point, 8], flags, ``error_scale``, those of the published ``fit`` or NaN): one program."""
+    """(the eight as [point, 8], flags, ``error_scale``, those of the published ``fit`` or NaN): one
+    program.
+    """
 
     def everything(points, truth):
         values = jnp.stack(model.coefficients(_at_unit_frequency(points)), -1)
@@ -131,42 +154,51 @@ def _model_slopes(model, points, directions):
     """As ``_exact_slopes``, by differentiation."""
 
     def hat(*values):
-        return jnp.stack(model.coefficients(_at_unit_frequency(dict(zip(points, values, strict=True)))))
+        return jnp.stack(
+            model.coefficients(_at_unit_frequency(dict(zip(points, values, strict=True))))
+        )
 
     columns = [jnp.asarray(v) for v in points.values()]
     wanted = tuple(i for i, d in enumerate(points) if d in directions)
     jacobian = quick_jit(jax.vmap(jax.jacfwd(hat, argnums=wanted)))(*columns) if wanted else ()
     return {
-        d: np.asarray(j) * _unit(model.family, d, points)[:, None] for d, j in zip(directions, jacobian, strict=True)
+        d: np.asarray(j) * _unit(model.family, d, points)[:, None]
+        for d, j in zip(directions, jacobian, strict=True)
     }
 
 
 def validate(model, *, n=5000, seed=12345, slopes=True, family=None, quiet=False):
     """Compare ``model`` with the exact integrals on ``n`` fresh points of its box. Needs float64.
 
-    ``family``: the ``Family`` of a distribution of your own, since a model file does not hold its f. ``quiet``: no
-    progress on standard error.
-    Errors are relative, to no less than ``error_scale`` of the family: a few percent of its scale for rho_Q, which
-    changes sign. Slopes are d ln|c| / d ln(input), but d / d(input) for the family's ``linear`` ones; their errors are
-    absolute, and relative where the slope exceeds one; those with theta count for sin(theta) > 1e-3, where
-    differences of the exact integrals resolve them, others where the family says so (``resolved``). Emission and
-    absorption count inside ``model.domain`` and where the family says so (``counted``: for a power law where j_I is
-    above 1e-3 of its value without gamma_max), rotativities of thermal electrons below its theta_e and above its x too.
+    ``family``: the ``Family`` of a distribution of your own, since a model file does not hold its
+    f. ``quiet``: no progress on standard error. Errors are relative, to no less than
+    ``error_scale`` of the family: a few percent of its scale for rho_Q, which changes sign. Slopes
+    are d ln|c| / d ln(input), but d / d(input) for the family's ``linear`` ones; their errors are
+    absolute, and relative where the slope exceeds one; those with theta count for sin(theta) >
+    1e-3, where differences of the exact integrals resolve them, others where the family says so
+    (``resolved``). Emission and absorption count inside ``model.domain`` and where the family says
+    so (``counted``: for a power law where j_I is above 1e-3 of its value without gamma_max),
+    rotativities of thermal electrons below its theta_e and above its x too.
     """
     name = model.distribution
     given, family = family, model.family
     if given is not None:
         if (given.name, given.domain) != (family.name, family.domain):
             raise ValueError(
-                f"the model is for {family.name!r} in {family.domain}, not {given.name!r} in {given.domain}"
+                f"the model is for {family.name!r} in {family.domain}, not {given.name!r} in "
+                f"{given.domain}"
             )
         family = family.replaced(distribution=given.distribution)
     if not isinstance(family, SampledFamily):
-        raise ValueError(f"{name!r} was made from a table: compare it with one, by validate_table or --table")
+        raise ValueError(
+            f"{name!r} was made from a table: compare it with one, by validate_table or --table"
+        )
     points = draw(family, n, seed=seed, margin=1.0)
     mirrored = np.random.default_rng(seed).random(n) < 0.5
     # small angles stay small: pi - theta would round their sine
-    points["theta"] = np.where(mirrored & (points["theta"] > 1e-2), np.pi - points["theta"], points["theta"])
+    points["theta"] = np.where(
+        mirrored & (points["theta"] > 1e-2), np.pi - points["theta"], points["theta"]
+    )
     directions = tuple(points) if slopes else ()
     fit = _fits.FITS.get(name) if is_packaged(family) else None
     total = integrals_of(family, n, slopes=slopes)
@@ -194,26 +226,38 @@ def validate(model, *, n=5000, seed=12345, slopes=True, family=None, quiet=False
         stated[coefficient] = stated[coefficient][use]
         for d in directions:
             exact_slope, our_slope = (t[d][use, k] / scale for t in (truth_slopes, our_slopes))
-            unit = np.sin(points["theta"][use]) if d == "theta" else 1.0  # back from sin(theta) d/dtheta
+            unit = (
+                np.sin(points["theta"][use]) if d == "theta" else 1.0
+            )  # back from sin(theta) d/dtheta
             error = np.abs(our_slope - exact_slope) / np.maximum(unit, np.abs(exact_slope))
             # closer to B the differences of the integrals do not resolve d/d theta any more
             resolved = (np.sin(points["theta"][use]) > _SMALLEST_SINE) | (d != "theta")
             resolved &= family.resolved(d, points)[use]
             slope_errors[d][coefficient] = error[resolved]
-    return Validation(points, used, values, slope_errors, fits, stated, family.linear, truth, ours, {})
+    return Validation(
+        points, used, values, slope_errors, fits, stated, family.linear, truth, ours, {}
+    )
 
 
-def validate_table(model, table, *, convention=None, max_rows=200_000, seed=0, rows=None, quiet=True):
-    """Compare ``model`` with a table: of the eight coefficients, or in the network space of the model. Needs float64.
+def validate_table(
+    model, table, *, convention=None, max_rows=200_000, seed=0, rows=None, quiet=True
+):
+    """Compare ``model`` with a table: of the eight coefficients, or in the network space of the
+    model. Needs float64.
 
-    ``convention``: of the table, by default that of the model's own (``synchrojax`` for packaged models). Errors are
-    relative; where a result of the model is mapped by asinh, to no less than what its scale stands for. Rows outside
-    the box of the model and, of the eight, those that break an invariant do not count. ``rows``: a function from the
-    number of rows to the mask of those to use. ``quiet``: no progress of reading. Raises TableError.
+    ``convention``: of the table, by default that of the model's own (``synchrojax`` for packaged
+    models). Errors are relative; where a result of the model is mapped by asinh, to no less than
+    what its scale stands for. Rows outside the box of the model and, of the eight, those that break
+    an invariant do not count. ``rows``: a function from the number of rows to the mask of those to
+    use. ``quiet``: no progress of reading. Raises TableError.
     """
     family = model.family
     if isinstance(family, TableFamily):
-        space, own, linear = family.config.space, family.config.convention, _not_logarithmic(family.config)
+        space, own, linear = (
+            family.config.space,
+            family.config.convention,
+            _not_logarithmic(family.config),
+        )
     elif isinstance(family, SampledFamily):
         space, own, linear = "synchrojax", "synchrojax", family.linear
     read = _read(table, family, max_rows, seed, quiet)
@@ -225,7 +269,9 @@ def validate_table(model, table, *, convention=None, max_rows=200_000, seed=0, r
     keep &= np.asarray(model.flags(_at_unit_field({k: read[k] for k in inputs}))) == 0
     columns = {k: v[keep] for k, v in read.items()}
     if not np.any(keep):
-        raise table_files.TableError(f"{table}: no valid row in the box of the model, {model.domain}")
+        raise table_files.TableError(
+            f"{table}: no valid row in the box of the model, {model.domain}"
+        )
     points = {k: columns[k] for k in inputs}
     ours, squares = _model_values(model, points), {}
     if raw:
@@ -235,7 +281,9 @@ def validate_table(model, table, *, convention=None, max_rows=200_000, seed=0, r
     if isinstance(family, TableFamily):
         truth = truth if raw else family.eight(columns)
         squares = family.mean_squares(model.networks, columns)
-    scale = np.maximum(np.abs(truth), np.asarray(family.error_scale(_point_of(family, points), truth)))
+    scale = np.maximum(
+        np.abs(truth), np.asarray(family.error_scale(_point_of(family, points), truth))
+    )
     used = {c: np.flatnonzero(scale[:, k] > 1e-250) for k, c in enumerate(RESULTS)}
     values = {c: (np.abs(ours - truth)[:, k] / scale[:, k])[used[c]] for k, c in enumerate(RESULTS)}
     nothing = {c: np.full(len(v), np.nan) for c, v in values.items()}
@@ -248,12 +296,15 @@ def _not_logarithmic(config):
 
 
 def _read(table, family, max_rows, seed, quiet):
-    """Columns of a table: inputs, and the eight coefficients or, for a model of a table, results in network space."""
+    """Columns of a table: inputs, and the eight coefficients or, for a model of a table, results in
+    network space.
+    """
     results = RESULTS
     if "j_Q" not in table_files.header_of(table_files.parts(table)[0]):
         if not isinstance(family, TableFamily):
             raise table_files.TableError(
-                f"{table}: holds no j_Q(res): the model {family.name!r} needs the eight coefficients"
+                f"{table}: holds no j_Q(res): the model {family.name!r} needs the eight "
+                "coefficients"
             )
         results = family.results
     names = ["s", "theta", *family.parameters, *results]
@@ -261,10 +312,14 @@ def _read(table, family, max_rows, seed, quiet):
 
 
 def summary(validation, *, fits=False):
-    """Nested dict: quantity -> coefficient -> median, p90, p99, max, points; ``fits``: of the formulas too."""
+    """Nested dict: quantity -> coefficient -> median, p90, p99, max, points; ``fits``: of the
+    formulas too.
+    """
 
     def row(errors):
-        stats = {k: float(np.quantile(errors, q)) for k, q in QUANTILES.items()} if len(errors) else {}
+        stats = (
+            {k: float(np.quantile(errors, q)) for k, q in QUANTILES.items()} if len(errors) else {}
+        )
         return {**stats, "points": len(errors)}
 
     tables = {"value": validation.values}
@@ -307,5 +362,9 @@ def report_lines(summarised):
     for title, rows in summarised.items():
         yield f"{title:<26}" + "".join(f"{k:>11}" for k in QUANTILES) + f"{'points':>9}"
         for coefficient, row in rows.items():
-            numbers = "".join(f"{row[k]:11.2e}" for k in QUANTILES) if row["points"] else "          -" * 4
+            numbers = (
+                "".join(f"{row[k]:11.2e}" for k in QUANTILES)
+                if row["points"]
+                else "          -" * 4
+            )
             yield f"  {coefficient:<24}{numbers}{row['points']:9d}"

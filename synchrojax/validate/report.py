@@ -19,11 +19,15 @@ _STYLE = (
 
 
 def check_picture(path):
-    """Raise ValueError where matplotlib cannot write what the suffix of ``path`` says, RuntimeError without it."""
+    """Raise ValueError where matplotlib cannot write what the suffix of ``path`` says, RuntimeError
+    without it.
+    """
     known = new_figure(1.0, 1.0).canvas.get_supported_filetypes()
     suffix = pathlib.Path(path).suffix[1:].lower()
     if suffix not in known:
-        raise ValueError(f"{path}: a picture ends in one of {', '.join('.' + k for k in sorted(known))}")
+        raise ValueError(
+            f"{path}: a picture ends in one of {', '.join('.' + k for k in sorted(known))}"
+        )
 
 
 def _signed(axes, x, values, sign, **style):
@@ -36,9 +40,11 @@ def _signed(axes, x, values, sign, **style):
 
 
 def curves(listing, *, title=""):
-    """The eight of a ``Listing`` against its one varied input: positive ones solid, negative ones dashed.
+    """The eight of a ``Listing`` against its one varied input: positive ones solid, negative ones
+    dashed.
 
-    Logarithmic, but for theta. Exact values, where there are some to compare with, as open circles. Needs matplotlib.
+    Logarithmic, but for theta. Exact values, where there are some to compare with, as open circles.
+    Needs matplotlib.
     """
     from matplotlib.lines import Line2D
 
@@ -125,15 +131,20 @@ def _histogram(validation):
 def _loss(path):
     """The loss curve from the .loss.csv of a training."""
     try:
-        rows = np.atleast_1d(np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="utf-8-sig"))
+        rows = np.atleast_1d(
+            np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="utf-8-sig")
+        )
         both = np.stack([rows["train_rms"], rows["validation_rms"]], -1).astype(float)
     except (ValueError, IndexError) as error:
         raise ValueError(f"{path}: not the loss curve of a training ({error})") from None
-    return loss_curve({head: both[rows["head"] == head] for head in dict.fromkeys(rows["head"])}, "loss")
+    return loss_curve(
+        {head: both[rows["head"] == head] for head in dict.fromkeys(rows["head"])}, "loss"
+    )
 
 
 def figures(validation, *, title="", loss=None):
-    """{name: matplotlib Figure}: errors against each input, truth against prediction, histogram, and the loss curve.
+    """{name: matplotlib Figure}: errors against each input, truth against prediction, histogram,
+    and the loss curve.
 
     ``loss``: path of a ``.loss.csv``. Needs matplotlib.
     """
@@ -149,13 +160,20 @@ def figures(validation, *, title="", loss=None):
 
 def write_html(path, title, text, pictures):
     """One page with the table ``text`` and all ``pictures`` inside it."""
-    parts = [f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(title)}</title>"]
-    parts.append(f"<style>{_STYLE}</style><h1>{html.escape(title)}</h1><pre>{html.escape(text)}</pre>")
+    parts = [
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(title)}</title>"
+    ]
+    parts.append(
+        f"<style>{_STYLE}</style><h1>{html.escape(title)}</h1><pre>{html.escape(text)}</pre>"
+    )
     for name, figure in pictures.items():
         data = io.BytesIO()
         figure.savefig(data, format="png", dpi=110)
         code = base64.b64encode(data.getvalue()).decode()
-        parts.append(f'<h2>{html.escape(name)}</h2><img alt="{html.escape(name)}" src="data:image/png;base64,{code}">')
+        parts.append(
+            f'<h2>{html.escape(name)}</h2><img alt="{html.escape(name)}" '
+            f'src="data:image/png;base64,{code}">'
+        )
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, "\n".join(parts) + "\n")

@@ -8,7 +8,9 @@ from synchrojax.families.kappa import _physics as physics
 
 
 def log_rotation_v(p, frame, cone):
-    """ln of what anisotropy makes of rho_V: the logarithm over angles that it gains (``_pitch.rotation_v``)."""
+    """ln of what anisotropy makes of rho_V: the logarithm over angles that it gains
+    (``_pitch.rotation_v``).
+    """
     fixed, spread = _pitch.rotation_v(p, cone + 1.0 / (1.0 + frame.width * frame.width))
     return jnp.log(fixed + spread / (1.0 + jnp.log1p(frame.width))) - _pitch.log_mean(p.k)
 
@@ -35,5 +37,8 @@ def inputs(p, frame):
         "pitch_rho_Q_far": (far, 0.02 * k * smear.share),
         "pitch_rho_Q": (jnp.stack([*isotropic, angle[0]]), falling * _pitch.curvature(p)),
         "pitch_rho_V_far": (jnp.stack([*far, 2.0 * smear.share - 1.0]), k),
-        "pitch_rho_V": (jnp.stack([*isotropic, *angle, power]), k * jax.nn.sigmoid(3.0 - 2.0 * frame.log_x)),
+        "pitch_rho_V": (
+            jnp.stack([*isotropic, *angle, power]),
+            k * jax.nn.sigmoid(3.0 - 2.0 * frame.log_x),
+        ),
     }

@@ -16,7 +16,12 @@ from synchrojax.families.kappa import _physics as physics
 
 _REACH = MappingProxyType({"kappa": (2.01, 16.0), "w": (1e-2, 2e3), "k": (-0.2, 4.2)})
 # beside the length of ``features`` (7)
-_ISOTROPIC = {"emission": Head(7, 3), "absorption": Head(7, 3), "rho_Q": Head(7, 1), "rho_V": Head(7, 1)}
+_ISOTROPIC = {
+    "emission": Head(7, 3),
+    "absorption": Head(7, 3),
+    "rho_Q": Head(7, 1),
+    "rho_V": Head(7, 1),
+}
 _PITCH = {
     "pitch_emission": Head(9, 4, (24, 24), needs=("emission",)),
     "pitch_absorption": Head(9, 4, (24, 24), needs=("absorption",)),
@@ -73,14 +78,24 @@ class KappaFamily(SampledFamily):
         rho_q, rho_v = rotation_q + step_q * rho_q[0], rotation_v * jnp.exp(rho_v[0])
         if self.pitch:
             emission, absorption, far_q, near_q, far_v, near_v = (
-                self.combine(h, networks[h](x), extra) for h, (x, extra) in _anisotropy.inputs(p, frame).items()
+                self.combine(h, networks[h](x), extra)
+                for h, (x, extra) in _anisotropy.inputs(p, frame).items()
             )
             log_mean, log_fixed = _pitch.log_mean(p.k), p.k * frame.log_sine
             log_v = _anisotropy.log_rotation_v(p, frame, p.sine / p.s)
-            log_j, log_alpha = (v + log_fixed - log_mean for v in (log_j + emission[0], log_alpha + absorption[0]))
-            j = tuple(value * jnp.exp(change) for value, change in zip(j, emission[1:], strict=True))
-            alpha = tuple(value * jnp.exp(change) for value, change in zip(alpha, absorption[1:], strict=True))
-            rho_q, rho_v = rho_q + size_q * (far_q + near_q)[0], rho_v * jnp.exp(log_v + (far_v + near_v)[0])
+            log_j, log_alpha = (
+                v + log_fixed - log_mean for v in (log_j + emission[0], log_alpha + absorption[0])
+            )
+            j = tuple(
+                value * jnp.exp(change) for value, change in zip(j, emission[1:], strict=True)
+            )
+            alpha = tuple(
+                value * jnp.exp(change) for value, change in zip(alpha, absorption[1:], strict=True)
+            )
+            rho_q, rho_v = (
+                rho_q + size_q * (far_q + near_q)[0],
+                rho_v * jnp.exp(log_v + (far_v + near_v)[0]),
+            )
         thin = jnp.minimum(true.sine / p.sine, 1.0)
         return Dimensionless(log_j, *from_plane(*j), log_alpha, *alpha, rho_q * thin * thin, rho_v)
 
@@ -100,7 +115,9 @@ class KappaFamily(SampledFamily):
     # To learn from ---------------------------------------------------------------------------
 
     def sample(self, u, margin):
-        rows = self.box.directions(u, margin) | {"kappa": self.box.uniform("kappa", u[:, 2], margin)}
+        rows = self.box.directions(u, margin) | {
+            "kappa": self.box.uniform("kappa", u[:, 2], margin)
+        }
         rows["w"] = 0.1 / margin * (2000.0 * margin**2) ** u[:, 3]
         if self.pitch:
             rows["k"] = self.box.uniform("k", u[:, 4], margin)

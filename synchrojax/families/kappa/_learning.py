@@ -13,7 +13,9 @@ from synchrojax.families.kappa import _physics as physics
 
 
 def read(table, point):
-    """(numbers of the rows used, their columns, points and frames); ``point``: (s, theta, own) -> ``Point``."""
+    """(numbers of the rows used, their columns, points and frames); ``point``: (s, theta, own) ->
+    ``Point``.
+    """
     table = {k: np.asarray(v) for k, v in table.items()}
     keep = np.flatnonzero(oblique(table["theta"]))
     row = {k: v[keep] for k, v in table.items()}
@@ -37,7 +39,9 @@ def isotropic_rows(head, keep, row, p, frame):
         rotation_q, step_q, size_q, rotation_v = physics.rotation_scales(p, frame)
         if head == "rho_Q":
             target = ((row["rho_Q"] - rotation_q) / step_q)[None]
-            weight = (jnp.abs(step_q) / jnp.maximum(jnp.abs(row["rho_Q"]), FLOOR * jnp.abs(size_q)))[None]
+            weight = (
+                jnp.abs(step_q) / jnp.maximum(jnp.abs(row["rho_Q"]), FLOOR * jnp.abs(size_q))
+            )[None]
         else:
             target = jnp.log(row["rho_V"] / rotation_v)[None]
             weight = jnp.ones_like(target)
@@ -53,14 +57,20 @@ def _rotation_v_ratio(p):
         gamma = 1.0 + p.kappa * p.w * jnp.exp(nodes)
         shape = jnp.exp(nodes - (p.kappa + 1.0) * np.log1p(np.exp(nodes)))
         weight = shape * jnp.arcsinh(jnp.sqrt(0.5 * (gamma - 1.0)))
-        return jnp.sum(weight * _pitch.rotation_v_ratio(p, gamma)) / jnp.sum(weight) / jnp.exp(_pitch.log_mean(p.k))
+        return (
+            jnp.sum(weight * _pitch.rotation_v_ratio(p, gamma))
+            / jnp.sum(weight)
+            / jnp.exp(_pitch.log_mean(p.k))
+        )
 
     return jax.lax.map(one, jax.tree.map(jnp.asarray, p), batch_size=64)
 
 
 def anisotropic_rows(head, keep, row, p, frame, networks):
     """``Rows`` of a network of anisotropy: what it changes."""
-    isotropic = networks[head.removeprefix("pitch_").removesuffix("_far")](jnp.stack(physics.features(p, frame)))
+    isotropic = networks[head.removeprefix("pitch_").removesuffix("_far")](
+        jnp.stack(physics.features(p, frame))
+    )
     target, weight = _change(head, row, p, frame, isotropic)
     inputs, use = _anisotropy.inputs(p, frame), np.ones(len(keep), bool)
     if head in ("pitch_rho_Q", "pitch_rho_V"):
@@ -82,14 +92,18 @@ def _change(head, row, p, frame, isotropic):
         base = baselines[kind == "alpha"] + p.k * frame.log_sine - _pitch.log_mean(p.k)
         a, b = physics.plane(isotropic, baselines[2])
         a, b, q, v = (a, b, *to_plane(q, v)) if kind == "j" else (*from_plane(a, b), q, v)
-        target = jnp.stack([jnp.log(row[f"{kind}_I"]) - base - isotropic[0], jnp.log(q / a), jnp.log(v / b)])
+        target = jnp.stack(
+            [jnp.log(row[f"{kind}_I"]) - base - isotropic[0], jnp.log(q / a), jnp.log(v / b)]
+        )
         return target, jnp.ones_like(target)
     weight = _pitch.angle_weight(p.sine)
     if head == "pitch_rho_V_far":
         change = jnp.log(_rotation_v_ratio(p)) - _anisotropy.log_rotation_v(p, frame, 0.0)
         return change[None], weight[None]
     if head == "pitch_rho_V":
-        change = jnp.log(row["rho_V"] / scales[3]) - _anisotropy.log_rotation_v(p, frame, p.sine / p.s)
+        change = jnp.log(row["rho_V"] / scales[3]) - _anisotropy.log_rotation_v(
+            p, frame, p.sine / p.s
+        )
         return change[None] - isotropic, weight[None]
     scale = scales[2]
     known = scales[0] + scales[1] * isotropic[0]

@@ -1,4 +1,6 @@
-"""Kappa electrons: asymptotic power laws joined by hand, the average that gives rho_Q, and network input."""
+"""Kappa electrons: asymptotic power laws joined by hand, the average that gives rho_Q, and network
+input.
+"""
 
 from typing import NamedTuple
 
@@ -41,13 +43,17 @@ def frame_of(p):
 
 
 def baselines(p, frame):
-    """ln j_I, ln alpha_I and the scale of j_V / j_I, at nu = 1 Hz and n_e = 1 cm^-3 up to a constant.
+    """ln j_I, ln alpha_I and the scale of j_V / j_I, at nu = 1 Hz and n_e = 1 cm^-3 up to a
+    constant.
 
-    j ~ f(gamma_0) gamma_0 far above W (a power law) and gamma_0^(-4/3) far below (single electrons at low frequency).
+    j ~ f(gamma_0) gamma_0 far above W (a power law) and gamma_0^(-4/3) far below (single electrons
+    at low frequency).
     """
     tail = p.kappa * p.w
     shape = (p.kappa + 1.0) * jnp.log1p((frame.gamma - 1.0) / tail)
-    reach = jnp.log(frame.gamma) + jax.nn.softplus(7.0 / 3.0 * (jnp.log(tail) - jnp.log(frame.gamma)))
+    reach = jnp.log(frame.gamma) + jax.nn.softplus(
+        7.0 / 3.0 * (jnp.log(tail) - jnp.log(frame.gamma))
+    )
     norm = jnp.log(tail**3 / (p.kappa - 2.0) / p.kappa**2 + tail * jnp.sqrt(tail) / p.kappa**1.5)
     log_j = reach - shape - norm - 67.0
     log_alpha = log_j + jnp.log((p.kappa + 1.0) / (tail + frame.gamma - 1.0)) + 62.0
@@ -61,7 +67,8 @@ _NODES = np.arange(-7.0, 22.01, STEP)
 
 
 def conversion(p, frame):
-    """<(2 gamma - 1 / gamma) kernel> over the distribution: rho_Q over its unit for large s sin(theta), and its size.
+    """<(2 gamma - 1 / gamma) kernel> over the distribution: rho_Q over its unit for large s
+    sin(theta), and its size.
 
     Limit: Shcherbakov & Huang 2011 (MNRAS 410, 1052). With sin^k as each electron smears it.
     """
@@ -84,13 +91,20 @@ def conversion(p, frame):
 
 
 def rotation_scales(p, frame):
-    """rho_Q at high s sin(theta), the size of its corrections, its own size, and rho_V up to a factor of order one."""
+    """rho_Q at high s sin(theta), the size of its corrections, its own size, and rho_V up to a
+    factor of order one.
+    """
     value, size = conversion(p, frame)
     ratio = p.sine / p.s
     unit = -E2_OVER_MC * ratio * ratio
     scale_v = (1.0 + jnp.log1p(p.w)) / (1.0 + 10.0 * p.w * p.w)
     small = 1e-3 + jnp.exp(-(frame.log_s + frame.log_sine) * (2.0 / 3.0))
-    return unit * value, unit * size * small, unit * size, 2.0 * E2_OVER_MC * p.cosine / p.s * scale_v
+    return (
+        unit * value,
+        unit * size * small,
+        unit * size,
+        2.0 * E2_OVER_MC * p.cosine / p.s * scale_v,
+    )
 
 
 def features(p, frame):

@@ -1,4 +1,6 @@
-"""What a factor sin^k of the pitch angle changes in the cumulative coefficients (see ``families._pitch``)."""
+"""What a factor sin^k of the pitch angle changes in the cumulative coefficients (see
+``families._pitch``).
+"""
 
 import jax
 import jax.numpy as jnp
@@ -29,12 +31,18 @@ _ROOTS, _WEIGHTS = 0.5 * (1.0 + _ROOTS), 0.5 * _WEIGHTS
 
 
 def off_cone(p, edge):
-    """What sin^k over the cone of each electron, instead of sin^k(theta), adds to C(g) / g^(2 - p) of rho_Q."""
+    """What sin^k over the cone of each electron, instead of sin^k(theta), adds to C(g) / g^(2 - p)
+    of rho_Q.
+    """
     reach = 5.0 + 0.5 * jnp.log1p((p.cosine / (p.sine * edge.gamma)) ** 2)
     root, weight = rows_of(_ROOTS, p.p), rows_of(_WEIGHTS, p.p)
     t = reach * root**3
     gamma = edge.gamma * jnp.exp(t)
-    each = _pitch.off_cone(p, gamma, edge.log_x - 2.0 * t) * jnp.exp((2.0 - p.p) * t) * (2.0 - 1.0 / (gamma * gamma))
+    each = (
+        _pitch.off_cone(p, gamma, edge.log_x - 2.0 * t)
+        * jnp.exp((2.0 - p.p) * t)
+        * (2.0 - 1.0 / (gamma * gamma))
+    )
     return jnp.exp(p.k * jnp.log(p.sine)) * jnp.sum(3.0 * weight * root**2 * each, 0) * reach
 
 
@@ -48,14 +56,18 @@ def rotation_scales(p, edge):
     follow = jnp.exp((2.0 - p.p) * length - 3.0 * low + p.k * jnp.log(p.sine))  # from gamma_0
     own = jnp.exp(smear.log_power - 4.0 / 3.0 * low - 2.0 * high)  # from g
     middle = jnp.zeros_like(edge.log_x)
-    return p.k * stay, follow * _pitch.second_order(p, middle) + own * _pitch.second_order(p, edge.log_x)
+    return p.k * stay, follow * _pitch.second_order(p, middle) + own * _pitch.second_order(
+        p, edge.log_x
+    )
 
 
 # With the networks ---------------------------------------------------------------------------
 
 
 def combine(head, output, extra):
-    """Parts that stay and parts that fall with s sin(theta), each in proportion to k; for V one that stays."""
+    """Parts that stay and parts that fall with s sin(theta), each in proportion to k; for V one
+    that stays.
+    """
     if head not in ("pitch_total", "pitch_edge"):
         return jnp.sum(extra * output, 0, keepdims=True)
     k, *falling = extra
@@ -79,7 +91,9 @@ def edge_inputs(p, edge):
     stay, near = rotation_scales(p, edge)
     square = 1.0 - 2.0 * p.sine * p.sine
     far, k = jnp.stack([*far_features(p, edge), *angle, smeared[-1], square]), p.k[None]
-    turning = jnp.stack([*far, 2.0 * smear.share - 1.0, 2.0 / (1.0 + edge.log_gamma) - 1.0])  # at 1 / gamma
+    turning = jnp.stack(
+        [*far, 2.0 * smear.share - 1.0, 2.0 / (1.0 + edge.log_gamma) - 1.0]
+    )  # at 1 / gamma
     return {
         "pitch_edge": (smeared[:-1], jnp.stack([p.k, slow, curved, slow * share, curved * share])),
         "pitch_rho_V_far": (turning, k),

@@ -1,4 +1,6 @@
-"""Isotropic power laws: cumulative coefficients of the electrons above an edge, their limits and corrections."""
+"""Isotropic power laws: cumulative coefficients of the electrons above an edge, their limits and
+corrections.
+"""
 
 import pathlib
 from typing import NamedTuple
@@ -26,7 +28,9 @@ class Point(NamedTuple):
 
 
 class Cumulative(NamedTuple):
-    """Of electrons above an edge g: L [6], C of rho_Q over ``rotation_unit`` and its scale, g^(p + 1) C of rho_V."""
+    """Of electrons above an edge g: L [6], C of rho_Q over ``rotation_unit`` and its scale, g^(p +
+    1) C of rho_V.
+    """
 
     odds: jax.Array
     rho_q: jax.Array
@@ -35,7 +39,9 @@ class Cumulative(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """One end of the power law: ln of its Lorentz factor, of x = gamma_0^2 / gamma^2, and the exponent there."""
+    """One end of the power law: ln of its Lorentz factor, of x = gamma_0^2 / gamma^2, and the
+    exponent there.
+    """
 
     gamma: jax.Array
     log_gamma: jax.Array
@@ -68,12 +74,16 @@ def edge_at(p, gamma):
 
 
 def rows_of(values, like):
-    """Constants along a new first axis; a stack of expressions would evaluate what they share for each."""
+    """Constants along a new first axis; a stack of expressions would evaluate what they share for
+    each.
+    """
     return jnp.asarray(values, like.dtype).reshape(-1, *(1,) * like.ndim)
 
 
 def log_totals(p):
-    """ln |C(1)| of j_I, j_Q, j_V, alpha_I, alpha_Q, alpha_V, up to order one [6, ...]; V over |cos(theta)|."""
+    """ln |C(1)| of j_I, j_Q, j_V, alpha_I, alpha_Q, alpha_V, up to order one [6, ...]; V over
+    |cos(theta)|.
+    """
     log_gamma, log_sine = log_gamma_0(p), jnp.log(p.sine)
     emission = (-1.0 - p.p) * log_gamma - 65.0
     if p.k is not None:
@@ -103,7 +113,9 @@ _LIMIT = tuple((_TABLES[f"odds.{k}.kernel"], _TABLES[f"odds.{k}.bias"]) for k in
 
 
 def limit_features(p, log_x):
-    """What the limit of L depends on; in the first, powers of x^(2/3) on both sides become polynomials."""
+    """What the limit of L depends on; in the first, powers of x^(2/3) on both sides become
+    polynomials.
+    """
     log_x = jnp.minimum(log_x, CLIP_X[1])
     return jnp.stack([jnp.tanh(log_x / 3.0), jnp.tanh(log_x), mapped_p(p)])
 
@@ -141,8 +153,16 @@ def total_features(p):
 
 def edge_features(p, edge):
     log_x = jnp.clip(edge.log_x, *CLIP_X)
-    slow = 1.0 / (1.0 + 1.5 * edge.exponent * jnp.exp(-edge.log_x))  # 1/2 for large gamma, less for small
-    return [(log_x + 2.0) / 5.0, jnp.tanh(0.5 * log_x), 1.0 / edge.gamma, 4.0 * slow - 1.0, *total_features(p)]
+    slow = 1.0 / (
+        1.0 + 1.5 * edge.exponent * jnp.exp(-edge.log_x)
+    )  # 1/2 for large gamma, less for small
+    return [
+        (log_x + 2.0) / 5.0,
+        jnp.tanh(0.5 * log_x),
+        1.0 / edge.gamma,
+        4.0 * slow - 1.0,
+        *total_features(p),
+    ]
 
 
 def far_features(p, edge):
@@ -164,7 +184,9 @@ def slow_share(p, edge):
 
 
 def log_rotation_v(p, edge):
-    """ln of g^(p + 1) C(g) of rho_V, from the high-frequency kernel arccosh(gamma) / (gamma u), up to order one."""
+    """ln of g^(p + 1) C(g) of rho_V, from the high-frequency kernel arccosh(gamma) / (gamma u), up
+    to order one.
+    """
     return jnp.log(jnp.log1p(edge.gamma) / (p.p + 1.0))
 
 
@@ -184,15 +206,19 @@ def flat(p, edge):
 
 
 def rotation_q_parts(p, edge):
-    """C(g) / g^(2 - p) of rho_Q = ``inside`` + ``constant`` t + ``envelope`` y + ``wide`` z, t, y known, z learned.
+    """C(g) / g^(2 - p) of rho_Q = ``inside`` + ``constant`` t + ``envelope`` y + ``wide`` z, t, y
+    known, z learned.
 
-    ``inside``: the high-frequency kernel 2 gamma - 1 / gamma up to gamma_0, ``constant``: what follows, which matters
-    where p is small. The kernel is 1 + 16 / x^2 + 2.1 / (s' x) + ... of its limit for x -> infinity and goes as x^(4/3)
-    for x -> 0; its corrections fall as 1 / s' and are largest where x is a few.
+    ``inside``: the high-frequency kernel 2 gamma - 1 / gamma up to gamma_0, ``constant``: what
+    follows, which matters where p is small. The kernel is 1 + 16 / x^2 + 2.1 / (s' x) + ... of its
+    limit for x -> infinity and goes as x^(4/3) for x -> 0; its corrections fall as 1 / s' and are
+    largest where x is a few.
     """
     log_x = edge.log_x
     length = 0.25 * jax.nn.softplus(2.0 * log_x)  # ln(gamma_0 / g) where that is positive
-    inside = 2.0 * power_until(2.0 - p.p, length) - jnp.exp(-2.0 * edge.log_gamma) * power_until(-p.p, length)
+    inside = 2.0 * power_until(2.0 - p.p, length) - jnp.exp(-2.0 * edge.log_gamma) * power_until(
+        -p.p, length
+    )
     level = jax.nn.sigmoid(1.5 * (3.5 - p.p))
     constant = 2.0 * level * jnp.exp((2.0 - p.p) * length) * jax.nn.sigmoid(2.0 * log_x)
     low = 4.0 / 3.0 * log_x - jnp.log(p.p + 2.0 / 3.0)
@@ -227,7 +253,9 @@ def rotation_size(inside, constant, envelope):
 
 def log_norm(p):
     """ln of (p - 1) / (gamma_min^(1 - p) - gamma_max^(1 - p)), and over the mean of sin^k."""
-    decades = jnp.log1p((p.gamma_max - p.gamma_min) / p.gamma_min)  # right for ends close to each other
+    decades = jnp.log1p(
+        (p.gamma_max - p.gamma_min) / p.gamma_min
+    )  # right for ends close to each other
     steep = p.p - 1.0
     norm = jnp.log(steep) + steep * jnp.log(p.gamma_min) - jnp.log(-jnp.expm1(-steep * decades))
     return norm if p.k is None else norm - log_mean(p.k)
@@ -237,7 +265,9 @@ def log_norm(p):
 
 
 def combine(head, output, extra):
-    """Corrections near an edge: a part that falls as 1 / s' and one that falls as 1 / gamma^2 (``slow_share``)."""
+    """Corrections near an edge: a part that falls as 1 / s' and one that falls as 1 / gamma^2
+    (``slow_share``).
+    """
     if head not in ("edge", "rho_Q_edge"):
         return output
     half = len(output) // 2
@@ -256,7 +286,12 @@ def cumulative(networks, p, edge):
     following = falls * networks["rho_Q_total"](jnp.stack(total_features(p)))[0]
     inside, constant, envelope, wide = rotation_q_parts(p, edge)
     size = rotation_size(inside, constant, envelope)
-    rho_q = inside + constant * (t + flat(p, edge) * following) + envelope * y + wide * correction("rho_Q_edge")[0]
+    rho_q = (
+        inside
+        + constant * (t + flat(p, edge) * following)
+        + envelope * y
+        + wide * correction("rho_Q_edge")[0]
+    )
     far = networks["rho_V_far"](jnp.stack(far_features(p, edge)))
     near = steady(edge.log_x) * networks["rho_V"](features)
     return Cumulative(odds, rho_q, size, jnp.exp(log_rotation_v(p, edge) + (far + near)[0]))

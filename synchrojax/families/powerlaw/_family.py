@@ -15,11 +15,20 @@ from synchrojax.families._learning import FLOOR
 from synchrojax.families.powerlaw import _anisotropy, _learning
 from synchrojax.families.powerlaw import _cumulative as physics
 
-_RATIOS = np.kron(np.eye(2), [[1.0, 0.0, 0.0], [-1.0, 1.0, 0.0], [-1.0, 0.0, 1.0]])  # ln I, ln Q / I, ln V / I
+_RATIOS = np.kron(
+    np.eye(2), [[1.0, 0.0, 0.0], [-1.0, 1.0, 0.0], [-1.0, 0.0, 1.0]]
+)  # ln I, ln Q / I, ln V / I
 _REACH = MappingProxyType(
-    {"p": (1.01, 8.5), "gamma_min": (1.0, 3e3), "gamma_max": (1.001, HIGHEST_GAMMA), "k": (-0.2, 4.2)}
+    {
+        "p": (1.01, 8.5),
+        "gamma_min": (1.0, 3e3),
+        "gamma_max": (1.001, HIGHEST_GAMMA),
+        "k": (-0.2, 4.2),
+    }
 )
-_DECAYED = 1e-3  # of j_I without gamma_max: below, only the decay of emission and absorption is promised
+_DECAYED = (
+    1e-3  # of j_I without gamma_max: below, only the decay of emission and absorption is promised
+)
 
 # beside the lengths of ``total_features`` (3), ``edge_features`` (7) and ``far_features`` (2)
 _ISOTROPIC = {
@@ -87,16 +96,22 @@ class PowerLawFamily(SampledFamily):
 
         def at(gamma):
             edge = physics.edge_at(p, gamma)
-            # with the norm in the same exponential, since each alone may leave the range of the numbers
-            units = tuple(jnp.exp(norm + power * edge.log_gamma) for power in (2.0 - p.p, -1.0 - p.p))
+            # with the norm in the same exponential, since each alone may leave the range of the
+            # numbers
+            units = tuple(
+                jnp.exp(norm + power * edge.log_gamma) for power in (2.0 - p.p, -1.0 - p.p)
+            )
             return self._cumulative(networks, p, edge), physics.log_odds(p, edge), units
 
         ends = jnp.stack([p.gamma_min, p.gamma_max])
         if isinstance(ends, jax.core.Tracer):
-            # one after the other: on CPU the end of a loop is where XLA keeps results instead of evaluating them again
+            # one after the other: on CPU the end of a loop is where XLA keeps results instead of
+            # evaluating them again
             both, asymptote, units = jax.lax.map(at, ends)
         else:  # outside jit a loop would be compiled at every call
-            both, asymptote, units = jax.tree.map(lambda *v: jnp.stack(v), *(at(gamma) for gamma in ends))
+            both, asymptote, units = jax.tree.map(
+                lambda *v: jnp.stack(v), *(at(gamma) for gamma in ends)
+            )
         # L falls with gamma; the networks may err on that where the two ends meet
         a, b = both.odds
         gap = jnp.maximum(a - b, 0.2 * (asymptote[0] - asymptote[1]))
@@ -107,10 +122,14 @@ class PowerLawFamily(SampledFamily):
         parts = parts + jnp.minimum(a, 0.0) - jnp.maximum(b, 0.0)
         if self.pitch:
             features, extra = _anisotropy.total_inputs(p)
-            parts = parts + _anisotropy.combine("pitch_total", networks["pitch_total"](features), extra)
+            parts = parts + _anisotropy.combine(
+                "pitch_total", networks["pitch_total"](features), extra
+            )
         parts = parts + jnp.log(joined)
         # a product of matrices is kept, too
-        log_j, j_q, j_v, log_alpha, alpha_q, alpha_v = product(jnp.asarray(_RATIOS, parts.dtype), parts)
+        log_j, j_q, j_v, log_alpha, alpha_q, alpha_v = product(
+            jnp.asarray(_RATIOS, parts.dtype), parts
+        )
         j = limit_polarization(-jnp.exp(j_q), p.cosine * jnp.exp(j_v))
         alpha = -jnp.exp(alpha_q), p.cosine * jnp.exp(alpha_v)
         rho_q, rho_v = (v[0] - v[1] for v in (both.rho_q * units[0], both.rho_v * units[1]))
@@ -150,18 +169,34 @@ class PowerLawFamily(SampledFamily):
 
     def sample_to_learn(self, u, margin):
         """Pairs of rows that share an edge, gamma_min of one and gamma_max of the next."""
-        # a quarter of them mildly relativistic, 40 % between 1 and 1e3, the others from 80 to beyond gamma_0
-        rows = self.box.directions(u, margin, crowding=3.0) | {"p": self.box.uniform("p", u[:, 2], margin)}
+        # a quarter of them mildly relativistic, 40 % between 1 and 1e3, the others from 80 to
+        # beyond gamma_0
+        rows = self.box.directions(u, margin, crowding=3.0) | {
+            "p": self.box.uniform("p", u[:, 2], margin)
+        }
         top = np.maximum(1e3, 30.0 * np.sqrt(rows["s"] / np.sin(rows["theta"]))) * margin
         if self.pitch:
             rows["k"] = self.box.uniform("k", u[:, 5], margin)
         t = u[:, 3]
-        edge = np.where(t < 0.65, (1e3 * margin) ** ((t - 0.25) / 0.4), 80.0 * (top / 80.0) ** ((t - 0.65) / 0.35))
+        edge = np.where(
+            t < 0.65,
+            (1e3 * margin) ** ((t - 0.25) / 0.4),
+            80.0 * (top / 80.0) ** ((t - 0.65) / 0.35),
+        )
         edge = np.where(t < 0.25, 1.0 + 10.0 ** (12.0 * t - 2.0), np.maximum(edge, 1.0 + 1e-5))
         first = {"gamma_min": edge, "gamma_max": np.full(len(u), HIGHEST_GAMMA)}
         second = {"gamma_min": np.full(len(u), _learning.NEARLY_ONE), "gamma_max": edge}
-        pairs = [[{**rows, **ends}[n] for n in ("s", "theta", *self.parameters)] for ends in (first, second)]
-        return dict(zip(("s", "theta", *self.parameters), np.stack(pairs, -1).reshape(-1, 2 * len(u)), strict=True))
+        pairs = [
+            [{**rows, **ends}[n] for n in ("s", "theta", *self.parameters)]
+            for ends in (first, second)
+        ]
+        return dict(
+            zip(
+                ("s", "theta", *self.parameters),
+                np.stack(pairs, -1).reshape(-1, 2 * len(u)),
+                strict=True,
+            )
+        )
 
     def locked(self, table):
         return self
@@ -183,7 +218,12 @@ class PowerLawFamily(SampledFamily):
         return truth[:, 0] > _DECAYED * reference[:, 0]
 
     def resolved(self, name, points):
-        return points["gamma_min"] > 1.01 if name == "gamma_min" else np.ones(len(points["s"]), bool)
+        return (
+            points["gamma_min"] > 1.01 if name == "gamma_min" else np.ones(len(points["s"]), bool)
+        )
 
 
-POWERLAW, POWERLAW_PITCH = PowerLawFamily("powerlaw", pitch=False), PowerLawFamily("powerlaw_pitch", pitch=True)
+POWERLAW, POWERLAW_PITCH = (
+    PowerLawFamily("powerlaw", pitch=False),
+    PowerLawFamily("powerlaw_pitch", pitch=True),
+)

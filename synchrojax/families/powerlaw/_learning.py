@@ -1,4 +1,6 @@
-"""What the networks of a power law learn from pairs of rows: all electrons above a Lorentz factor, then all below."""
+"""What the networks of a power law learn from pairs of rows: all electrons above a Lorentz factor,
+then all below.
+"""
 
 from typing import NamedTuple
 
@@ -21,9 +23,11 @@ NEARLY_ONE = 1.0 + 2e-6  # harmonics averaged, as for every gamma_min above 1
 
 
 class Pairs(NamedTuple):
-    """Pairs of rows that share an edge: numbers of the first in the table, point and edge, exact C and D of the eight.
+    """Pairs of rows that share an edge: numbers of the first in the table, point and edge, exact C
+    and D of the eight.
 
-    ``lower`` and ``upper``: how much an error matters where the edge is a gamma_min and where it is a gamma_max.
+    ``lower`` and ``upper``: how much an error matters where the edge is a gamma_min and where it is
+    a gamma_max.
     """
 
     numbers: np.ndarray
@@ -50,7 +54,9 @@ class Pairs(NamedTuple):
     def log_totals(self):
         """ln |C + D| [6, pair], V over |cos(theta)|, less the known part."""
         odd = np.where(np.arange(6)[:, None] % 3 == 2, np.asarray(self.p.cosine), 1.0)
-        return np.log((self.above + self.below)[:6] * _SIGNS[:, None] / odd) - physics.log_totals(self.p)
+        return np.log((self.above + self.below)[:6] * _SIGNS[:, None] / odd) - physics.log_totals(
+            self.p
+        )
 
 
 def read_pairs(table, point):
@@ -64,13 +70,16 @@ def read_pairs(table, point):
     keep = above[paired & oblique(columns["theta"][above])]
 
     def read(rows):
-        p = point(columns["s"][rows], columns["theta"][rows], {n: v[rows] for n, v in columns.items()})
+        p = point(
+            columns["s"][rows], columns["theta"][rows], {n: v[rows] for n, v in columns.items()}
+        )
         eight = np.stack([columns[n][rows] for n in (*_STOKES, "rho_Q", "rho_V")])
         return p, eight / np.exp(np.asarray(physics.log_norm(p)))
 
     (p, c), (_, d) = read(keep), read(keep + 1)
     gamma = np.asarray(p.gamma_min)
-    # as gamma_min an edge is at most 1e3; as gamma_max at least 1e2, and above 1e3 it is a small part
+    # as gamma_min an edge is at most 1e3; as gamma_max at least 1e2, and above 1e3 it is a small
+    # part
     lower = np.minimum(1.0, 1.2e3 / gamma) ** (np.asarray(p.p) - 1.0)
     return Pairs(keep, p, physics.edge_at(p, p.gamma_min), c, d, lower, gamma > 80.0)
 
@@ -78,7 +87,9 @@ def read_pairs(table, point):
 def _odds_weight(odds, lower, upper):
     """How much an error of L matters at a lower or upper end; large L are of no consequence."""
     share = 1.0 / (1.0 + np.exp(-odds))  # C / (C + D)
-    return np.maximum((1.0 - share) * lower, share * upper) / (1.0 + np.maximum(odds / 8.0, 0.0) ** 2)
+    return np.maximum((1.0 - share) * lower, share * upper) / (
+        1.0 + np.maximum(odds / 8.0, 0.0) ** 2
+    )
 
 
 def _rows(pairs, use, features, extra, target, weight):
@@ -102,7 +113,10 @@ def isotropic_rows(head, pairs, networks):
         target = (odds - physics.log_odds(p, edge) - physics.limit_odds(p, edge)) / decline
         weight = _odds_weight(odds, pairs.lower, pairs.upper) * decline
     elif head == "rho_V_far":
-        features, target = physics.far_features(p, edge), pairs.log_rotation_v - physics.log_rotation_v(p, edge)
+        features, target = (
+            physics.far_features(p, edge),
+            pairs.log_rotation_v - physics.log_rotation_v(p, edge),
+        )
         weight = pairs.lower
         use &= edge.log_x > np.log(1e5)
     elif head == "rho_V":
@@ -113,7 +127,14 @@ def isotropic_rows(head, pairs, networks):
         use &= edge.log_x < np.log(1e3)
     else:
         return _conversion_rows(head, pairs, networks, use & near)
-    return _rows(pairs, use, jnp.stack(features), np.asarray(physics.slow_share(p, edge)[None]), target, weight)
+    return _rows(
+        pairs,
+        use,
+        jnp.stack(features),
+        np.asarray(physics.slow_share(p, edge)[None]),
+        target,
+        weight,
+    )
 
 
 def _conversion_rows(head, pairs, networks, use):
@@ -135,13 +156,17 @@ def _conversion_rows(head, pairs, networks, use):
     t = t + flat * decline * networks["rho_Q_total"](total)[0]
     target = (c - inside - constant * t - envelope * y) / wide / decline
     floor = FLOOR * physics.rotation_size(inside, constant, envelope)
-    weight = wide * np.maximum(pairs.lower / np.maximum(np.abs(c), floor), pairs.upper / np.maximum(d, floor)) * decline
+    weight = (
+        wide
+        * np.maximum(pairs.lower / np.maximum(np.abs(c), floor), pairs.upper / np.maximum(d, floor))
+        * decline
+    )
     use = use & (edge.log_x > physics.CLIP_X[0]) & (edge.log_x < np.log(1e4))
     return _rows(pairs, use, jnp.stack(physics.edge_features(p, edge)), share, target, weight)
 
 
 def _rotation_v_limit(p):
-    """g^(p + 1) C(g) of rho_V at g = gamma_min with anisotropy far above resonance, by quadrature."""
+    """g^(p + 1) C(g) of rho_V at gamma_min with anisotropy far above resonance, by quadrature."""
     nodes, weights = (0.5 * v for v in np.polynomial.legendre.leggauss(24))
 
     def one(p):
@@ -149,7 +174,13 @@ def _rotation_v_limit(p):
         t = reach * (nodes + 0.5)
         gamma = p.gamma_min * jnp.exp(t)
         wide = jnp.sqrt((gamma - 1.0) * (gamma + 1.0))
-        each = p.gamma_min * jnp.exp(-p.p * t) * 2.0 * jnp.arcsinh(jnp.sqrt(0.5 * (gamma - 1.0))) / wide
+        each = (
+            p.gamma_min
+            * jnp.exp(-p.p * t)
+            * 2.0
+            * jnp.arcsinh(jnp.sqrt(0.5 * (gamma - 1.0)))
+            / wide
+        )
         return reach * jnp.sum(weights * each * _pitch.rotation_v_ratio(p, gamma))
 
     return jax.lax.map(one, jax.tree.map(jnp.asarray, p), batch_size=256)
@@ -165,9 +196,15 @@ def anisotropic_rows(head, pairs, networks):
         return _rows(pairs, use, features, extra, target, np.ones(target.shape))
     features, extra = _anisotropy.edge_inputs(p, edge)[head]
     if head == "pitch_rho_V_far":
-        isotropic = physics.log_rotation_v(p, edge) + networks["rho_V_far"](jnp.stack(physics.far_features(p, edge)))[0]
+        isotropic = (
+            physics.log_rotation_v(p, edge)
+            + networks["rho_V_far"](jnp.stack(physics.far_features(p, edge)))[0]
+        )
         base = _anisotropy.rotation_v(p, jnp.exp(isotropic), 1.0 / edge.gamma**2)
-        target, weight = jnp.log(_rotation_v_limit(p) / base), pairs.lower * _pitch.angle_weight(p.sine)
+        target, weight = (
+            jnp.log(_rotation_v_limit(p) / base),
+            pairs.lower * _pitch.angle_weight(p.sine),
+        )
         return _rows(pairs, use, features, extra, target, weight)
     known = _anisotropy.changed(networks, p, edge, physics.cumulative(networks, p, edge))
     if head == "pitch_edge":
@@ -176,13 +213,20 @@ def anisotropic_rows(head, pairs, networks):
         target, weight = odds - known.odds, _odds_weight(odds, pairs.lower, pairs.upper)
     elif head == "pitch_rho_V":
         use &= np.asarray(edge.log_x < np.log(1e4))
-        target, weight = pairs.log_rotation_v - np.log(known.rho_v), pairs.lower * _pitch.angle_weight(p.sine)
+        target, weight = (
+            pairs.log_rotation_v - np.log(known.rho_v),
+            pairs.lower * _pitch.angle_weight(p.sine),
+        )
     else:
         unit = physics.rotation_unit(p, edge.gamma)
         floor, c, d = _pitch.FLOOR * known.size, pairs.above[6] / unit, pairs.below[6] / unit
         target = c - known.rho_q
-        weight = np.maximum(pairs.lower / np.maximum(np.abs(c), floor), pairs.upper / np.maximum(d, floor))
+        weight = np.maximum(
+            pairs.lower / np.maximum(np.abs(c), floor), pairs.upper / np.maximum(d, floor)
+        )
         near = _anisotropy.rotation_scales(p, edge)[1]
         at_edge = head == "pitch_rho_Q_edge"
-        use &= np.asarray(edge.log_x > physics.CLIP_X[0] if at_edge else near < _pitch.FAR * known.size)
+        use &= np.asarray(
+            edge.log_x > physics.CLIP_X[0] if at_edge else near < _pitch.FAR * known.size
+        )
     return _rows(pairs, use, features, extra, target, weight)
