@@ -1,10 +1,13 @@
-"""Polarized image of a hot flow around a black hole, from physical parameters to Stokes I, Q, U, V in one function.
+"""Polarized image of a hot flow around a black hole, from physical parameters to Stokes I, Q, U, V
+in one function.
 
-An example of how synchrojax sits in a ray tracer, not a part of it: null geodesics of the Schwarzschild metric, a
-stationary torus of thermal electrons on circular orbits in a toroidal and vertical field, transfer along the rays.
+An example of how synchrojax sits in a ray tracer, not a part of it: null geodesics of the
+Schwarzschild metric, a stationary torus of thermal electrons on circular orbits in a toroidal and
+vertical field, transfer along the rays.
 
     python black_hole.py            images, their derivatives and times; pictures beside this file
-    python black_hole.py --exact    the same image from the exact integrals, kept in black_hole_exact.npz
+    python black_hole.py --exact    the same image from the exact integrals, kept in
+    black_hole_exact.npz
 """
 
 import argparse
@@ -63,8 +66,8 @@ def _start_angle(b):
 def schwarzschild(b, samples):
     """``Path`` of rays with impact parameters ``b`` [rays], all [rays, samples]. G M = c = 1.
 
-    r'' = b^2 (r - 3) / r^4, phi' = b / r^2; the step of the affine parameter is proportional to r - 2, so that a ray
-    that falls in never arrives.
+    r'' = b^2 (r - 3) / r^4, phi' = b / r^2; the step of the affine parameter is proportional to r -
+    2, so that a ray that falls in never arrives.
     """
 
     def field(_, y, b):
@@ -75,7 +78,11 @@ def schwarzschild(b, samples):
     steps = (jnp.arange(samples) + 0.5) * (end / samples)
 
     def one(b):
-        start = (jnp.asarray(FAR, b.dtype), -jnp.sqrt(1.0 - (1.0 - 2.0 / FAR) * (b / FAR) ** 2), _start_angle(b))
+        start = (
+            jnp.asarray(FAR, b.dtype),
+            -jnp.sqrt(1.0 - (1.0 - 2.0 / FAR) * (b / FAR) ** 2),
+            _start_angle(b),
+        )
         return diffrax.diffeqsolve(
             diffrax.ODETerm(field),
             diffrax.Tsit5(),
@@ -98,7 +105,12 @@ def straight(b, samples):
     half = jnp.sqrt(FAR**2 - b**2)[:, None]
     along = half * (1.0 - 2.0 * (jnp.arange(samples) + 0.5) / samples)
     r = jnp.hypot(along, b[:, None])
-    return Path(r, jnp.arctan2(b[:, None], along), -along / r, jnp.broadcast_to(2.0 * half / samples, r.shape))
+    return Path(
+        r,
+        jnp.arctan2(b[:, None], along),
+        -along / r,
+        jnp.broadcast_to(2.0 * half / samples, r.shape),
+    )
 
 
 # The flow on the rays --------------------------------------------------------------------------
@@ -116,9 +128,9 @@ def _unit(vector):
 def along_rays(flow, x, y, rays, samples):
     """(params, psi, g, ds [cm]) at the samples of rays, farthest first.
 
-    They pass through the points ``x`` (to the right), ``y`` (up, along the projection of the axis) of the screen, in
-    G M / c^2. ``rays``: ``schwarzschild`` or ``straight``. Directions are those that observers at rest see, as in flat
-    space.
+    They pass through the points ``x`` (to the right), ``y`` (up, along the projection of the axis)
+    of the screen, in G M / c^2. ``rays``: ``schwarzschild`` or ``straight``. Directions are those
+    that observers at rest see, as in flat space.
     """
     gravity = 1.0 if rays is schwarzschild else 0.0
     b = jnp.hypot(x, y)
@@ -133,7 +145,8 @@ def along_rays(flow, x, y, rays, samples):
     radial = c * observer + s * offset[:, None]
     across = c * offset[:, None] - s * observer
     lapse = jnp.sqrt(1.0 - 2.0 * gravity / path.r)
-    # towards the observer: against the direction of tracing; of length 1 / lapse, the energy seen at rest
+    # towards the observer: against the direction of tracing; of length 1 / lapse, the energy seen
+    # at rest
     k = -(path.slope / lapse)[..., None] * radial - (b[:, None] / path.r)[..., None] * across
     energy = 1.0 / lapse
     k = _unit(k)
@@ -156,7 +169,9 @@ def along_rays(flow, x, y, rays, samples):
     seen, direction = in_fluid(1.0, k)
     direction = direction / seen[..., None]
     time_part, first = in_fluid(0.0, jnp.broadcast_to(normal[:, None], k.shape))
-    first = first - time_part[..., None] * direction  # what is left of the normal at right angles to u and k
+    first = (
+        first - time_part[..., None] * direction
+    )  # what is left of the normal at right angles to u and k
     second = jnp.cross(direction, first)
     field = _unit(jnp.stack([0.0 * flow.vertical, 1.0 + 0.0 * flow.vertical, flow.vertical]))
     one, two = _dot(first, field), _dot(second, field)
@@ -176,7 +191,8 @@ def along_rays(flow, x, y, rays, samples):
         "theta": jnp.arctan2(jnp.hypot(one, two), _dot(direction, field)),
         "theta_e": flow.theta_e * (6.0 / r),
     }
-    # where the density is below 1e-8 there is no light either, and the exact integrals need not be asked
+    # where the density is below 1e-8 there is no light either, and the exact integrals need not be
+    # asked
     params["n_e"] = jnp.where(density > 1e-8 * flow.n_e, params["n_e"], 0.0)
     flip = (params, psi, g, path.ds * GRAVITATIONAL_RADIUS)
     return jax.tree.map(lambda v: jnp.flip(v, -1), flip)
@@ -189,7 +205,9 @@ def screen(pixels):
 
 
 def image(model, flow, pixels=128, samples=SAMPLES, rays=schwarzschild):
-    """Stokes I, Q, U, V [pixels, pixels, 4] at 230 GHz, erg s^-1 cm^-2 Hz^-1 sr^-1; Q > 0: electric vector along up."""
+    """Stokes I, Q, U, V [pixels, pixels, 4] at 230 GHz, erg s^-1 cm^-2 Hz^-1 sr^-1; Q > 0: electric
+    vector along up.
+    """
     x, y = (jnp.asarray(v, jnp.result_type(float)) for v in screen(pixels))
 
     def row(y):
@@ -221,8 +239,14 @@ def show(axes, values, title, symmetric=False, unit=""):
     """One panel; symmetric: a diverging map around zero."""
     half = 0.5 * FIELD_OF_VIEW
     limit = float(np.max(np.abs(values)))
-    limits = {"vmin": -limit, "vmax": limit, "cmap": "RdBu_r"} if symmetric else {"vmin": 0.0, "cmap": "afmhot"}
-    shown = axes.imshow(values, extent=(-half, half, -half, half), interpolation="bilinear", **limits)
+    limits = (
+        {"vmin": -limit, "vmax": limit, "cmap": "RdBu_r"}
+        if symmetric
+        else {"vmin": 0.0, "cmap": "afmhot"}
+    )
+    shown = axes.imshow(
+        values, extent=(-half, half, -half, half), interpolation="bilinear", **limits
+    )
     axes.set_title(title, fontsize=10)
     axes.set_xlabel("$x\\,c^2/GM$")
     bar = axes.figure.colorbar(shown, ax=axes, shrink=0.8)
@@ -239,7 +263,14 @@ def ticks(axes, stokes, every=8):
     angle = 0.5 * np.arctan2(u, q)  # counter-clockwise from up
     length = np.where(i > 0.02 * np.max(stokes[..., 0]), fraction, 0.0)
     xs, ys = np.meshgrid(x[pick], y[pick])
-    style = {"pivot": "mid", "headwidth": 0, "headlength": 0, "headaxislength": 0, "color": "c", "width": 0.004}
+    style = {
+        "pivot": "mid",
+        "headwidth": 0,
+        "headlength": 0,
+        "headaxislength": 0,
+        "color": "c",
+        "width": 0.004,
+    }
     axes.quiver(xs, ys, -length * np.sin(angle), length * np.cos(angle), scale=14.0, **style)
 
 
@@ -268,7 +299,9 @@ def derivatives(model, names=("inclination", "theta_e", "B", "n_e"), **options):
     def each(flow):
         flow = Flow(*(jnp.asarray(v, jnp.result_type(float)) for v in flow))
         zero = Flow(*(jnp.zeros_like(v) for v in flow))
-        return {n: slope(flow, zero._replace(**{n: jnp.ones_like(getattr(flow, n))})) for n in names}
+        return {
+            n: slope(flow, zero._replace(**{n: jnp.ones_like(getattr(flow, n))})) for n in names
+        }
 
     return each
 
@@ -292,7 +325,12 @@ def picture_of_differences(network, truth):
     figure = matplotlib.figure.Figure(figsize=(15.0, 3.4), layout="constrained")
     peak = np.max(truth[..., 0])
     for k, axes in enumerate(figure.subplots(1, 4)):
-        show(axes, (network - truth)[..., k] / peak, f"{'IQUV'[k]}: (network - exact) / peak of I", symmetric=True)
+        show(
+            axes,
+            (network - truth)[..., k] / peak,
+            f"{'IQUV'[k]}: (network - exact) / peak of I",
+            symmetric=True,
+        )
     return figure
 
 
@@ -306,7 +344,9 @@ def timed(function, *arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--exact", action="store_true", help="the exact image, too (half an hour on two cores)")
+    parser.add_argument(
+        "--exact", action="store_true", help="the exact image, too (half an hour on two cores)"
+    )
     parser.add_argument("--pixels", type=int, default=128)
     parser.add_argument("--samples", type=int, default=SAMPLES, help="along each ray")
     parser.add_argument("--out", type=pathlib.Path, default=HERE, help="directory of the pictures")
@@ -326,8 +366,13 @@ def main():
             network = np.asarray(jax.jit(lambda flow: image(model, flow, **size))(flow))
         np.savez_compressed(options.out / "black_hole_exact.npz", stokes=truth.astype(np.float32))
         worst = np.max(np.abs(network - truth), (0, 1)) / np.max(truth[..., 0])
-        print("largest difference over the peak of I:", *(f"{n} {v:.1e}" for n, v in zip("IQUV", worst, strict=True)))
-        picture_of_differences(network, truth).savefig(options.out / "black_hole_difference.png", dpi=80)
+        print(
+            "largest difference over the peak of I:",
+            *(f"{n} {v:.1e}" for n, v in zip("IQUV", worst, strict=True)),
+        )
+        picture_of_differences(network, truth).savefig(
+            options.out / "black_hole_difference.png", dpi=80
+        )
 
 
 if __name__ == "__main__":

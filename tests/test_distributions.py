@@ -293,7 +293,7 @@ def test_anisotropy_holds_along_b():
 
 
 def test_emission_is_positive_where_gamma_max_cuts_it_off(rng):
-    """s far above gamma_max^2, low s sin(theta): a difference of sum and integral would be noise."""
+    """s far above gamma_max^2, low s sin(theta): a difference of sum and integral is noise."""
     n = 16
     theta = 10 ** rng.uniform(-4, -2, n)
     own = {"p": rng.uniform(1.5, 7, n), "gamma_min": np.ones(n), "gamma_max": np.full(n, 200.0)}

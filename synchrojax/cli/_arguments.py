@@ -14,9 +14,8 @@ class Parser(argparse.ArgumentParser):
     meaning.
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, **kwargs):
         super().__init__(
-            *args,
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             **kwargs,
@@ -113,7 +112,7 @@ def interval(text):
     name, _, rest = utf8(text).partition("=")
     spacing, *pair = rest.split(":")
     try:
-        low, high = ends(*pair, name) if len(pair) == 2 else (0.0, 0.0)
+        low, high = ends(pair[0], pair[1], name) if len(pair) == 2 else (0.0, 0.0)
     except QuantityError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
     if not name.isidentifier() or spacing not in ("log", "lin") or not low < high:

@@ -89,15 +89,15 @@ def _coefficients(options):
     _check_files(options, given)
     grid = np.meshgrid(*(_spread(n, v) for n, v in given.items()), indexing="ij")
     params = dict(zip(given, (a.ravel() for a in grid), strict=True))
-    network = exact = None
+    shown: np.ndarray
+    exact = None
     if not options.exact:
-        network = np.asarray(jax.jit(model.coefficients)(params))
+        shown = np.asarray(jax.jit(model.coefficients)(params))
     if options.exact or options.compare:
         exact = np.asarray(synchrojax.exact.coefficients(distribution, params))
+        shown = exact if options.exact else shown
     flags = np.zeros(grid[0].size, int) if model is None else np.asarray(model.flags(params))
-    found = Listing(
-        params, exact if options.exact else network, exact if options.compare else None, flags
-    )
+    found = Listing(params, shown, exact if options.compare else None, flags)
 
     if options.json:
         print(as_json(found))

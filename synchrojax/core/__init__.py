@@ -29,6 +29,7 @@ from synchrojax.core._geometry import from_plane, limit_polarization, sine_cosin
 from synchrojax.core._inputs import (
     UnitError,
     broadcast_shapes,
+    float64_is_on,
     is_traced,
     number,
     own_settings,
@@ -77,6 +78,7 @@ __all__ = [
     "ends",
     "evaluated_once",
     "field_by_field",
+    "float64_is_on",
     "from_json",
     "from_plane",
     "is_traced",

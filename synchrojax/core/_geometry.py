@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 
-def sine_cosine(theta):
+def sine_cosine(theta: jax.Array) -> tuple[jax.Array, jax.Array]:
     """|sin| and cos of the angle, the former through t = tan(theta / 2).
 
     XLA evaluates a sine again wherever it is used, a quotient once. The cosine keeps its digits
@@ -14,7 +14,7 @@ def sine_cosine(theta):
     return jnp.abs(2.0 * t / (1.0 + t * t)), jnp.cos(theta)
 
 
-def from_plane(a, b):
+def from_plane(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The plane onto the open unit disk: (a, b) / sqrt(1 + a^2 + b^2)."""
     inside = jax.lax.rsqrt(1.0 + a * a + b * b) * (
         1.0 - 4.0 * jnp.finfo(a.dtype).eps
@@ -22,13 +22,13 @@ def from_plane(a, b):
     return a * inside, b * inside
 
 
-def to_plane(q, v):
+def to_plane(q: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Inverse of ``from_plane``."""
     outside = 1.0 / jnp.sqrt((1.0 - q) * (1.0 + q) - v * v)
     return q * outside, v * outside
 
 
-def limit_polarization(q, v):
+def limit_polarization(q: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The nearest point of the unit disk, along the radius."""
     square = q * q + v * v
     most = 1.0 - 4.0 * jnp.finfo(q.dtype).eps

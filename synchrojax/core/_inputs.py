@@ -10,6 +10,7 @@ import pathlib
 import sys
 import types
 import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -143,12 +144,16 @@ def _is_real(value):
     return number and not isinstance(value, bool | complex | np.timedelta64)
 
 
+def _is_numeric(dtype):
+    """Whether JAX counts it among real numbers."""
+    return jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
+
+
 def _array(value):
     """``value`` as a NumPy or JAX array of real numbers, or None."""
     if isinstance(value, jax.Array) or hasattr(value, "__jax_array__"):
-        array = value if isinstance(value, jax.Array) else jnp.asarray(value)
-        real = jnp.issubdtype(array.dtype, jnp.floating) or jnp.issubdtype(array.dtype, jnp.integer)
-        return array if real else None
+        traced = value if isinstance(value, jax.Array) else jnp.asarray(value)
+        return traced if _is_numeric(traced.dtype) else None
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):  # a list that holds tracers
@@ -163,7 +168,7 @@ def _array(value):
         return array
     if array.dtype.kind in "mM":  # durations have units of their own
         return None
-    if jnp.issubdtype(array.dtype, jnp.floating) or jnp.issubdtype(array.dtype, jnp.integer):
+    if _is_numeric(array.dtype):
         return array.astype(np.float32)  # the short formats of ml_dtypes
     return None
 
@@ -245,6 +250,16 @@ def warn_user(message):
 # Settings of the caller ------------------------------------------------------------------------
 
 
+def _setting(name: str) -> Any:
+    """A setting of JAX, which its types do not declare."""
+    return getattr(jax.config, f"jax_{name}")
+
+
+def float64_is_on() -> bool:
+    """Whether JAX computes in float64 where it is asked to."""
+    return _setting("enable_x64")
+
+
 def own_settings(function):
     """Run a function under JAX's usual rules of promotion, whatever its caller has set for code of
     their own.
@@ -252,11 +267,8 @@ def own_settings(function):
 
     @functools.wraps(function)
     def wrapped(*args, **kwargs):
-        config = jax.config
-        if (
-            config.jax_numpy_dtype_promotion == "standard"
-            and config.jax_numpy_rank_promotion == "allow"
-        ):
+        usual = {"numpy_dtype_promotion": "standard", "numpy_rank_promotion": "allow"}
+        if all(_setting(name) == value for name, value in usual.items()):
             return function(*args, **kwargs)
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             return function(*args, **kwargs)

@@ -97,8 +97,9 @@ def continuous_sums(here, frozen, resolution, small_orders):
 
     if here.breaks is None:
         fixed, live = ([arccosh(b) for b in i.bounds] for i in (frozen, here))
-        *ends, top = scan(height, *fixed, DROP)
-        chi, weight = panel_between(here, *map(follow, ends, fixed, live), resolution.outer)
+        *ends, top = scan(height, fixed[0], fixed[1], DROP)
+        low, high = map(follow, ends, fixed, live)
+        chi, weight = panel_between(here, low, high, resolution.outer)
     else:
         fixed, live = chi_edges(frozen), chi_edges(here)
         lo, hi, tops = scan_pieces(height, fixed, DROP)

@@ -11,6 +11,7 @@ from synchrojax.core import (
     Coefficients,
     broadcast,
     describe,
+    float64_is_on,
     is_traced,
     one_mapping,
     own_settings,
@@ -24,7 +25,7 @@ from synchrojax.exact._phase_space import resolution_of
 
 
 def _require_x64():
-    if not jax.config.jax_enable_x64:
+    if not float64_is_on():
         raise RuntimeError(
             'the exact integrals need float64: call jax.config.update("jax_enable_x64", True) '
             "first, "

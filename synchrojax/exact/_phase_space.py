@@ -74,12 +74,12 @@ def integrand_of(distribution, parameters, s, theta, rule):
     def log_f(gamma, mu, across):
         return distribution.log_shape(gamma, mu, across, **parameters)
 
-    bounds = tuple(jnp.asarray(b, float) for b in distribution.gamma_bounds(**parameters))
+    low, high = (jnp.asarray(b, float) for b in distribution.gamma_bounds(**parameters))
     jumps = tuple(distribution.jumps(**parameters))
-    breaks = [jnp.asarray(b, float) for b in distribution.breaks(**parameters)]
-    breaks = jnp.stack(breaks) if breaks else None
+    inner = [jnp.asarray(b, float) for b in distribution.breaks(**parameters)]
+    breaks = jnp.stack(inner) if inner else None
     return _Integrand(
-        s * sine, sine, jnp.cos(theta), log_f, bounds, jumps, distribution.edges, breaks, rule
+        s * sine, sine, jnp.cos(theta), log_f, (low, high), jumps, distribution.edges, breaks, rule
     )
 
 
@@ -255,7 +255,8 @@ def best(frozen, slices, outer):
         return _log_weight(frozen, slices.node(frozen, outer, v))
 
     if frozen.breaks is None:
-        return maximise(along, *slices.limits(frozen, outer), 26)[1]
+        low, high = slices.limits(frozen, outer)
+        return maximise(along, low, high, 26)[1]
     edges = slices.edges(frozen, outer)
     return jnp.max(jax.vmap(lambda lo, hi: maximise(along, lo, hi, 26)[1])(edges[:-1], edges[1:]))
 
@@ -269,7 +270,8 @@ def slice_nodes(here, frozen, slices, outer, nodes):
 
     if here.breaks is None:
         fixed, live = slices.limits(frozen, still), slices.limits(here, outer)
-        return panel_between(here, *map(follow, trim(along, *fixed, DROP), fixed, live), nodes)
+        low, high = map(follow, trim(along, fixed[0], fixed[1], DROP), fixed, live)
+        return panel_between(here, low, high, nodes)
     fixed, live = slices.edges(frozen, still), slices.edges(here, outer)
     lo, hi = jax.vmap(lambda lo, hi: trim(along, lo, hi, DROP))(fixed[:-1], fixed[1:])
     return panels_between(

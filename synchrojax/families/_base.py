@@ -19,6 +19,7 @@ final, and an instance stands for one distribution.
 """
 
 import abc
+import collections
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -80,6 +81,11 @@ class Rows(NamedTuple):
     extra: Any
     target: Any
     weight: Any
+
+
+def point_type(*fields: str) -> Any:
+    """A named tuple for the points of a family whose parameters are known when it is made."""
+    return collections.namedtuple("Point", fields)
 
 
 def only_of_rho_q(floor):

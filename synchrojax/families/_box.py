@@ -43,12 +43,12 @@ class Box:
     own: Mapping[str, tuple[float, float]]
     s: tuple[float, float] = S_RANGE
     reach: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
-    highest_x: float | None = None
+    highest_x: float = np.inf
 
     @property
     def domain(self):
         """name -> (low, high)."""
-        last = {} if self.highest_x is None else {"s_over_sin_theta": (self.s[0], self.highest_x)}
+        last = {} if self.highest_x == np.inf else {"s_over_sin_theta": (self.s[0], self.highest_x)}
         return {
             "s": self.s,
             "theta": THETA_RANGE,
@@ -61,7 +61,9 @@ class Box:
         """The values of ``domain``; theta is never outside."""
         own = {name: getattr(p, name) for name in self.own}
         last = (
-            {} if self.highest_x is None else {"s_over_sin_theta": p.s / jnp.maximum(p.sine, 1e-30)}
+            {}
+            if self.highest_x == np.inf
+            else {"s_over_sin_theta": p.s / jnp.maximum(p.sine, 1e-30)}
         )
         return {"s": p.s, "theta": jnp.zeros_like(p.s), **own, "s_sin_theta": p.s * p.sine, **last}
 
@@ -72,7 +74,7 @@ class Box:
         s = jnp.clip(p.s, *self.s)
         own = {name: jnp.clip(getattr(p, name), *ends) for name, ends in self.own.items()}
         p = p._replace(s=s, sine=jnp.clip(p.sine, S_PERP / s, 1.0), **own)
-        if self.highest_x is None:
+        if self.highest_x == np.inf:
             return p
         p = p._replace(sine=jnp.maximum(p.sine, np.sqrt(S_PERP / self.highest_x)))
         return p._replace(s=jnp.minimum(p.s, self.highest_x * p.sine))
@@ -101,7 +103,7 @@ class Box:
         low s.
         """
         # nothing is sampled below S_PERP: other rules hold there
-        (s_low, s_high), highest_x = self.s, np.inf if self.highest_x is None else self.highest_x
+        (s_low, s_high), highest_x = self.s, self.highest_x
         lowest, right = (
             np.arcsin(max(S_PERP / s_high / margin, np.sqrt(S_PERP / highest_x))),
             0.5 * np.pi,

@@ -5,7 +5,6 @@ sign in the table, through asinh. (j_Q, j_V) / j_I is a point of the unit disk, 
 cos(theta), and the rotativities are measured in those of cold plasma.
 """
 
-import collections
 import json
 
 import jax.numpy as jnp
@@ -13,7 +12,14 @@ import numpy as np
 
 from synchrojax.core import from_plane, number, sine_cosine, to_plane
 from synchrojax.distributions import HIGHEST_GAMMA, Absent, Distribution, Function
-from synchrojax.families._base import Dimensionless, Head, Rows, SampledFamily, only_of_rho_q
+from synchrojax.families._base import (
+    Dimensionless,
+    Head,
+    Rows,
+    SampledFamily,
+    only_of_rho_q,
+    point_type,
+)
 from synchrojax.families._box import S_PERP, S_RANGE, Box, anywhere, direction_features
 from synchrojax.families._learning import oblique
 from synchrojax.tables import cold
@@ -91,7 +97,7 @@ class Family(SampledFamily):
         self.heads = {
             head: Head(4 + len(own), stop - start) for head, (start, stop) in _RESULTS.items()
         }
-        self._point = collections.namedtuple("Point", ("s", "sine", "cosine", *own))
+        self._point = point_type("s", "sine", "cosine", *own)
 
     # What is learned, on file -----------------------------------------------------------------
 

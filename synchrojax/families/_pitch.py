@@ -144,7 +144,7 @@ def rotation_v_ratio(p, gamma):
     u = jnp.sqrt((gamma - 1.0) * (gamma + 1.0))
     low = -jnp.arcsinh((u + p.cosine * gamma) / p.sine)
     high = jnp.arcsinh((gamma * p.sine**2 / (1.0 + p.cosine) - 1.0 / (gamma + u)) / p.sine)
-    middle, total = jnp.clip(0.0, low, high), 0.0
+    middle, total = jnp.clip(0.0, low, high), jnp.zeros_like(gamma[..., 0])
     for start, stop in ((low, middle), (middle, high)):
         v = 0.5 * (stop + start + (stop - start) * _NODES)
         along = p.sine * jnp.sinh(v) + p.cosine * gamma  # u_par

@@ -2,7 +2,6 @@
 networks.
 """
 
-import collections
 import functools
 import json
 from dataclasses import replace
@@ -11,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from synchrojax.distributions import Absent
-from synchrojax.families._base import AbstractFamily, Dimensionless, Head
+from synchrojax.families._base import AbstractFamily, Dimensionless, Head, point_type
 from synchrojax.tables import RESULTS, RHO_Q_SIGN, configuration, network_space
 from synchrojax.tables.mapping import LN10
 
@@ -39,7 +38,7 @@ class TableFamily(AbstractFamily):
         self.parameters = tuple(m.name for m in config.params if m.name not in ("s", "theta"))
         self.domain = {m.name: (m.phys_min, m.phys_max) for m in config.params}
         self.distribution = Absent(self.name, self.parameters)
-        self._point = collections.namedtuple("Point", ("s", "theta", *self.parameters))
+        self._point = point_type("s", "theta", *self.parameters)
         self.members: dict = {}  # of each head: the results it gives, in order
         for result in config.results:
             self.members.setdefault(result.head, []).append(result)
@@ -91,7 +90,7 @@ class TableFamily(AbstractFamily):
         return self._point(s, theta, *(own[name] for name in self.parameters))
 
     def coordinates(self, p):
-        """The values of ``DOMAIN``, theta folded into 0..pi/2."""
+        """The values of ``domain``, theta folded into 0..pi/2."""
         values = p._asdict() | {"theta": network_space.fold(p.theta, jnp)[0]}
         return {m.name: values[m.name] for m in self.config.params}
 
@@ -188,7 +187,7 @@ class TableFamily(AbstractFamily):
 
     def outputs(self, networks, values):
         """{result: what its network gives} at ``values`` of the inputs."""
-        known = {}
+        known: dict = {}
         for head, results in self.members.items():
             outputs = networks[head](jnp.stack(self.features(head, values)))
             known |= {result.mapping.name: n for result, n in zip(results, outputs, strict=True)}

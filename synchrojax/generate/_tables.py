@@ -127,7 +127,8 @@ def _run(jobs, function, make_executor, done, width):
     ``make_executor()`` gives (executor, whether it is ours to close); ours is made again after a
     worker died.
     """
-    waiting, attempts, running = list(reversed(jobs)), dict.fromkeys(jobs, 0), {}
+    waiting, attempts = list(reversed(jobs)), dict.fromkeys(jobs, 0)
+    running: dict = {}
     executor, ours = make_executor()
     try:
         while waiting or running:

@@ -241,7 +241,8 @@ def _output_flags(model, values):
 
 def _bits(masks):
     """int32: bit i is set where ``masks[i]`` holds."""
-    return sum(jnp.where(mask, 1 << i, 0) for i, mask in enumerate(masks)).astype(jnp.int32)
+    bits = [jnp.where(mask, 1 << i, 0) for i, mask in enumerate(masks)]
+    return functools.reduce(jnp.add, bits).astype(jnp.int32)
 
 
 class Situation(NamedTuple):
@@ -319,14 +320,14 @@ def _coefficients_at(model, values):
     smallest = functools.reduce(jnp.minimum, map(jnp.abs, inputs))
     sizes = Coefficients(j, j, j, alpha, alpha, alpha, per_nu, per_nu)
     nothing = jnp.where(here.unphysical, jnp.nan, 0.0)
-    emission = rotation = False
+    emission = rotation = jnp.zeros_like(here.empty)
     if model.out_of_domain == "nan":
         emission, rotation = model.family.invalid(outside_of(model.family, here), here.point)
     wrong = Coefficients(*[emission] * 6, *[rotation] * 2)
 
     def finished(value, size, wrong):
         value = jnp.where(here.empty, nothing, slopes_that_fit(value, size, smallest))
-        value = value if wrong is False else jnp.where(wrong, jnp.nan, value)
+        value = jnp.where(wrong, jnp.nan, value) if model.out_of_domain == "nan" else value
         return with_tangents_times(value, 1.0 / scale)
 
     return jax.tree.map(finished, c, sizes, wrong)

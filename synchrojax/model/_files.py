@@ -217,7 +217,7 @@ def _descriptions(path, header, family, tensors):
         renamed[f"{head}.layers.{rest}" if dot and head in family.heads else name] = value
     found = {}
     for head, wanted in family.heads.items():
-        biases = []
+        biases: list = []
         while f"{head}.layers.{len(biases)}.bias" in renamed:
             biases.append(renamed[f"{head}.layers.{len(biases)}.bias"])
         widths = [bias.shape[-1] if bias.ndim else 0 for bias in biases[:-1]]

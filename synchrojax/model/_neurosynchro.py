@@ -28,13 +28,15 @@ def _layers(path, text):
         config = from_json(text, where).get("config")
     except ValueError as error:
         raise ModelFileError(str(error)) from None
-    layers = (
-        config.get("layers") if isinstance(config, dict) else config
-    )  # Keras before 2.2.3 wrote a list
-    described = isinstance(layers, list) and all(isinstance(layer, dict) for layer in layers)
-    if not described or not all(isinstance(layer.get("config"), dict) for layer in layers):
+    # Keras before 2.2.3 wrote a list
+    layers = config.get("layers") if isinstance(config, dict) else config
+    if not isinstance(layers, list) or not all(map(_is_layer, layers)):
         raise ModelFileError(f"{where}: holds no list of layers")
     return layers
+
+
+def _is_layer(layer):
+    return isinstance(layer, dict) and isinstance(layer.get("config"), dict)
 
 
 def read_dense(path):
@@ -73,7 +75,8 @@ def read_dense(path):
         raise ModelFileError(
             f"{path}: not a readable Keras .h5 file ({error})".splitlines()[0]
         ) from None
-    weights, activations = [], []
+    weights: list = []
+    activations = []
     for layer in _layers(path, text):
         kind, own = layer.get("class_name"), layer["config"]
         if kind in ("InputLayer", "Dropout"):  # neither does anything to a prediction

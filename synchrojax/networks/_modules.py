@@ -157,5 +157,6 @@ def parameters_of(module):
 
     The parameters are a pytree of arrays, as jax.grad and Optax take them.
     """
-    graph, parameters, rest = nnx.split(module, nnx.Param, ...)
+    graph, *states = nnx.split(module, nnx.Param, ...)
+    parameters, rest = states
     return parameters, Frame(graph, rest)

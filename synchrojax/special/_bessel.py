@@ -126,9 +126,11 @@ def _uniform(a, x, y, second_kind):
     near, middle, far = _polynomials(
         _OLVER, positions, _centre(1.0 / (a * a), 0.0, ORDER_SPLIT**-2)
     )
+    one = jnp.ones_like(root_zeta)
+    scales = (one, 1.0 / root_zeta, root_zeta, one)
     fa, fb, fc, fd = (
         jnp.where(alpha < 2.0, near[k], jnp.where(alpha < 4.0, middle[k], far[k]) * scale)
-        for k, scale in enumerate((1.0, 1.0 / root_zeta, root_zeta, 1.0))
+        for k, scale in enumerate(scales)
     )
     phi = jnp.sqrt(2.0 * root_zeta / y)
     c, d = phi / third, 2.0 / (x * phi * third * third)
@@ -182,7 +184,7 @@ def _small_order(a, x, y, second_kind):
     g_odd = horner(_RECIPROCAL_GAMMA[1::2], mu2)  # minus Temme's Gamma_1
     inverse_gamma_p = g_even + mu * g_odd  # 1 / Gamma(1 + mu)
     inverse_gamma_m = g_even - mu * g_odd  # 1 / Gamma(1 - mu)
-    product = 1.0
+    product = jnp.ones_like(mu)
     for k in range(1, 7):
         product = product * jnp.where(k <= steps, mu + k, 1.0)
 

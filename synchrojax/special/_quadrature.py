@@ -37,7 +37,8 @@ def gregory_weights(terms, order):
     # x / ln(1 - x) generates it: Int = F/2-weighted sum - sum_k g_k nabla^k F
     series = [Fraction(1)]
     for k in range(1, order + 2):
-        series.append(-sum(series[i] * Fraction(1, k - i + 1) for i in range(k)))
+        earlier = (series[i] * Fraction(1, k - i + 1) for i in range(k))
+        series.append(-sum(earlier, Fraction(0)))
     weights = [Fraction(1)] * terms
     # sum beyond the last node = Int + sum_k series[k + 1] nabla^k F (series[1] = -1/2)
     for k in range(order + 1):
@@ -94,7 +95,7 @@ def scan(function, lo, hi, drop, *, points=48, refinements=2, refined_points=16,
     ratio = jnp.log((hi - lo) / smallest) / (points - 2)
     grid = jnp.concatenate([jnp.zeros(1), smallest * jnp.exp(ratio * jnp.arange(points - 1))])
     grid = jnp.minimum(lo + grid, hi)
-    best = -jnp.inf
+    best = jnp.asarray(-jnp.inf)
     for level in range(refinements + 1):
         value = jax.vmap(function)(grid)
         best = jnp.maximum(best, jnp.max(value))

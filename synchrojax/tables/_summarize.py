@@ -100,7 +100,9 @@ def summarize(table, *, quiet=False):
                 else (v, low, high)
             )
             density = tuple(int(c) for c in np.histogram(np.clip(v, a, b), BINS, (a, b))[0])
-        columns[n] = Column(kind, *(int(c) for c in stats[n]), low, high, density)
+        nan, infinite, negative, zero, positive = (int(c) for c in stats[n])
+        signs = negative, zero, positive
+        columns[n] = Column(kind, nan, infinite, *signs, low, high, density)
     return Summary(len(files), rows, holes, duplicates, columns)
 
 

@@ -6,10 +6,9 @@ import json
 import pathlib
 import shutil
 
-import jax
 import numpy as np
 
-from synchrojax.core import progress, write_text
+from synchrojax.core import float64_is_on, progress, write_text
 from synchrojax.tables import configuration, network_space, table_files
 
 REJECTED = "rejected"
@@ -24,7 +23,7 @@ def transform(table, directory, out, *, quiet=False):
     reason in a column ``reason(meta)``, whose numbers ``reasons.json`` there explains. Needs
     float64. Returns ({reason: rows}, rows kept). Raises TableError.
     """
-    if not jax.config.jax_enable_x64:
+    if not float64_is_on():
         raise RuntimeError('transform needs float64: jax.config.update("jax_enable_x64", True)')
     config, out = configuration.read(directory), pathlib.Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -69,7 +68,7 @@ def transform(table, directory, out, *, quiet=False):
         if not kept:
             if not any(counts.values()):
                 raise table_files.TableError(f"{table}: no rows in it")
-            most = max(counts, key=counts.get)
+            most = max(counts, key=lambda reason: counts[reason])
             raise table_files.TableError(
                 f"{table}: no row is usable; {counts[most]} of them: {most}"
             )

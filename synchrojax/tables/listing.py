@@ -48,7 +48,7 @@ def as_json(listing):
     """One object for a point, a list of them for several; NaN as null."""
     rows = []
     for i in range(listing.count):
-        row = {n: float(v[i]) for n, v in listing.inputs.items()}
+        row: dict = {n: float(v[i]) for n, v in listing.inputs.items()}
         row |= {n: _number(listing.shown[k, i]) for k, n in enumerate(NAMES)}
         if listing.exact is not None:
             row["exact"] = {n: _number(listing.exact[k, i]) for k, n in enumerate(NAMES)}

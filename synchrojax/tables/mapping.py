@@ -6,7 +6,7 @@ signs over many decades.
 """
 
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -136,8 +136,9 @@ class Mapping:
         """(input p under ``out_of_sample``, where it has to give NaN)."""
         if self.out_of_sample == "clip":
             p = jnp.clip(p, self.phys_min, self.phys_max)
-        width = _SLACK * max(abs(self.phys_min), abs(self.phys_max))
-        outside = ~((p >= self.phys_min - width) & (p <= self.phys_max + width))
+        low, high = cast(float, self.phys_min), cast(float, self.phys_max)  # locked by now
+        width = _SLACK * max(abs(low), abs(high))
+        outside = ~((p >= low - width) & (p <= high + width))
         return p, outside & (self.out_of_sample == "nan")
 
     def to_network(self, p):
@@ -200,14 +201,8 @@ class Mapping:
             )
         n = (t - mean) / deviation
         low, high = BOUNDS[mapping.phys_bounds_mode] or (low, high)
-        numbers = dict(
-            zip(
-                LOCKED,
-                (mean, deviation, low, high, float(np.min(n)), float(np.max(n))),
-                strict=True,
-            )
-        )
-        return replace(mapping, **numbers), rejected
+        mapping = replace(mapping, x_mean=mean, x_std=deviation, phys_min=low, phys_max=high)
+        return replace(mapping, norm_min=float(np.min(n)), norm_max=float(np.max(n))), rejected
 
 
 MAPPING_KEYS = tuple(f.name for f in fields(Mapping))

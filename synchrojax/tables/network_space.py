@@ -108,7 +108,7 @@ def to_network(columns, space, convention):
         }
     cosine = np.cos(theta)
     unit_q, unit_v = cold(c["s"], np.sin(theta), cosine)
-    out = {}
+    out: dict = {}
     for kind in ("j", "alpha"):
         q, v = to_plane(c[f"{kind}_Q"] / c[f"{kind}_I"], sign * c[f"{kind}_V"] / c[f"{kind}_I"])
         out |= {

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
-from synchrojax.core import loss_curve, progress, save_figure, write_text
+from synchrojax.core import float64_is_on, loss_curve, progress, save_figure, write_text
 
 SAVE_EVERY = 20.0  # [s] between checkpoints
 
@@ -226,5 +226,5 @@ def workplace(out, settings):
 
 def require_x64():
     """Raise RuntimeError where float64 is off."""
-    if not jax.config.jax_enable_x64:
+    if not float64_is_on():
         raise RuntimeError('training needs float64: jax.config.update("jax_enable_x64", True)')

@@ -76,9 +76,8 @@ class LevenbergMarquardt:
             damped = matrix + jnp.diag(damping * (diagonal + 1e-9 * jnp.max(diagonal)))
             return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(damped), gradient)
 
-        self._sum, self._equations, self._solve = map(
-            jax.jit, (sum_of_squares, normal_equations, solve)
-        )
+        self._sum, self._solve = jax.jit(sum_of_squares), jax.jit(solve)
+        self._equations = jax.jit(normal_equations)
 
     def start(self, parameters):
         return Damping(np.array(1e-3))

@@ -1,5 +1,6 @@
 """Train a model on a table in network space, as its configuration says."""
 
+import functools
 import json
 import pathlib
 import shutil
@@ -113,6 +114,11 @@ def _cross_entropy(module, data):
     return jnp.sum(loss * used) / jnp.maximum(jnp.sum(used), 1.0)
 
 
+def _uncounted(parameters, memory):
+    """A start whose losses do not count."""
+    return parameters, memory, (np.inf, np.inf)
+
+
 def fit_adam(rows, module, recipe, seed, *, patience, checkpoints=None, quiet=False, title="train"):
     """Two passes of Adam with sigma-clipping between them, as neurosynchro trains (Williams 2018).
 
@@ -140,7 +146,7 @@ def fit_adam(rows, module, recipe, seed, *, patience, checkpoints=None, quiet=Fa
             run(
                 optimiser,
                 lambda parameters: np.sqrt(float(loss_of(parameters, frame, held, loss=loss))),
-                lambda start=start: (*start, (np.inf, np.inf)),
+                functools.partial(_uncounted, *start),
                 plan,
                 like=fresh,
                 checkpoints=checkpoints / name if checkpoints else None,

@@ -82,7 +82,8 @@ def unpolarized(v):
     """I^2 - |P|^2 of light; fully polarized light whose rounding makes |P| > I counts as what it
     is.
     """
-    return not_negative(*exact_sums(excess_of(*v)), v[0])
+    (excess,) = exact_sums(excess_of(*v))
+    return not_negative(excess, v[0])
 
 
 def not_negative(excess, total):

@@ -293,7 +293,9 @@ def cell_functions(c, sky, depth, own):
         *(where(wide, x, 0.0) for x in (d, mixed, t)),
     )
     far = _far(
-        *(jnp.where(narrow, x, y) for x, y in ((0.0, excess), (1.0, norm), (0.0, missing))),
+        jnp.where(narrow, 0.0, excess),
+        jnp.where(narrow, 1.0, norm),
+        jnp.where(narrow, 0.0, missing),
         jnp.where(narrow, 1.0, alpha),
         where(narrow, one, a_unit),
         where(narrow, zeros, rho_unit),

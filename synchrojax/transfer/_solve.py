@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +65,7 @@ class _Given(NamedTuple):
     cells]; background.
     """
 
-    kind: type
+    kind: Any  # Coefficients or SkyCoefficients
     values: dict
     light: dict
     dtype: np.dtype
@@ -97,7 +97,7 @@ def _unit(name):
 
 def _given(c, ds, psi, g, background):
     """The arguments, checked."""
-    kinds = {k._fields: k for k in (Coefficients, SkyCoefficients)}
+    kinds: dict = {k._fields: k for k in (Coefficients, SkyCoefficients)}
     kind = kinds.get(getattr(c, "_fields", None))
     if kind is None:
         raise ValueError(
@@ -156,8 +156,8 @@ def _given(c, ds, psi, g, background):
         _refuse(
             "g", values["g"], np.asarray(values["g"]) <= 0.0, "the frequency ratio must be positive"
         )
-    parts = ({n: values[n] for n in group} for group in (named, light))
-    return _Given(kind, *parts, dtype, rays, shape[-1], known)
+    along, behind = ({n: values[n] for n in group} for group in (named, light))
+    return _Given(kind, along, behind, dtype, rays, shape[-1], known)
 
 
 @own_settings

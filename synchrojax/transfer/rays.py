@@ -115,13 +115,9 @@ def read_ray(path, *, convention="synchrojax"):
     columns["rho_Q"] *= RHO_Q_SIGN[convention]
     coefficients = Coefficients(*(columns[n] for n in RESULTS))
     known = {n: columns[n] for n in inputs}
-    return Ray(
-        known,
-        coefficients,
-        *(columns[n] for n in _NEEDED),
-        g=g,
-        nu=None if nu is None else float(nu[0]),
-    )
+    d, psi, n_e, time_ms = (columns[n] for n in _NEEDED)
+    observed = None if nu is None else float(nu[0])
+    return Ray(known, coefficients, d, psi, n_e, time_ms, g, observed)
 
 
 def _between(values):

@@ -212,7 +212,8 @@ def validate(model, *, n=5000, seed=12345, slopes=True, family=None, quiet=False
     our_slopes = _model_slopes(model, points, directions)
     inside = (flags == 0) & family.counted(truth, reference)
     stated = _fits.stated(name, points) if fit else {c: np.zeros(n, bool) for c in RESULTS}
-    used, values, fits, slope_errors = {}, {}, {}, {d: {} for d in directions}
+    used, values, fits = {}, {}, {}
+    slope_errors: dict = {d: {} for d in directions}
     for k, coefficient in enumerate(RESULTS):
         scale = np.maximum(np.abs(truth[:, k]), least[:, k])
         use = scale > 1e-250
@@ -299,7 +300,7 @@ def _read(table, family, max_rows, seed, quiet):
     """Columns of a table: inputs, and the eight coefficients or, for a model of a table, results in
     network space.
     """
-    results = RESULTS
+    results: tuple[str, ...] = RESULTS
     if "j_Q" not in table_files.header_of(table_files.parts(table)[0]):
         if not isinstance(family, TableFamily):
             raise table_files.TableError(
@@ -348,7 +349,8 @@ def cost(model, *, n=1_000_000, points=None):
         with jax.enable_x64(precision == "float64"):
             own = {k: jnp.asarray(v, precision) for k, v in points.items() if k != "s"}
             params = {"nu": jnp.asarray(GYRO * points["s"], precision), "B": 1.0, "n_e": 1.0, **own}
-            call, times = jax.jit(model.coefficients).lower(params).compile(), []
+            call = jax.jit(model.coefficients).lower(params).compile()
+            times: list[float] = []
             while len(times) < 3 and sum(times) < _PATIENCE:
                 begin = time.perf_counter()
                 jax.block_until_ready(call(params))

@@ -86,18 +86,16 @@ class KappaFamily(SampledFamily):
             log_j, log_alpha = (
                 v + log_fixed - log_mean for v in (log_j + emission[0], log_alpha + absorption[0])
             )
-            j = tuple(
-                value * jnp.exp(change) for value, change in zip(j, emission[1:], strict=True)
-            )
-            alpha = tuple(
-                value * jnp.exp(change) for value, change in zip(alpha, absorption[1:], strict=True)
-            )
+            j = j[0] * jnp.exp(emission[1]), j[1] * jnp.exp(emission[2])
+            alpha = alpha[0] * jnp.exp(absorption[1]), alpha[1] * jnp.exp(absorption[2])
             rho_q, rho_v = (
                 rho_q + size_q * (far_q + near_q)[0],
                 rho_v * jnp.exp(log_v + (far_v + near_v)[0]),
             )
         thin = jnp.minimum(true.sine / p.sine, 1.0)
-        return Dimensionless(log_j, *from_plane(*j), log_alpha, *alpha, rho_q * thin * thin, rho_v)
+        j_q, j_v = from_plane(*j)
+        rho_q = rho_q * thin * thin
+        return Dimensionless(log_j, j_q, j_v, log_alpha, alpha[0], alpha[1], rho_q, rho_v)
 
     def results_outside(self, networks, p):
         return ()
@@ -130,10 +128,10 @@ class KappaFamily(SampledFamily):
         return self
 
     def training_rows(self, head, table, networks):
-        read = _learning.read(table, self.point)
+        keep, row, p, frame = _learning.read(table, self.point)
         if head.startswith("pitch"):
-            return _learning.anisotropic_rows(head, *read, networks)
-        return _learning.isotropic_rows(head, *read)
+            return _learning.anisotropic_rows(head, keep, row, p, frame, networks)
+        return _learning.isotropic_rows(head, keep, row, p, frame)
 
     def physical(self, points):
         return dict(points)

@@ -80,7 +80,8 @@ def anisotropic_rows(head, keep, row, p, frame, networks):
         use &= np.asarray(jnp.abs(inputs["pitch_rho_Q"][1][0]) < _pitch.FAR)
     elif head == "pitch_rho_V":
         use &= np.asarray(frame.log_x < 0.5 * np.log(1e4))
-    return _rows(keep, use, *inputs[head], target, weight)
+    features, extra = inputs[head]
+    return _rows(keep, use, features, extra, target, weight)
 
 
 def _change(head, row, p, frame, isotropic):

@@ -135,7 +135,8 @@ class PowerLawFamily(SampledFamily):
         rho_q, rho_v = (v[0] - v[1] for v in (both.rho_q * units[0], both.rho_v * units[1]))
         thin = true.sine / p.s
         rho_q, rho_v = -E2_OVER_MC * thin * thin * rho_q, 2.0 * E2_OVER_MC * p.cosine / p.s * rho_v
-        return Dimensionless(log_j + norm, *j, log_alpha + norm, *alpha, rho_q, rho_v)
+        log_j, log_alpha = log_j + norm, log_alpha + norm
+        return Dimensionless(log_j, j[0], j[1], log_alpha, alpha[0], alpha[1], rho_q, rho_v)
 
     def results_outside(self, networks, p):
         return ()
