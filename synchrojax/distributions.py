@@ -123,7 +123,7 @@ class Thermal(Distribution):
         return jnp.ones_like(theta_e), 1.0 + 800.0 * theta_e
 
     def harmonics_matter(self, s, sine, *, theta_e):
-        # elsewhere sum and integral agree to 2e-7 (tests/test_exact.py): far above the
+        # elsewhere sum and integral agree to 2e-7 (tests/exact/test_exact.py): far above the
         # cyclotron line, hot, or Doppler-broadened over many harmonics along B
         limit = 15.0 + 1.5 / theta_e - 4.5 * jnp.log10(1.0 + 10.0 * theta_e * sine)
         low = s * sine < jnp.clip(limit, 5.0, 80.0)

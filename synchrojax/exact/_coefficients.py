@@ -60,9 +60,9 @@ def coefficients(distribution, params=None, *, resolution=None, error=False, **n
     ``Coefficients`` of that shape in CGS, float64.
 
     Relative error for thermal electrons: below 1e-7 (rho_Q: 1e-6) for theta_e from 0.03 to 100, 1
-    <= s <= 1e8, s sin(theta) >= 5 (``tests/test_exact.py``); for the others see
-    ``tests/test_distributions.py``. Concrete input runs on all cores; traced input (jit, grad,
-    vmap) takes long to compile and runs one point after another. theta = 0 is taken as 1e-9.
+    <= s <= 1e8, s sin(theta) >= 5 (``tests/exact/test_exact.py``); for the others see
+    ``tests/exact/test_distributions.py``. Concrete input runs on all cores; traced input (jit,
+    grad, vmap) takes long to compile and runs one point after another. theta = 0 is taken as 1e-9.
     Unphysical nu, B, n_e and NaN give NaN, B = 0 or n_e = 0 gives zeros. ValueError for wrong names
     or shapes, for concrete parameters that break a condition of the distribution and for a user's f
     that is negative, not finite or not normalisable (a warning where it does not integrate to 1);

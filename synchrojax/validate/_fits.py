@@ -4,9 +4,9 @@ benchmarks use them.
 As in the papers (the rotativities of power laws and kappa as remembered, confirmed by computation
 alone), for nu = 1 Hz and n_e = 1 cm^-3, isotropic electrons, turned to the signs of this package:
 functions of arrays (s, theta, parameters) that give the eight, NaN where there is no formula. The
-papers give V for theta <= pi/2; beyond, it is odd. ``tests/test_fits.py`` holds each against the
-exact integrals in its own range. Left out, because it could not be confirmed: alpha_V of kappa
-(Pandya et al. 2016, eq. 45).
+papers give V for theta <= pi/2; beyond, it is odd. ``tests/validate/test_fits.py`` holds each
+against the exact integrals in its own range. Left out, because it could not be confirmed: alpha_V
+of kappa (Pandya et al. 2016, eq. 45).
 """
 
 import jax.numpy as jnp

@@ -32,7 +32,7 @@ from synchrojax.train import TableOptions, TrainingError, held_out, lock, train_
 from synchrojax.validate import summary, validate_table
 
 pytestmark = pytest.mark.usefixtures("x64")
-HERE = pathlib.Path(__file__).parent
+HERE = pathlib.Path(__file__).parents[1]
 ORDER = ("j_I", "alpha_I", "j_Q", "alpha_Q", "j_V", "alpha_V", "rho_Q", "rho_V")  # neurosynchro's
 
 

@@ -17,7 +17,7 @@ from synchrojax.model import _files as _weights
 from synchrojax.tables import configuration, table_files
 from synchrojax.validate.report import figures
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 GREEK = "s(log)\ttheta(lin)\tψ(lin)\tj_I(res)\n1\t1\t3\t4\n2\t1\t4\t5\n"
 
 
