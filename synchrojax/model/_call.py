@@ -353,8 +353,12 @@ def load(name, *, out_of_domain=None):
     """A packaged model by name (see ``models()``) or the path of one trained by you, a file or its
     directory.
 
-    ``out_of_domain``: ``"clip"`` (default) holds the learned corrections at the edge of the box,
-    ``"extrapolate"`` lets them run on, ``"nan"`` returns NaN outside. A model trained on a table
+    ``out_of_domain``: ``"clip"`` (default) holds the learned corrections at the edge of the box;
+    of thermal electrons the exponential of the emission and the limits of the rotativities use the
+    true frequency (from s = 10 up), angle (down to s sin(theta) = 5) and temperature, of power laws
+    and kappa all but the sign of V and sin(theta)^2 in rho_Q is that of the nearest point of the
+    box. ``"extrapolate"`` lets the corrections run on. ``"nan"`` returns NaN outside; rotativities
+    of thermal electrons stay valid down to theta_e = 1e-3 and for any x. A model trained on a table
     has a policy for each input in its configuration, which holds unless one is given here. Raises
     ValueError for unknown names, policies and bad files.
     """
