@@ -72,7 +72,7 @@ def main(directory):
     for name in sorted(
         synchrojax.models(), key=lambda n: ("pitch" in n, n != "thermal", n[0] != "p")
     ):
-        found = json.loads((pathlib.Path(directory) / f"{name}.json").read_text())
+        found = json.loads((pathlib.Path(directory) / f"{name}.json").read_text(encoding="utf-8"))
         lines += card(name, found)
         columns = (worst(found["value"], names) for names in (EMISSION, ROTATION))
         print(name, *(" / ".join(f"{v:.1e}" for v in column) for column in columns), sep=" | ")

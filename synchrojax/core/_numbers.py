@@ -130,3 +130,11 @@ def evaluated_once(tree):
             ]
         )
     return jax.tree.unflatten(structure, kept)
+
+
+def in_turn(function, values):
+    """``function`` of each of ``values`` along their first axis, one after the other, stacked.
+
+    The code is compiled once for all of them, and what a loop returns is kept, too.
+    """
+    return jax.lax.map(function, values)

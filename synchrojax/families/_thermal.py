@@ -20,8 +20,8 @@ from synchrojax.core import (
     ELECTRON_CHARGE,
     ELECTRON_MASS,
     SPEED_OF_LIGHT,
+    evaluated_once,
     from_plane,
-    product,
     sine_cosine,
     to_plane,
 )
@@ -171,10 +171,7 @@ def saddle(p):
     exponent = square / (total + cold)
     # where nothing is left of the emission its slope would leave the range of float32
     exponent = jnp.where(exponent < 1e6, exponent, jax.lax.stop_gradient(exponent))
-    # a product of matrices is kept; anything cheaper would be evaluated again in each of the
-    # coefficients
-    parts = jnp.stack([alpha, exponent, ripple.real, ripple.imag])
-    return Saddle(*product(jnp.eye(4, dtype=parts.dtype), parts))
+    return evaluated_once(Saddle(alpha, exponent, ripple.real, ripple.imag))
 
 
 # Baselines -----------------------------------------------------------------------------

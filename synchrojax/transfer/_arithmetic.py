@@ -1,12 +1,11 @@
-"""Vectors of three, sums without rounding, and waves of a phase that is known to more digits than
-one number has.
+"""Vectors of three, sums without rounding, and waves of a phase known to more digits than one
+number has.
 """
 
 import functools
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 
 def dot(a, b):
@@ -34,61 +33,48 @@ def split(x):
     return high, x - high
 
 
-def _two_sum(total, lost, value):
-    """(total + value, what rounding has lost so far) (Knuth's two-sum)."""
-    larger = total + value
-    added = larger - total
-    return larger, lost + ((total - (larger - added)) + (value - added))
+def _summed(values):
+    """(sum, what its rounding lost) of numbers (Knuth's two-sum)."""
+    total, lost = values[0], jnp.zeros_like(values[0])
+    for value in values[1:]:
+        larger = total + value
+        added = larger - total
+        lost += (total - (larger - added)) + (value - added)
+        total = larger
+    return total, lost
 
 
-def exact_sums(*sums):
-    """Sums of sign x y over products (sign, x, y), right to the last digits however nearly they
+def exact_sum(*products):
+    """Sum of sign x y over ``products`` (sign, x, y), right to the last digits however nearly they
     cancel.
 
     Every product in it is exact, so that a fused multiplication and addition changes nothing.
-    Several sums are taken at once, since the arithmetic is long to compile.
     """
-    longest, zero = max(map(len, sums)), jnp.zeros_like(sums[0][0][1])
-    rows = [[*products, *[(0.0, zero, zero)] * (longest - len(products))] for products in sums]
-    sign = np.array([[product[0] for product in row] for row in rows]).reshape(
-        len(rows), longest, *[1] * zero.ndim
-    )
-    x, y = (
-        jnp.stack([jnp.stack([product[k] for product in row], 0) for row in rows], 1)
-        for k in (1, 2)
-    )
-    sign = np.swapaxes(sign, 0, 1).astype(zero.dtype)  # [product, sum, ...]
-    plain = jnp.sum(sign * (x * y), 0)
-    (h, l), (k, m) = map(split, jax.lax.stop_gradient((x, y)))
-    parts = jnp.stack(
-        [sign * (h * k), sign * (h * m), sign * (l * k)], 1
-    )  # [product, part, sum, ...]
-    total, lost = parts[0], jnp.zeros_like(parts[0])
-    for part in parts[1:]:
-        total, lost = _two_sum(total, lost, part)
-    value, rest = total[0], jnp.zeros_like(lost[0])
-    for part in total[1:]:
-        value, rest = _two_sum(value, rest, part)
-    value = value + (rest + jnp.sum(lost, 0) + jnp.sum(sign * (l * m), 0))
-    return list(plain + jax.lax.stop_gradient(value - plain))
+    plain = sum(sign * (x * y) for sign, x, y in products)
+    highs, middles, lows = [], [], []
+    for sign, x, y in jax.lax.stop_gradient(products):
+        (h, l), (k, m) = split(x), split(y)
+        highs.append(sign * (h * k))
+        middles.extend([sign * (h * m), sign * (l * k)])
+        lows.append(sign * (l * m))
+    high, lost = _summed(highs)
+    middle, more = _summed(middles)
+    value, rest = _summed([high, middle])
+    value += rest + lost + more + sum(lows)
+    return plain + jax.lax.stop_gradient(value - plain)
 
 
 def excess_of(total, *parts):
-    """total^2 - sum of parts^2, as ``exact_sums`` takes it."""
-    return [(1.0, total, total), *((-1.0, p, p) for p in parts)]
+    """total^2 - sum of parts^2 without rounding."""
+    return exact_sum((1.0, total, total), *((-1.0, p, p) for p in parts))
 
 
 def unpolarized(v):
     """I^2 - |P|^2 of light; fully polarized light whose rounding makes |P| > I counts as what it
     is.
     """
-    (excess,) = exact_sums(excess_of(*v))
-    return not_negative(excess, v[0])
-
-
-def not_negative(excess, total):
-    """``excess``, which rounding of the parts may have made negative, of ``total``^2."""
-    rounded = (excess < 0.0) & (excess > -8.0 * jnp.finfo(excess.dtype).eps * total * total)
+    excess = excess_of(*v)
+    rounded = (excess < 0.0) & (excess > -8.0 * jnp.finfo(excess.dtype).eps * v[0] * v[0])
     return excess + jax.lax.stop_gradient(jnp.where(rounded, -excess, 0.0))
 
 

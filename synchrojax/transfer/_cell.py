@@ -12,7 +12,7 @@ there powers of M are summed.
 
 In a thick cell what counts is the slowest of the rates and the little light in its mode, both small
 differences of large numbers: alpha_I - l_1 and I - u . P. They follow from alpha_I^2 - |alpha|^2
-and I^2 - |P|^2, which ``exact_sums`` gives without rounding, and from sums of positive terms.
+and I^2 - |P|^2, which ``excess_of`` gives without rounding, and from sums of positive terms.
 """
 
 from typing import NamedTuple
@@ -21,15 +21,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax.core import (
-    evaluated_once,
-)
 from synchrojax.transfer._arithmetic import (
     cross,
     dot,
-    exact_sums,
+    exact_sum,
     excess_of,
-    not_negative,
     power_of_two,
     split,
     wave,
@@ -202,10 +198,11 @@ def _near(tau, a, rho, d, c, t):
     return series(exp), series(mean)
 
 
-def _far(excess, norm, missing, alpha, a, rho, d, c, t):
+def _far(excess, turning, alpha, a, rho, d, c, t):
     """The same by eigenvalues, for coefficients of order one times ``t``.
 
-    ``excess``: alpha_I^2 - |alpha|^2; ``norm``, ``missing``: see ``_phase``; w^2 = d + 2 i c.
+    ``excess``: alpha_I^2 - |alpha|^2; ``turning``: the components of rho before any rotation of the
+    basis; w^2 = d + 2 i c.
     """
     aa, rr, normal = dot(a, a), dot(rho, rho), cross(a, rho)
     theta = jnp.sqrt(jnp.maximum(d * d + 4.0 * c * c, jnp.finfo(d.dtype).tiny))  # l_1^2 + l_2^2
@@ -218,7 +215,7 @@ def _far(excess, norm, missing, alpha, a, rho, d, c, t):
     close = (alpha > 1e-9) & (l1 > 0.5 * alpha)
     gap = jnp.where(close, (excess + lost) / jnp.where(alpha > 0.5e-9, alpha + l1, 1.0), alpha - l1)
     fast, slow, tau, angle = (alpha + l1) * t, gap * t, alpha * t, l2 * t
-    cos, sin = wave(angle, *_phase(angle, t, norm, missing, large, lost, sign, boosts))
+    cos, sin = wave(angle, *_phase(angle, t, turning, large, lost, sign, boosts))
 
     real = tuple((l1 * x + l2 * y) / theta for x, y in zip(a, rho, strict=True))
     opposite = tuple((l2 * x - l1 * y) / theta for x, y in zip(a, rho, strict=True))
@@ -231,27 +228,21 @@ def _far(excess, norm, missing, alpha, a, rho, d, c, t):
     return tuple(_Modes(weights, swift, sluggish, real, opposite, size) for weights in (exp, mean))
 
 
-def _phase(angle, t, norm, missing, large, lost, sign, boosts):
+def _phase(angle, t, turning, large, lost, sign, boosts):
     """l_2 t as a sum of two numbers; of a large rotation |rho| - lost / (|rho| + l_2) to more
     digits than one has.
-
-    ``norm``: |rho| rounded, ``missing``: its square less |rho|^2.
     """
-    angle, t, norm, missing, large, lost = jax.lax.stop_gradient(
-        (angle, t, norm, missing, large, lost)
-    )
-    norm = jnp.where(boosts, large, norm)
-    rest = -(missing / (2.0 * norm) + lost / (norm + large))
+    angle, t, large, lost, *turning = jax.lax.stop_gradient((angle, t, large, lost, *turning))
+    norm = jnp.where(boosts, large, jnp.sqrt(dot(turning, turning)))
+    rest = -(excess_of(norm, *turning) / (2.0 * norm) + lost / (norm + large))
     (n1, n2), (t1, t2) = split(norm), split(t)
     high, low = sign * n1 * t1, sign * (n1 * t2 + n2 * t + rest * t)
     return jnp.where(boosts, 0.0, high), jnp.where(boosts, angle, low)
 
 
-def cell_functions(c, sky, depth, own):
-    """exp(-K) and int_0^1 exp(-K h) dh of cells of length ``depth``, and ``unpolarized`` of
-    ``own``.
-
-    ``sky``: ``c`` in the basis of the sky. ``own``: light in the basis of ``c``.
+def cell_functions(c, sky, depth):
+    """exp(-K) and int_0^1 exp(-K h) dh of cells of length ``depth``; ``sky``: ``c`` in the basis of
+    the sky.
     """
     a, rho = sky[5:8], sky[8:11]
     unit = power_of_two((sky.alpha_I, *a, *rho))
@@ -262,15 +253,8 @@ def cell_functions(c, sky, depth, own):
     )
 
     tau = alpha * t
-    # of the components before any rotation of the basis
-    norm = jnp.sqrt(jax.lax.stop_gradient(dot(turning, turning)))
-    d, mixed, excess, missing, light = exact_sums(
-        [*((1.0, x, x) for x in absorbing[1:]), *((-1.0, x, x) for x in turning)],
-        [(1.0, x, y) for x, y in zip(absorbing[1:], turning, strict=True)],
-        excess_of(*absorbing),
-        excess_of(norm, *turning),
-        excess_of(*own),
-    )
+    d = exact_sum(*((1.0, x, x) for x in absorbing[1:]), *((-1.0, x, x) for x in turning))
+    mixed = exact_sum(*((1.0, x, y) for x, y in zip(absorbing[1:], turning, strict=True)))
     width = jnp.sqrt(jnp.sqrt(jax.lax.stop_gradient(d * d + 4.0 * mixed * mixed))) * t  # |w|
     # exp(-K) needs |w| itself to be small, unless nothing is left of it
     opaque = tau > -1.25 * float(np.log(jnp.finfo(tau.dtype).tiny))
@@ -293,14 +277,11 @@ def cell_functions(c, sky, depth, own):
         *(where(wide, x, 0.0) for x in (d, mixed, t)),
     )
     far = _far(
-        jnp.where(narrow, 0.0, excess),
-        jnp.where(narrow, 1.0, norm),
-        jnp.where(narrow, 0.0, missing),
+        jnp.where(narrow, 0.0, excess_of(*absorbing)),
+        where(narrow, [0.0] * len(turning), turning),
         jnp.where(narrow, 1.0, alpha),
         where(narrow, one, a_unit),
         where(narrow, zeros, rho_unit),
         *(jnp.where(narrow, x, y) for x, y in ((1.0, d), (0.0, mixed), (1.0, t))),
     )
-    near, far = evaluated_once((near, far))
-    light = not_negative(light, own[0])
-    return _Action(short, near[0], far[0]), _Action(series, near[1], far[1]), light
+    return _Action(short, near[0], far[0]), _Action(series, near[1], far[1])

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from synchrojax.core import (
-    evaluated_once,
     turned,
 )
 from synchrojax.transfer._arithmetic import power_of_two, unpolarized
@@ -21,14 +20,14 @@ def _operators(cell):
     # Lorentz invariants: I / nu^3, j / nu^2, alpha nu, and ds / nu along the ray
     ds = jnp.where((ds >= 0.0) & (g > 0.0), ds, jnp.nan)
     sky = c if psi is None else turned(c, psi)
+    through, mean = cell_functions(c, sky, ds / g)
     own = c[: 4 if psi is None else 3]
     unit = power_of_two(
         own, 0.75
     )  # dividing by less, derivatives would leave the range of the numbers
-    through, mean, excess = cell_functions(c, sky, ds / g, [j / unit for j in own])
-    added = mean(tuple(j / unit for j in sky[:4]), excess)
+    added = mean(tuple(j / unit for j in sky[:4]), unpolarized([j / unit for j in own]))
     size = unit * ds * g * g
-    return through, tuple(size * x for x in evaluated_once(added))
+    return through, tuple(size * x for x in added)
 
 
 def _step(stokes, cell):
@@ -36,7 +35,7 @@ def _step(stokes, cell):
     unit = power_of_two(stokes, 0.75)
     light = tuple(x / unit for x in stokes)
     passed = through(light, unpolarized(light))
-    stokes = tuple(unit * x + y for x, y in zip(evaluated_once(passed), added, strict=True))
+    stokes = tuple(unit * x + y for x, y in zip(passed, added, strict=True))
     return stokes, stokes
 
 

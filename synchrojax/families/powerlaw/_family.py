@@ -2,11 +2,10 @@
 
 from types import MappingProxyType
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax.core import E2_OVER_MC, limit_polarization, product, sine_cosine
+from synchrojax.core import E2_OVER_MC, in_turn, limit_polarization, product, sine_cosine
 from synchrojax.distributions import HIGHEST_GAMMA, get_distribution
 from synchrojax.families import _pitch
 from synchrojax.families._base import Dimensionless, Head, SampledFamily, only_of_rho_q
@@ -103,15 +102,7 @@ class PowerLawFamily(SampledFamily):
             )
             return self._cumulative(networks, p, edge), physics.log_odds(p, edge), units
 
-        ends = jnp.stack([p.gamma_min, p.gamma_max])
-        if isinstance(ends, jax.core.Tracer):
-            # one after the other: on CPU the end of a loop is where XLA keeps results instead of
-            # evaluating them again
-            both, asymptote, units = jax.lax.map(at, ends)
-        else:  # outside jit a loop would be compiled at every call
-            both, asymptote, units = jax.tree.map(
-                lambda *v: jnp.stack(v), *(at(gamma) for gamma in ends)
-            )
+        both, asymptote, units = in_turn(at, jnp.stack([p.gamma_min, p.gamma_max]))
         # L falls with gamma; the networks may err on that where the two ends meet
         a, b = both.odds
         gap = jnp.maximum(a - b, 0.2 * (asymptote[0] - asymptote[1]))
