@@ -3,9 +3,10 @@ wrote.
 
 Needs an environment of its own, since neither Keras is a dependency:
 
-    pip install keras tensorflow-cpu tf_keras h5py python tests/make_keras_models.py tf_keras
-    tests/neurosynchro/keras2 KERAS_BACKEND=jax JAX_ENABLE_X64=1 python tests/make_keras_models.py
-    keras tests/neurosynchro/keras3
+    pip install keras tensorflow-cpu tf_keras h5py
+    python tests/make_keras_models.py tf_keras tests/neurosynchro/keras2
+    export KERAS_BACKEND=jax JAX_ENABLE_X64=1
+    python tests/make_keras_models.py keras tests/neurosynchro/keras3
 
 Each holds nn_config.toml, nine .h5 files as ``model.save`` of a subclass of Sequential writes them,
 and expected.txt: inputs, what Keras predicts for them, and the eight coefficients by the formulas

@@ -1,7 +1,9 @@
 """What the rest of the package needs to know of a distribution family.
 
-Implementing a family --------------------- A family stands between a distribution and its networks.
-Physics is written for arrays of one shape, a point each:
+Implementing a family
+---------------------
+A family stands between a distribution and its networks. Physics is written for arrays of one shape,
+a point each:
 
 1. ``point`` turns s, theta and the distribution's own parameters into whatever the formulas are
    written in.
