@@ -1,11 +1,11 @@
 """Fit how electrons of one gamma smear sin^k of the pitch angle in rho_Q; prints the tables of
 families/_pitch.py.
 
-``python data/make_pitch_smear.py`` (seconds; ``_CONE`` goes to families/_single_electron.py). At high
-frequency the kernel is rational: with e = u_perp^2 / w^2, the leading Debye terms of J Y and J' Y'
-give A = e / 2 + 5 e^2 / 8 and B = -e^2 / 4, and by parts in g' a shell of electrons contributes Int
-dv w M f, M = -d/dg' (B w - A / w) / w^2. Its ratio to the isotropic shell is a mean of (1 -
-mu^2)^(k/2).
+``python data/make_pitch_smear.py`` (seconds; ``_CONE`` goes to families/_single_electron.py). At
+high frequency the kernel is rational: with e = u_perp^2 / w^2, the leading Debye terms of J Y and
+J' Y' give A = e / 2 + 5 e^2 / 8 and B = -e^2 / 4, and by parts in g' a shell of electrons
+contributes Int dv w M f, M = -d/dg' (B w - A / w) / w^2. Its ratio to the isotropic shell is a mean
+of (1 - mu^2)^(k/2).
 """
 
 import numpy as np
