@@ -121,9 +121,10 @@ def main():
         olver_far=fit_olver(22, 0.0, 0.25, lambda p: 1 / p, True),  # in 1 / alpha
         airy_near=fit_airy(20, 0.0, 2.0, lambda p: p, plain),  # in eta, unscaled
         airy_middle=fit_airy(26, 2.0, 10.0, lambda p: p, airy_functions(True)),  # in eta
+        # eta^-3/2
         airy_far=fit_airy(
             12, 0.0, 10.0**-1.5, lambda p: (1 / p) ** (mp.mpf(2) / 3), airy_functions(True)
-        ),  # eta^-3/2
+        ),
         modified_far=fit_modified(24),
     )
 

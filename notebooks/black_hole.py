@@ -169,9 +169,8 @@ def along_rays(flow, x, y, rays, samples):
     seen, direction = in_fluid(1.0, k)
     direction = direction / seen[..., None]
     time_part, first = in_fluid(0.0, jnp.broadcast_to(normal[:, None], k.shape))
-    first = (
-        first - time_part[..., None] * direction
-    )  # what is left of the normal at right angles to u and k
+    # what is left of the normal at right angles to u and k
+    first = first - time_part[..., None] * direction
     second = jnp.cross(direction, first)
     field = _unit(jnp.stack([0.0 * flow.vertical, 1.0 + 0.0 * flow.vertical, flow.vertical]))
     one, two = _dot(first, field), _dot(second, field)

@@ -173,9 +173,8 @@ class PowerLaw(Distribution):
 
     def log_norm(self, *, p, gamma_min, gamma_max):
         # integral of gamma^-p, times 4 pi
-        decades = jnp.log1p(
-            (gamma_max - gamma_min) / gamma_min
-        )  # right for ends close to each other
+        # right for ends close to each other
+        decades = jnp.log1p((gamma_max - gamma_min) / gamma_min)
         total = -jnp.expm1((1.0 - p) * decades) / (p - 1.0)
         return jnp.log(4.0 * jnp.pi * total) + (1.0 - p) * jnp.log(gamma_min)
 

@@ -17,14 +17,10 @@ if _SHARED not in os.environ:
 # take several times as long; exhaustive checks and benchmarks are compiled as those of users are
 _QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 _USUAL = any(word in " ".join(sys.argv) for word in ("slow", "benchmark-only"))
-if not (
-    _USUAL or {"XLA_FLAGS", "PYTEST_XDIST_WORKER"} & set(os.environ)
-):  # workers have what their parent chose
-    _tried = [
-        sys.executable,
-        "-c",
-        "import jax; jax.devices()",
-    ]  # a flag that is unknown ends the process
+# workers have what their parent chose
+if not (_USUAL or {"XLA_FLAGS", "PYTEST_XDIST_WORKER"} & set(os.environ)):
+    # a flag that is unknown ends the process
+    _tried = [sys.executable, "-c", "import jax; jax.devices()"]
     if (
         subprocess.run(
             _tried, env=os.environ | {"XLA_FLAGS": _QUICK}, capture_output=True

@@ -144,9 +144,8 @@ class Reference:
         self.sine, self.cosine = np.sin(theta), np.cos(theta)
         self.sp = s * self.sine
         self.tilt = np.arcsinh(self.cosine / self.sine)
-        self.norm = 1 / (
-            4 * np.pi * theta_e * special.kve(2, 1 / theta_e)
-        )  # f = norm exp(-(gamma - 1)/theta_e)
+        # f = norm exp(-(gamma - 1)/theta_e)
+        self.norm = 1 / (4 * np.pi * theta_e * special.kve(2, 1 / theta_e))
 
     def _frame(self, chi, v):
         """a, z, u', w, u_perp at gamma = cosh(chi)."""
@@ -336,9 +335,8 @@ def points():
         (3e7, 0.02, 30.0, False),
         (1e4, 1.57, 5.0, False),
     ]
-    chosen = (
-        chosen[:20] + chosen[24:]
-    )  # beyond, SciPy's Bessel functions of order 1e6 and more take minutes a point
+    # beyond, SciPy's Bessel functions of order 1e6 and more take minutes a point
+    chosen = chosen[:20] + chosen[24:]
     return [*chosen, (60.0, 1.2, 100.0, False), (3000.0, 0.5, 100.0, False)]
 
 

@@ -66,10 +66,8 @@ class General(Reference):
     def __init__(self, s, theta, base, k=0.0, rtol=1e-9, rotation_rtol=1e-9):
         super().__init__(s, theta, 1.0)
         self.base, self.k = base, k
-        self.rtol, self.rotation_rtol = (
-            rtol,
-            rotation_rtol,
-        )  # of the outer quadratures, ten times the inner ones
+        # of the outer quadratures, ten times the inner ones
+        self.rtol, self.rotation_rtol = (rtol, rotation_rtol)
         self.factor = special.gamma(1.5 + k / 2) / special.gamma(1.5) / special.gamma(1 + k / 2)
 
     def _f(self, chi, v, near=None):

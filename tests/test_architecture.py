@@ -24,12 +24,8 @@ ORDER = (
     *("generate", "train", "validate", "cli"),
 )
 WITHOUT_CODE = ("weights",)
-OWN_LIBRARIES = {
-    "flax": "networks",
-    "optax": "train",
-    "h5py": "model",
-    "argparse": "cli",
-}  # one room knows each
+# one room knows each
+OWN_LIBRARIES = {"flax": "networks", "optax": "train", "h5py": "model", "argparse": "cli"}
 
 
 def sources():
@@ -74,6 +70,11 @@ def faults(sources):
                 yield f"{name} imports {target}: upwards"
             elif other != room and any(part.startswith("_") for part in inside):
                 yield f"{name} imports {target}: not by the door of {other}"
+
+
+def test_all_public_names_are_there():
+    assert all(hasattr(synchrojax, name) for name in synchrojax.__all__)
+    assert not hasattr(synchrojax, "nothing")
 
 
 def test_every_room_has_its_place():

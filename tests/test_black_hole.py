@@ -24,9 +24,8 @@ def example():
 
 
 def test_rays_are_null_geodesics(example, x64):
-    b = jnp.array(
-        [0.5, 4.0, 5.15, 5.25, 7.0, 12.0]
-    )  # the third falls in, barely; the fourth comes back
+    # the third falls in, barely; the fourth comes back
+    b = jnp.array([0.5, 4.0, 5.15, 5.25, 7.0, 12.0])
     path = example.schwarzschild(b, SAMPLES)
     energy = path.slope**2 + (b[:, None] / path.r) ** 2 * (1.0 - 2.0 / path.r)
     assert np.allclose(energy, 1.0, rtol=0, atol=3e-5)

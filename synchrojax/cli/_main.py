@@ -90,8 +90,7 @@ def main(arguments=None):
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        with contextlib.suppress(
-            OSError, ValueError
-        ):  # what is left goes nowhere when the interpreter ends
+        # what is left goes nowhere when the interpreter ends
+        with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # as a shell reports a program that the signal ended

@@ -11,11 +11,8 @@ import numpy as np
 
 from synchrojax.core._inputs import broadcast_shapes, is_traced
 
-STEPS = (
-    128,
-    1024,
-    4096,
-)  # sizes up to the last are filled up to one of these, so that there are few to compile
+# sizes up to the last are filled up to one of these, so that there are few to compile
+STEPS = (128, 1024, 4096)
 
 
 def step(size, steps=STEPS):

@@ -17,9 +17,8 @@ def written_in_one(path):
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        if (
-            error.filename2 is None
-        ):  # a full disk does not say of which file, others name the temporary one
+        # a full disk does not say of which file, others name the temporary one
+        if error.filename2 is None:
             error.filename = str(path)
         raise
     finally:

@@ -16,9 +16,8 @@ def sine_cosine(theta: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def from_plane(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The plane onto the open unit disk: (a, b) / sqrt(1 + a^2 + b^2)."""
-    inside = jax.lax.rsqrt(1.0 + a * a + b * b) * (
-        1.0 - 4.0 * jnp.finfo(a.dtype).eps
-    )  # strict after rounding
+    # strict after rounding
+    inside = jax.lax.rsqrt(1.0 + a * a + b * b) * (1.0 - 4.0 * jnp.finfo(a.dtype).eps)
     return a * inside, b * inside
 
 

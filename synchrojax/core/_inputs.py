@@ -78,9 +78,8 @@ def _without_unit(value, what, unit):
 def _without_mask(value, what):
     """The data of a masked array that has no masked element. Raises ValueError."""
     mask = getattr(value, "mask", None)
-    if (
-        type(getattr(getattr(value, "dtype", None), "na_value", None)).__name__ == "NAType"
-    ):  # pandas
+    # pandas
+    if type(getattr(getattr(value, "dtype", None), "na_value", None)).__name__ == "NAType":
         mask = np.asarray(value.isna())
         value = value if np.any(mask) else value.to_numpy()
     if mask is None or callable(mask) or not isinstance(mask, bool | np.bool_ | np.ndarray):
@@ -193,9 +192,8 @@ def _numbers(value, what, unit):
     if isinstance(array, np.ndarray):
         weak = whole or (isinstance(value, float) and not isinstance(value, np.generic))
         single = not whole and array.dtype.itemsize <= 4
-        array = array.astype(
-            np.float32 if single else np.float64, copy=False
-        )  # half and extended precision, byte order
+        # half and extended precision, byte order
+        array = array.astype(np.float32 if single else np.float64, copy=False)
     else:
         weak = whole or getattr(array, "weak_type", False)
     return array, None if weak else array.dtype

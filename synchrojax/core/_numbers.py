@@ -112,24 +112,15 @@ def _over_with_tangents_slope(primals, tangents):
 
 
 def evaluated_once(tree):
-    """``tree``, a pytree of arrays of one shape and dtype, all finite: its leaves are computed once
-    and kept.
+    """``tree``, a few finite arrays of one shape and dtype: its leaves are computed once and kept.
 
     XLA's CPU backend fuses element-wise code into each of its consumers and so evaluates, and
     compiles, it again for each; a product of matrices is where it stops. The product with the
     identity changes nothing, in derivatives too.
     """
     leaves, structure = jax.tree.flatten(tree)
-    kept = []
-    for k in range(0, len(leaves), 4):
-        part = leaves[k : k + 4]
-        part = part if len(part) > 1 else part * 2  # a product of numbers would be simplified
-        kept.extend(
-            product(jnp.eye(len(part), dtype=part[0].dtype), jnp.stack(part))[
-                : len(leaves[k : k + 4])
-            ]
-        )
-    return jax.tree.unflatten(structure, kept)
+    identity = jnp.eye(len(leaves), dtype=leaves[0].dtype)
+    return jax.tree.unflatten(structure, list(product(identity, jnp.stack(leaves))))
 
 
 def in_turn(function, values):

@@ -22,9 +22,8 @@ def _every(seconds, action):
 
     def tick():
         while not over.wait(seconds):
-            with contextlib.suppress(
-                OSError, ValueError
-            ):  # who reads may have gone: the block will notice
+            # who reads may have gone: the block will notice
+            with contextlib.suppress(OSError, ValueError):
                 action()
 
     thread = threading.Thread(target=tick, daemon=True)

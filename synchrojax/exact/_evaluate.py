@@ -58,9 +58,8 @@ def _point_at_unit_frequency(distribution, parameters, s, theta, mode, resolutio
     here = integrand_of(distribution, parameters, s, theta, rule)
     # places the nodes, so that derivatives act on the integrand and its limits alone
     frozen = integrand_of(distribution, *jax.lax.stop_gradient((parameters, s, theta)), rule)
-    frozen = frozen._replace(
-        breaks=jax.lax.stop_gradient(frozen.breaks)
-    )  # they may be the user's tracers
+    # they may be the user's tracers
+    frozen = frozen._replace(breaks=jax.lax.stop_gradient(frozen.breaks))
     rotation, rotation_top = rotativity_sums(here, frozen, resolution, mode == 2)
     rotation = rotation * jnp.exp(rotation_top)
     if mode == 0:

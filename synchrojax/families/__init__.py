@@ -12,7 +12,14 @@ learned are long); the instance in ``_registry``. Then ``synchrojax generate NAM
 make it a packaged model. One that need not be packaged is a ``Family(name, f, box)``.
 """
 
-from synchrojax.families._base import AbstractFamily, Dimensionless, Head, Rows, SampledFamily
+from synchrojax.families._base import (
+    AbstractFamily,
+    Comparison,
+    Dimensionless,
+    Head,
+    Rows,
+    SampledFamily,
+)
 from synchrojax.families._custom import Family
 from synchrojax.families._registry import DESCRIBED, FAMILIES, get_family, is_packaged
 from synchrojax.families._tabular import TableFamily
@@ -21,6 +28,7 @@ __all__ = [
     "DESCRIBED",
     "FAMILIES",
     "AbstractFamily",
+    "Comparison",
     "Dimensionless",
     "Family",
     "Head",

@@ -95,6 +95,27 @@ def only_of_rho_q(floor):
     return jnp.stack([*[jnp.zeros_like(floor)] * 6, floor, jnp.zeros_like(floor)], -1)
 
 
+def _everywhere(points):
+    return np.ones(len(next(iter(points.values()))), bool)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is special when a family is compared with the exact integrals; by default nothing is.
+
+    ``physical(points)``: points {input: [n]} near the box, moved to where the distribution exists.
+    ``reference(points)``: other points whose exact coefficients ``counted`` needs, or None.
+    ``counted(truth, reference)``: where emission and absorption count [n], by exact coefficients
+    [n, 8], those at the reference too. ``resolved(name, points)``: where differences of exact
+    coefficients resolve their slope with the input ``name`` [n].
+    """
+
+    physical: Callable = dict
+    reference: Callable = lambda points: None
+    counted: Callable = lambda truth, reference: np.ones(len(truth), bool)
+    resolved: Callable = lambda name, points: _everywhere(points)
+
+
 class AbstractFamily(abc.ABC):
     """What a model needs.
 
@@ -169,12 +190,13 @@ class SampledFamily(AbstractFamily):
 
     ``dimensions``: of the unit cube that ``sample`` maps. ``linear``: inputs that are sampled, and
     whose slopes are taken, with the input itself instead of with its logarithm. ``base``: the
-    packaged model whose networks this one holds beside its own, or None.
+    packaged model whose networks this one holds beside its own, or None. ``comparison``: see there.
     """
 
     dimensions: int
     linear: tuple[str, ...]
     base: str | None
+    comparison: Comparison
 
     @abc.abstractmethod
     def sample(self, u: np.ndarray, margin: float) -> dict[str, np.ndarray]:
@@ -208,21 +230,3 @@ class SampledFamily(AbstractFamily):
     @abc.abstractmethod
     def combine(self, head: str, output: jax.Array, extra: jax.Array) -> jax.Array:
         """What is compared with the target: of output [outputs, ...] and ``extra`` [any, ...]."""
-
-    @abc.abstractmethod
-    def physical(self, points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Points near the box, moved to where the distribution exists."""
-
-    @abc.abstractmethod
-    def reference(self, points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
-        """Other points whose exact coefficients ``counted`` needs, or None."""
-
-    @abc.abstractmethod
-    def counted(self, truth: np.ndarray, reference: np.ndarray | None) -> np.ndarray:
-        """Where emission and absorption count [n]; by exact coefficients [n, 8], those at
-        ``reference`` too.
-        """
-
-    @abc.abstractmethod
-    def resolved(self, name: str, points: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Where differences of exact coefficients resolve their slope with input ``name`` [n]."""

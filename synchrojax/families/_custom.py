@@ -13,6 +13,7 @@ import numpy as np
 from synchrojax.core import from_plane, number, sine_cosine, to_plane
 from synchrojax.distributions import HIGHEST_GAMMA, Absent, Distribution, Function
 from synchrojax.families._base import (
+    Comparison,
     Dimensionless,
     Head,
     Rows,
@@ -57,6 +58,7 @@ class Family(SampledFamily):
     default_policy = "clip"
     results = ()
     base = None
+    comparison = Comparison()
 
     def __init__(
         self,
@@ -269,18 +271,6 @@ class Family(SampledFamily):
 
     def sample_to_learn(self, u, margin):
         return self.sample(u, margin)
-
-    def physical(self, points):
-        return dict(points)
-
-    def reference(self, points):
-        return None
-
-    def counted(self, truth, reference):
-        return np.ones(len(truth), bool)
-
-    def resolved(self, name, points):
-        return np.ones(len(points["s"]), bool)
 
 
 def _rebuilt(text, distribution):

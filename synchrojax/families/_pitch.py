@@ -88,9 +88,8 @@ def log_smeared(p, gamma):
     # the bounds here and below hold off poles that are met far outside the box alone
     log_gamma = jnp.maximum(jnp.log(gamma), -0.5)
     v, q = 1.0 / (1.0 + log_gamma), 0.5 * jnp.clip(p.k, -0.2, 4.2) - 1.0
-    spread = (
-        0.05 * p.k**2 * power_until(p.k - 4.0, log_gamma)
-    )  # of electrons far from the line of sight, for k -> 4
+    # of electrons far from the line of sight, for k -> 4
+    spread = 0.05 * p.k**2 * power_until(p.k - 4.0, log_gamma)
     x = jnp.maximum(p.k * spread, -0.9)
     small = jnp.abs(x) < 1e-3
     growth = jnp.where(

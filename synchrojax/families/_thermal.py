@@ -26,7 +26,14 @@ from synchrojax.core import (
     to_plane,
 )
 from synchrojax.distributions import get_distribution
-from synchrojax.families._base import Dimensionless, Head, Rows, SampledFamily, only_of_rho_q
+from synchrojax.families._base import (
+    Comparison,
+    Dimensionless,
+    Head,
+    Rows,
+    SampledFamily,
+    only_of_rho_q,
+)
 from synchrojax.special import scaled_k012
 
 # the trained box: s, theta and theta_e as in the contract, then two combinations
@@ -348,6 +355,7 @@ class ThermalFamily(SampledFamily):
     dimensions = 3
     linear = ("theta",)
     base = None
+    comparison = Comparison()
 
     def __reduce__(self):
         return "THERMAL"  # one object, under that name below
@@ -469,18 +477,6 @@ class ThermalFamily(SampledFamily):
             near_b = jnp.maximum(1.0, 0.02 / jnp.maximum(p.sine, 1e-4))
             target, weight = target[1:], scale_v / jnp.abs(ratio_v) * near_b
         return Rows(keep, rotation_features(p).T, ripple, target.T, weight[:, None])
-
-    def physical(self, points):
-        return dict(points)
-
-    def reference(self, points):
-        return None
-
-    def counted(self, truth, reference):
-        return np.ones(len(truth), bool)
-
-    def resolved(self, name, points):
-        return np.ones(len(points["s"]), bool)
 
 
 THERMAL = ThermalFamily()

@@ -279,9 +279,8 @@ def _fill(out, points, linear, suffix, size, job, function, who, quiet):
         try:
             _run(missing, function, make, done, width)
         except GenerateError:
-            if not any(
-                path.exists() for path in paths.values()
-            ):  # nothing that another try could go on with
+            # nothing that another try could go on with
+            if not any(path.exists() for path in paths.values()):
                 (out / _SETTINGS).unlink()
                 with contextlib.suppress(OSError):
                     out.rmdir()
@@ -394,10 +393,8 @@ def generate_command(
         out, {"command": command, "inputs": ranges, "n": n, "seed": seed, "suffix": suffix}
     )
     linear = [k for k, (spacing, _, _) in inputs.items() if spacing == "lin"]
-    threads = (
-        concurrent.futures.ThreadPoolExecutor,
-        os.cpu_count() or 1,
-    )  # the program is a process already
+    # the program is a process already
+    threads = (concurrent.futures.ThreadPoolExecutor, os.cpu_count() or 1)
     size = min(COMMAND_ROWS, max(1, n // 16))
     who = _workers(executor, workers, threads)
     failed = _fill(

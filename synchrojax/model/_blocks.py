@@ -16,9 +16,8 @@ def blockwise(function, values, block):
     block.
     """
     shape = jax.tree.leaves(values)[0].shape
-    if (
-        not all(isinstance(n, int) for n in shape) or jax.default_backend() != "cpu"
-    ):  # symbols in an export
+    # symbols in an export
+    if not all(isinstance(n, int) for n in shape) or jax.default_backend() != "cpu":
         return function(values)
     size = math.prod(shape)
     count = -(-size // block)

@@ -320,17 +320,16 @@ def _coefficients_at(model, values):
     smallest = functools.reduce(jnp.minimum, map(jnp.abs, inputs))
     sizes = Coefficients(j, j, j, alpha, alpha, alpha, per_nu, per_nu)
     nothing = jnp.where(here.unphysical, jnp.nan, 0.0)
-    emission = rotation = jnp.zeros_like(here.empty)
+
+    def with_limits(value, size):
+        return jnp.where(here.empty, nothing, slopes_that_fit(value, size, smallest))
+
+    c = jax.tree.map(with_limits, c, sizes)
     if model.out_of_domain == "nan":
         emission, rotation = model.family.invalid(outside_of(model.family, here), here.point)
-    wrong = Coefficients(*[emission] * 6, *[rotation] * 2)
-
-    def finished(value, size, wrong):
-        value = jnp.where(here.empty, nothing, slopes_that_fit(value, size, smallest))
-        value = jnp.where(wrong, jnp.nan, value) if model.out_of_domain == "nan" else value
-        return with_tangents_times(value, 1.0 / scale)
-
-    return jax.tree.map(finished, c, sizes, wrong)
+        wrong = Coefficients(*[emission] * 6, *[rotation] * 2)
+        c = jax.tree.map(lambda value, wrong: jnp.where(wrong, jnp.nan, value), c, wrong)
+    return jax.tree.map(lambda value: with_tangents_times(value, 1.0 / scale), c)
 
 
 def _tangent_scale(b):

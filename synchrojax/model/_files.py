@@ -126,9 +126,8 @@ def _family(path, header):
     if missing:
         raise refuse(f"{', '.join(missing)} missing")
     for key in ("highest_x", "lowest_sine"):
-        if key in given and not (
-            _number(given[key]) and given[key] >= 0.0
-        ):  # 0.0 in an imported model
+        # 0.0 in an imported model
+        if key in given and not (_number(given[key]) and given[key] >= 0.0):
             raise refuse(f"{key} is {given[key]!r}, not a number from 0 up")
     maps = given.get("maps", [[0.0] * 4] * len(RESULTS))
     rows = maps if isinstance(maps, list) else []

@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from synchrojax.core import UNITS, Coefficients
+from synchrojax.core import UNITS, Coefficients, unit_of_coefficient
 
 NAMES = Coefficients._fields
-_UNITS = {"j": "erg s^-1 cm^-3 Hz^-1 sr^-1", "a": "cm^-1", "r": "cm^-1"}
 
 
 class Listing(NamedTuple):
@@ -28,11 +27,6 @@ class Listing(NamedTuple):
     def varied(self):
         """Names of the inputs that have more than one value."""
         return [n for n, v in self.inputs.items() if len(v) and np.any(v != v[0])]
-
-
-def unit_of(coefficient):
-    """Of one of the eight, CGS."""
-    return _UNITS[coefficient[0]]
 
 
 def unit_of_input(name):
@@ -60,11 +54,11 @@ def as_json(listing):
 def as_csv(listing):
     """Comma-separated values under a header that names the units; every digit."""
     header = [f"{n} [{unit_of_input(n)}]" for n in listing.inputs] + [
-        f"{n} [{unit_of(n)}]" for n in NAMES
+        f"{n} [{unit_of_coefficient(n)}]" for n in NAMES
     ]
     columns = [*listing.inputs.values(), *listing.shown]
     if listing.exact is not None:
-        header += [f"exact {n} [{unit_of(n)}]" for n in NAMES]
+        header += [f"exact {n} [{unit_of_coefficient(n)}]" for n in NAMES]
         columns += [*listing.exact]
     rows = [
         ",".join([*(repr(float(v)) for v in row[:-1]), str(int(row[-1]))])
@@ -86,7 +80,7 @@ def _one_point(listing):
             exact = listing.exact[k, 0]
             difference = abs(shown / exact - 1.0) if exact != 0.0 else abs(shown)
             line += f" {exact:>19.10e} {difference:>11.1e}"
-        yield f"{line}  {unit_of(n)}"
+        yield f"{line}  {unit_of_coefficient(n)}"
 
 
 def as_lines(listing):

@@ -186,10 +186,8 @@ class Mapping:
         low, high = float(np.min(used)), float(np.max(used))
         t = mapping.transform(used, np)
         if mapping.normalization_mode == "gaussian":
-            mean, deviation = (
-                float(np.mean(t)),
-                float(np.std(t)) if np.ptp(t) > 0.0 else 0.0,
-            )  # a mean is rounded
+            # a mean is rounded
+            mean, deviation = (float(np.mean(t)), float(np.std(t)) if np.ptp(t) > 0.0 else 0.0)
         else:
             mean, deviation = float(np.min(t)), float(np.ptp(t))
         if deviation == 0.0 and mapping.normalization_mode == "unit_interval":

@@ -24,10 +24,8 @@ SPACES = {
         *("j_V_share", "alpha_V_share", "rho_Q_sign"),
     ),
 }
-RHO_Q_SIGN = {
-    "synchrojax": 1.0,
-    "neurosynchro": -1.0,
-}  # from a table's convention to that of physics
+# from a table's convention to that of physics
+RHO_Q_SIGN = {"synchrojax": 1.0, "neurosynchro": -1.0}
 CONVENTIONS = tuple(RHO_Q_SIGN)
 _RIGHT = 1e-12  # |cos(theta)| below which V carries no information
 

@@ -7,6 +7,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from synchrojax.core import power_of_two
+
 
 def dot(a, b):
     return sum(x * y for x, y in zip(a, b, strict=True))
@@ -16,14 +18,12 @@ def cross(a, b):
     return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
-def power_of_two(values, lowest=1.0):
-    """A power of two close to the largest magnitude, not below tiny^lowest: scaling by it loses no
-    digits.
-    """
+def unit_of(values, lowest=1.0):
+    """A power of two close to the largest magnitude, not below tiny^lowest, to measure them in."""
     limits = jnp.finfo(values[0].dtype)
     largest = functools.reduce(jnp.maximum, (jnp.abs(v) for v in values))
-    largest = jnp.clip(jax.lax.stop_gradient(largest), float(limits.tiny) ** lowest, limits.max / 4)
-    return jax.lax.reduce_precision(largest, limits.nexp, 0)
+    largest = jax.lax.stop_gradient(largest)
+    return power_of_two(jnp.clip(largest, float(limits.tiny) ** lowest, limits.max / 4))
 
 
 def split(x):

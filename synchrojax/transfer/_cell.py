@@ -26,8 +26,8 @@ from synchrojax.transfer._arithmetic import (
     dot,
     exact_sum,
     excess_of,
-    power_of_two,
     split,
+    unit_of,
     wave,
 )
 
@@ -245,7 +245,7 @@ def cell_functions(c, sky, depth):
     the sky.
     """
     a, rho = sky[5:8], sky[8:11]
-    unit = power_of_two((sky.alpha_I, *a, *rho))
+    unit = unit_of((sky.alpha_I, *a, *rho))
     t, alpha = unit * depth, sky.alpha_I / unit
     a_unit, rho_unit = (tuple(x / unit for x in vector) for vector in (a, rho))
     absorbing, turning = (

@@ -10,7 +10,7 @@ import numpy as np
 from synchrojax.core import (
     turned,
 )
-from synchrojax.transfer._arithmetic import power_of_two, unpolarized
+from synchrojax.transfer._arithmetic import unit_of, unpolarized
 from synchrojax.transfer._cell import cell_functions
 
 
@@ -22,9 +22,8 @@ def _operators(cell):
     sky = c if psi is None else turned(c, psi)
     through, mean = cell_functions(c, sky, ds / g)
     own = c[: 4 if psi is None else 3]
-    unit = power_of_two(
-        own, 0.75
-    )  # dividing by less, derivatives would leave the range of the numbers
+    # dividing by less, derivatives would leave the range of the numbers
+    unit = unit_of(own, 0.75)
     added = mean(tuple(j / unit for j in sky[:4]), unpolarized([j / unit for j in own]))
     size = unit * ds * g * g
     return through, tuple(size * x for x in added)
@@ -32,7 +31,7 @@ def _operators(cell):
 
 def _step(stokes, cell):
     through, added = cell
-    unit = power_of_two(stokes, 0.75)
+    unit = unit_of(stokes, 0.75)
     light = tuple(x / unit for x in stokes)
     passed = through(light, unpolarized(light))
     stokes = tuple(unit * x + y for x, y in zip(passed, added, strict=True))
@@ -83,7 +82,7 @@ def _composed(first, second):
 
 def _physical(v):
     """Whether I >= |P|, up to rounding."""
-    unit = power_of_two(v, 0.75)
+    unit = unit_of(v, 0.75)
     return (v[0] >= 0.0) & (unpolarized([x / unit for x in v]) >= 0.0)
 
 

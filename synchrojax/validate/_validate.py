@@ -80,7 +80,7 @@ def _exact_slopes(integrals, family, points, directions):
     def at(direction, shift):
         step = shift if direction in family.linear else np.expm1(shift)
         moved = points[direction] + step * _unit(family, direction, points)
-        return integrals(family.physical({**points, direction: moved}))
+        return integrals(family.comparison.physical({**points, direction: moved}))
 
     h = _STEP
     return {
@@ -94,7 +94,7 @@ def integrals_of(family, n, *, slopes):
     for a reference.
     """
     inputs = ("s", "theta", *family.parameters)
-    has_reference = family.reference({k: np.ones(1) for k in inputs}) is not None
+    has_reference = family.comparison.reference({k: np.ones(1) for k in inputs}) is not None
     return n * (1 + 4 * len(inputs) * bool(slopes) + has_reference)
 
 
@@ -206,11 +206,11 @@ def validate(model, *, n=5000, seed=12345, slopes=True, family=None, quiet=False
         integrals = _Integrals(family.distribution, advance)
         truth = integrals(points)
         truth_slopes = _exact_slopes(integrals, family, points, directions)
-        reference = family.reference(points)
+        reference = family.comparison.reference(points)
         reference = reference if reference is None else integrals(reference)
     ours, flags, least, fitted = _sample_of(model, fit, points, truth)
     our_slopes = _model_slopes(model, points, directions)
-    inside = (flags == 0) & family.counted(truth, reference)
+    inside = (flags == 0) & family.comparison.counted(truth, reference)
     stated = _fits.stated(name, points) if fit else {c: np.zeros(n, bool) for c in RESULTS}
     used, values, fits = {}, {}, {}
     slope_errors: dict = {d: {} for d in directions}
@@ -227,13 +227,12 @@ def validate(model, *, n=5000, seed=12345, slopes=True, family=None, quiet=False
         stated[coefficient] = stated[coefficient][use]
         for d in directions:
             exact_slope, our_slope = (t[d][use, k] / scale for t in (truth_slopes, our_slopes))
-            unit = (
-                np.sin(points["theta"][use]) if d == "theta" else 1.0
-            )  # back from sin(theta) d/dtheta
+            # back from sin(theta) d/dtheta
+            unit = np.sin(points["theta"][use]) if d == "theta" else 1.0
             error = np.abs(our_slope - exact_slope) / np.maximum(unit, np.abs(exact_slope))
             # closer to B the differences of the integrals do not resolve d/d theta any more
             resolved = (np.sin(points["theta"][use]) > _SMALLEST_SINE) | (d != "theta")
-            resolved &= family.resolved(d, points)[use]
+            resolved &= family.comparison.resolved(d, points)[use]
             slope_errors[d][coefficient] = error[resolved]
     return Validation(
         points, used, values, slope_errors, fits, stated, family.linear, truth, ours, {}
@@ -253,14 +252,9 @@ def validate_table(
     use. ``quiet``: no progress of reading. Raises TableError.
     """
     family = model.family
-    if isinstance(family, TableFamily):
-        space, own, linear = (
-            family.config.space,
-            family.config.convention,
-            _not_logarithmic(family.config),
-        )
-    elif isinstance(family, SampledFamily):
-        space, own, linear = "synchrojax", "synchrojax", family.linear
+    config = family.config if isinstance(family, TableFamily) else None
+    space = config.space if config else "synchrojax"
+    convention = convention or (config.convention if config else "synchrojax")
     read = _read(table, family, max_rows, seed, quiet)
     raw = "j_Q" in read
     keep = np.ones(len(read["s"]), bool) if rows is None else rows(len(read["s"]))
@@ -275,13 +269,19 @@ def validate_table(
         )
     points = {k: columns[k] for k in inputs}
     ours, squares = _model_values(model, points), {}
+    linear: tuple[str, ...] = ()
     if raw:
         truth = np.stack([columns[k] for k in RESULTS], -1)
-        truth[:, RESULTS.index("rho_Q")] *= RHO_Q_SIGN[convention or own]
-        columns = points | network_space.to_network(columns, space, convention or own)
+        truth[:, RESULTS.index("rho_Q")] *= RHO_Q_SIGN[convention]
     if isinstance(family, TableFamily):
-        truth = truth if raw else family.eight(columns)
+        if raw:
+            columns = points | network_space.to_network(columns, space, convention)
+        else:
+            truth = family.eight(columns)
         squares = family.mean_squares(model.networks, columns)
+        linear = tuple(m.name for m in family.config.params if m.maptype != "log")
+    elif isinstance(family, SampledFamily):
+        linear = family.linear
     scale = np.maximum(
         np.abs(truth), np.asarray(family.error_scale(_point_of(family, points), truth))
     )
@@ -290,10 +290,6 @@ def validate_table(
     nothing = {c: np.full(len(v), np.nan) for c, v in values.items()}
     nowhere = {c: np.zeros(len(v), bool) for c, v in values.items()}
     return Validation(points, used, values, {}, nothing, nowhere, linear, truth, ours, squares)
-
-
-def _not_logarithmic(config):
-    return tuple(m.name for m in config.params if m.maptype != "log")
 
 
 def _read(table, family, max_rows, seed, quiet):

@@ -7,8 +7,8 @@ import pathlib
 
 import numpy as np
 
-from synchrojax.core import loss_curve, new_figure, write_text
-from synchrojax.tables.listing import NAMES, unit_of, unit_of_input
+from synchrojax.core import loss_curve, new_figure, unit_of_coefficient, write_text
+from synchrojax.tables.listing import NAMES, unit_of_input
 from synchrojax.tables.table_files import RESULTS
 
 _SHOWN = 20_000  # points in a picture
@@ -61,7 +61,7 @@ def curves(listing, *, title=""):
     for axes, kind in zip(panels, ("j", "alpha", "rho"), strict=True):
         some = [n for n in NAMES if n.startswith(kind)]
         keys = [Line2D([], [], color=f"C{'IQV'.index(n[-1])}", label=n) for n in some]
-        axes.set(yscale="log", ylabel=f"|{kind}| [{unit_of(kind)}]")
+        axes.set(yscale="log", ylabel=f"|{kind}| [{unit_of_coefficient(kind)}]")
         axes.legend(handles=keys, frameon=False)
     if name != "theta":
         panels[-1].set_xscale("log")

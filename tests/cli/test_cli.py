@@ -264,19 +264,11 @@ def test_no_option_is_abbreviated():
     assert _arguments.nearest("--colour", ["--theta", "--theta-e"]) is None
 
 
+SPECTRUM = "--nu 1GHz:1THz:5 --B 3mT --n-e 1e12m^-3 --theta 60deg --theta-e 10"
+
+
 def test_csv_is_utf_8_and_whole(tmp_path, capsys, monkeypatch):
-    words = [
-        "--nu",
-        "1GHz:1THz:5",
-        "--B",
-        "3mT",
-        "--n-e",
-        "1e12m^-3",
-        "--theta",
-        "60deg",
-        "--theta-e",
-        "10",
-    ]
+    words = SPECTRUM.split()
     path = tmp_path / "spectrum.csv"
 
     def stop(*_):
@@ -315,18 +307,7 @@ def test_plot(capsys, tmp_path, monkeypatch):
         "curves",
         lambda *a, **k: drawn.append(real(*a, **k)) or drawn[-1],
     )
-    words = [
-        "--nu",
-        "1GHz:1THz:5",
-        "--B",
-        "3mT",
-        "--n-e",
-        "1e12m^-3",
-        "--theta",
-        "60deg",
-        "--theta-e",
-        "10",
-    ]
+    words = SPECTRUM.split()
     status, out, err = run(capsys, "coefficients", *words, "--plot", str(tmp_path / "spectrum.png"))
     assert status == 0
     assert out.count("\n") == 6

@@ -37,9 +37,8 @@ BASE = {"nu": 230e9, "B": 30.0, "n_e": 1e3, "theta": 1.0}
 def trained(tmp_path_factory):
     work = tmp_path_factory.mktemp("broken")
     with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "synchrojax.generate.PART_ROWS", 64
-        )  # blocks of the size that the tests below compile, too
+        # blocks of the size that the tests below compile, too
+        patch.setattr("synchrojax.generate._tables.PART_ROWS", 64)
         generate(FAMILY, 384, work / "table", seed=1, quiet=True)
         options = Options(widths=(12,), iterations=40)
         return train(
@@ -62,10 +61,8 @@ def test_from_f_to_a_network(trained, x64):
     c = jax.jit(model.coefficients)({**BASE, "steep": 3.0})
     truth = synchrojax.exact.coefficients(FAMILY.distribution, {**BASE, "steep": 3.0})
     assert np.max(np.abs(np.array(c) / np.array(truth) - 1)) < 0.1
-    parts = (
-        BREAK - 1.0,
-        (1.0 - (TOP / BREAK) ** -2.0) / 2.0,
-    )  # electrons below and above, over BREAK^-1
+    # electrons below and above, over BREAK^-1
+    parts = (BREAK - 1.0, (1.0 - (TOP / BREAK) ** -2.0) / 2.0)
     truth_of_parts = sum(
         n / sum(parts) * np.array(synchrojax.exact.coefficients(OMIT, {**BASE, **own}))
         for n, own in zip(

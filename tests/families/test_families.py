@@ -45,9 +45,8 @@ def box(name, n, seed, dtype=float):
 @pytest.mark.slow
 def test_bars_on_5000_fresh_points(name, shipped, x64):
     result = summary(validate(shipped, n=5000, seed=4711))
-    print(
-        name, *report_lines(result), sep="\n"
-    )  # the README's figures: pytest -s, or synchrojax validate --seed 4711
+    # the README's figures: pytest -s, or synchrojax validate --seed 4711
+    print(name, *report_lines(result), sep="\n")
     for title, rows in result.items():
         median, p99 = (3e-4, 3e-3) if title == "value" else (3e-3, 5e-2)
         for coefficient, row in rows.items():
@@ -259,9 +258,8 @@ def test_without_anisotropy_it_is_the_isotropic_model(base, x64):
     assert np.allclose(pitch, plain, rtol=1e-9, atol=0)
 
 
-SPECTRUM = (
-    GYRO * 30.0 * 10.0 ** np.linspace(1.5, 6.0, 80)
-)  # one compiled size for all exact integrals here
+# one compiled size for all exact integrals here
+SPECTRUM = GYRO * 30.0 * 10.0 ** np.linspace(1.5, 6.0, 80)
 
 
 def test_kappa_spectrum(x64):

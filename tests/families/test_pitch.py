@@ -51,9 +51,8 @@ def test_off_cone_is_the_smear_at_high_frequency_and_its_bend_below():
     # linear in the mean square angle: c / gamma^2
     for x in (1e-3, 0.1, 1.0, 3.0):
         ratio = np.asarray(_pitch.off_cone(p, gamma, np.log(x))) / high
-        assert np.allclose(
-            ratio, _single_electron.conversion_cone(np.log(x)), rtol=4e-2
-        )  # twice the error of the fit
+        # twice the error of the fit
+        assert np.allclose(ratio, _single_electron.conversion_cone(np.log(x)), rtol=4e-2)
 
 
 def test_nothing_is_smeared_without_anisotropy():

@@ -175,9 +175,8 @@ def test_mapping_refusals():
         Mapping("x", "log").locked(np.array([-1.0, 0.0, 1.0]))
     with pytest.raises(ValueError, match="x: all samples are 2: a constant column teaches nothing"):
         Mapping("x", "direct").locked(np.full(9, 2.0))
-    with pytest.raises(
-        ValueError, match=r"x: all samples are 2\.5: a constant column"
-    ):  # whose mean is rounded
+    # whose mean is rounded
+    with pytest.raises(ValueError, match=r"x: all samples are 2\.5: a constant column"):
         Mapping("x", "log").locked(np.full(494, 2.5))
     for values, kind in (
         ([1.0, 2.0, 3.0], "log"),

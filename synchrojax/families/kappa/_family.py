@@ -3,12 +3,11 @@
 from types import MappingProxyType
 
 import jax.numpy as jnp
-import numpy as np
 
 from synchrojax.core import from_plane, sine_cosine
 from synchrojax.distributions import get_distribution
 from synchrojax.families import _pitch
-from synchrojax.families._base import Dimensionless, Head, SampledFamily, only_of_rho_q
+from synchrojax.families._base import Comparison, Dimensionless, Head, SampledFamily, only_of_rho_q
 from synchrojax.families._box import Box, anywhere
 from synchrojax.families._learning import FLOOR
 from synchrojax.families.kappa import _anisotropy, _learning
@@ -37,6 +36,7 @@ class KappaFamily(SampledFamily):
 
     default_policy = "clip"
     results = ()
+    comparison = Comparison()
 
     def __init__(self, name, *, pitch):
         self.name, self.pitch = name, pitch
@@ -132,18 +132,6 @@ class KappaFamily(SampledFamily):
         if head.startswith("pitch"):
             return _learning.anisotropic_rows(head, keep, row, p, frame, networks)
         return _learning.isotropic_rows(head, keep, row, p, frame)
-
-    def physical(self, points):
-        return dict(points)
-
-    def reference(self, points):
-        return None
-
-    def counted(self, truth, reference):
-        return np.ones(len(truth), bool)
-
-    def resolved(self, name, points):
-        return np.ones(len(points["s"]), bool)
 
 
 KAPPA, KAPPA_PITCH = KappaFamily("kappa", pitch=False), KappaFamily("kappa_pitch", pitch=True)

@@ -91,9 +91,8 @@ def edge_inputs(p, edge):
     stay, near = rotation_scales(p, edge)
     square = 1.0 - 2.0 * p.sine * p.sine
     far, k = jnp.stack([*far_features(p, edge), *angle, smeared[-1], square]), p.k[None]
-    turning = jnp.stack(
-        [*far, 2.0 * smear.share - 1.0, 2.0 / (1.0 + edge.log_gamma) - 1.0]
-    )  # at 1 / gamma
+    # at 1 / gamma
+    turning = jnp.stack([*far, 2.0 * smear.share - 1.0, 2.0 / (1.0 + edge.log_gamma) - 1.0])
     return {
         "pitch_edge": (smeared[:-1], jnp.stack([p.k, slow, curved, slow * share, curved * share])),
         "pitch_rho_V_far": (turning, k),

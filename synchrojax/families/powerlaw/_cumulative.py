@@ -153,9 +153,8 @@ def total_features(p):
 
 def edge_features(p, edge):
     log_x = jnp.clip(edge.log_x, *CLIP_X)
-    slow = 1.0 / (
-        1.0 + 1.5 * edge.exponent * jnp.exp(-edge.log_x)
-    )  # 1/2 for large gamma, less for small
+    # 1/2 for large gamma, less for small
+    slow = 1.0 / (1.0 + 1.5 * edge.exponent * jnp.exp(-edge.log_x))
     return [
         (log_x + 2.0) / 5.0,
         jnp.tanh(0.5 * log_x),
@@ -253,9 +252,8 @@ def rotation_size(inside, constant, envelope):
 
 def log_norm(p):
     """ln of (p - 1) / (gamma_min^(1 - p) - gamma_max^(1 - p)), and over the mean of sin^k."""
-    decades = jnp.log1p(
-        (p.gamma_max - p.gamma_min) / p.gamma_min
-    )  # right for ends close to each other
+    # right for ends close to each other
+    decades = jnp.log1p((p.gamma_max - p.gamma_min) / p.gamma_min)
     steep = p.p - 1.0
     norm = jnp.log(steep) + steep * jnp.log(p.gamma_min) - jnp.log(-jnp.expm1(-steep * decades))
     return norm if p.k is None else norm - log_mean(p.k)

@@ -8,15 +8,14 @@ import numpy as np
 from synchrojax.core import E2_OVER_MC, in_turn, limit_polarization, product, sine_cosine
 from synchrojax.distributions import HIGHEST_GAMMA, get_distribution
 from synchrojax.families import _pitch
-from synchrojax.families._base import Dimensionless, Head, SampledFamily, only_of_rho_q
+from synchrojax.families._base import Comparison, Dimensionless, Head, SampledFamily, only_of_rho_q
 from synchrojax.families._box import Box, anywhere
 from synchrojax.families._learning import FLOOR
 from synchrojax.families.powerlaw import _anisotropy, _learning
 from synchrojax.families.powerlaw import _cumulative as physics
 
-_RATIOS = np.kron(
-    np.eye(2), [[1.0, 0.0, 0.0], [-1.0, 1.0, 0.0], [-1.0, 0.0, 1.0]]
-)  # ln I, ln Q / I, ln V / I
+# ln I, ln Q / I, ln V / I
+_RATIOS = np.kron(np.eye(2), [[1.0, 0.0, 0.0], [-1.0, 1.0, 0.0], [-1.0, 0.0, 1.0]])
 _REACH = MappingProxyType(
     {
         "p": (1.01, 8.5),
@@ -49,11 +48,31 @@ _PITCH = {
 }
 
 
+def _without_top(points):
+    """The same without gamma_max."""
+    return {**points, "gamma_max": np.full(len(points["s"]), HIGHEST_GAMMA)}
+
+
+def _resolved(name, points):
+    every = np.ones(len(points["s"]), bool)
+    return points["gamma_min"] > 1.01 if name == "gamma_min" else every
+
+
+_COMPARISON = Comparison(
+    physical=lambda points: {**points, "gamma_min": np.maximum(points["gamma_min"], 1.0)},
+    reference=_without_top,
+    # far above gamma_max^2 nu_c only the decay is promised
+    counted=lambda truth, reference: truth[:, 0] > _DECAYED * reference[:, 0],
+    resolved=_resolved,
+)
+
+
 class PowerLawFamily(SampledFamily):
     """Power-law electrons, isotropic or (``pitch``) times sin^k of the pitch angle."""
 
     default_policy = "clip"
     results = ()
+    comparison = _COMPARISON
 
     def __init__(self, name, *, pitch):
         self.name, self.pitch = name, pitch
@@ -197,22 +216,6 @@ class PowerLawFamily(SampledFamily):
         pairs = _learning.read_pairs(table, self.point)
         rows = _learning.anisotropic_rows if head.startswith("pitch") else _learning.isotropic_rows
         return rows(head, pairs, networks)
-
-    def physical(self, points):
-        return {**points, "gamma_min": np.maximum(points["gamma_min"], 1.0)}
-
-    def reference(self, points):
-        """The same without gamma_max."""
-        return {**points, "gamma_max": np.full(len(points["s"]), HIGHEST_GAMMA)}
-
-    def counted(self, truth, reference):
-        """Far above gamma_max^2 nu_c only the decay is promised."""
-        return truth[:, 0] > _DECAYED * reference[:, 0]
-
-    def resolved(self, name, points):
-        return (
-            points["gamma_min"] > 1.01 if name == "gamma_min" else np.ones(len(points["s"]), bool)
-        )
 
 
 POWERLAW, POWERLAW_PITCH = (
