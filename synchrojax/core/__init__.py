@@ -25,7 +25,7 @@ from synchrojax.core._constants import (
     SPEED_OF_LIGHT,
 )
 from synchrojax.core._files import from_json, read_text, write_text, written_in_one
-from synchrojax.core._geometry import from_plane, limit_polarization, sine_cosine, to_plane
+from synchrojax.core._geometry import cosine_sine, from_plane, limit_polarization, sine_cosine, to_plane
 from synchrojax.core._inputs import (
     UnitError,
     broadcast_shapes,
@@ -37,16 +37,24 @@ from synchrojax.core._inputs import (
     warn_user,
 )
 from synchrojax.core._numbers import (
+    at_least,
+    at_most,
     bounded_exp,
     bounded_product,
-    evaluated_once,
+    complex_root,
     in_turn,
     over_with_tangents,
     power_of_two,
     product,
     ratio,
+    reciprocal,
+    rows_of,
     slopes_that_fit,
+    square_root,
+    stacked,
+    stacked_once,
     with_tangents_times,
+    within,
 )
 from synchrojax.core._params import COMMON, UNITS, broadcast, describe, one_mapping, unphysical
 from synchrojax.core._picture import loss_curve, new_figure, save_figure
@@ -71,13 +79,16 @@ __all__ = [
     "SkyCoefficients",
     "UnitError",
     "as_array",
+    "at_least",
+    "at_most",
     "bounded_exp",
     "bounded_product",
     "broadcast",
     "broadcast_shapes",
+    "complex_root",
+    "cosine_sine",
     "describe",
     "ends",
-    "evaluated_once",
     "field_by_field",
     "float64_is_on",
     "from_json",
@@ -101,10 +112,15 @@ __all__ = [
     "ratio",
     "read_text",
     "reals",
+    "reciprocal",
     "rotate",
+    "rows_of",
     "save_figure",
     "sine_cosine",
     "slopes_that_fit",
+    "square_root",
+    "stacked",
+    "stacked_once",
     "step",
     "to_plane",
     "turned",
@@ -112,6 +128,7 @@ __all__ = [
     "unphysical",
     "warn_user",
     "with_tangents_times",
+    "within",
     "write_text",
     "written_in_one",
 ]

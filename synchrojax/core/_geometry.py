@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 
+@jax.custom_jvp
 def sine_cosine(theta: jax.Array) -> tuple[jax.Array, jax.Array]:
     """|sin| and cos of the angle, the former through t = tan(theta / 2).
 
@@ -12,6 +13,27 @@ def sine_cosine(theta: jax.Array) -> tuple[jax.Array, jax.Array]:
     """
     t = jnp.sin(0.5 * theta) / jnp.cos(0.5 * theta)
     return jnp.abs(2.0 * t / (1.0 + t * t)), jnp.cos(theta)
+
+
+@sine_cosine.defjvp
+def _sine_cosine_slope(primals, tangents):
+    sine, cosine = sine_cosine(*primals)
+    turn = jnp.where(jnp.sin(primals[0]) < 0.0, -tangents[0], tangents[0])
+    return (sine, cosine), (cosine * turn, -sine * turn)
+
+
+@jax.custom_jvp
+def cosine_sine(angle: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """cos and sin of an angle, of one quotient as in ``sine_cosine``."""
+    t = jnp.sin(0.5 * angle) / jnp.cos(0.5 * angle)
+    over = 1.0 / (1.0 + t * t)
+    return (1.0 - t * t) * over, 2.0 * t * over
+
+
+@cosine_sine.defjvp
+def _cosine_sine_slope(primals, tangents):
+    cosine, sine = cosine_sine(*primals)
+    return (cosine, sine), (-sine * tangents[0], cosine * tangents[0])
 
 
 def from_plane(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:

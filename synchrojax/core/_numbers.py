@@ -16,6 +16,81 @@ def product(matrix, x):
     return jnp.tensordot(matrix, x, 1, precision="highest")
 
 
+def rows_of(values, like):
+    """Constants along a new first axis, in the dtype of ``like``.
+
+    A stack of expressions would evaluate what they share for each.
+    """
+    return jnp.asarray(values, like.dtype).reshape(-1, *(1,) * like.ndim)
+
+
+# Elementary functions with plain derivatives ------------------------------------------------------
+#
+# XLA's CPU backend makes a kernel of every quotient that is used more than once, and JAX's rules
+# for x / y, max, min and clip put new quotients into the derivatives: these do not.
+
+
+def at_most(x, high):
+    """The lesser of two numbers; where they are equal, the slope is that of ``x``."""
+    return jnp.where(x > high, high, x)
+
+
+def at_least(x, low):
+    """The larger of two numbers; where they are equal, the slope is that of ``x``."""
+    return jnp.where(x < low, low, x)
+
+
+def within(x, low, high):
+    """``x`` between two ends, which count as inside."""
+    return at_most(at_least(x, low), high)
+
+
+@jax.custom_jvp
+def reciprocal(x):
+    """1 / x, whose derivative -1 / x^2 is made of it."""
+    return 1.0 / x
+
+
+@reciprocal.defjvp
+def _reciprocal_slope(primals, tangents):
+    value = reciprocal(*primals)
+    return value, -(value * value) * tangents[0]
+
+
+@jax.custom_jvp
+def square_root(x):
+    """sqrt(x) of x > 0."""
+    return jnp.sqrt(x)
+
+
+@square_root.defjvp
+def _square_root_slope(primals, tangents):
+    value = square_root(*primals)
+    return value, 0.5 * reciprocal(value) * tangents[0]
+
+
+@jax.custom_jvp
+def complex_root(real, imag):
+    """Real and imaginary part of the square root, with a real part >= 0, of real + i imag != 0."""
+    size = square_root(real * real + imag * imag)
+    larger = square_root(0.5 * (size + jnp.abs(real)))
+    other = 0.5 * imag * reciprocal(larger)
+    left = real < 0.0
+    return (
+        jnp.where(left, jnp.abs(other), larger),
+        jnp.where(left, jnp.where(imag < 0.0, -larger, larger), other),
+    )
+
+
+@complex_root.defjvp
+def _complex_root_slope(primals, tangents):
+    a, b = complex_root(*primals)
+    # dz / (2 root)
+    over = 0.5 * reciprocal(a * a + b * b)
+    real, imag = tangents
+    return (a, b), (over * (a * real + b * imag), over * (a * imag - b * real))
+
+
 # Results at the limits of their dtype -------------------------------------------------------------
 
 
@@ -28,14 +103,14 @@ def bounded_exp(x):
     """exp(x), at most the largest number; as a square, so that a slope of it overflows only if
     exp(x / 2) does.
     """
-    root = jnp.exp(jnp.minimum(0.5 * x, 0.5 * float(np.log(_largest(x)))))
+    root = jnp.exp(at_most(0.5 * x, 0.5 * float(np.log(_largest(x)))))
     return root * root
 
 
 def bounded_product(x, y):
     """x y for x > 0, at most the largest number in magnitude."""
-    most = jax.lax.stop_gradient(_largest(x) / jnp.maximum(x, 1.0))
-    return x * jnp.clip(y, -most, most)
+    most = jax.lax.stop_gradient(_largest(x) / at_least(x, 1.0))
+    return x * within(y, -most, most)
 
 
 @jax.custom_jvp
@@ -111,16 +186,26 @@ def _over_with_tangents_slope(primals, tangents):
 # What the compiler evaluates once -----------------------------------------------------------------
 
 
-def evaluated_once(tree):
-    """``tree``, a few finite arrays of one shape and dtype: its leaves are computed once and kept.
+def stacked_once(rows):
+    """Finite arrays of one shape along a new first axis, computed once and kept.
 
-    XLA's CPU backend fuses element-wise code into each of its consumers and so evaluates, and
-    compiles, it again for each; a product of matrices is where it stops. The product with the
-    identity changes nothing, in derivatives too.
+    XLA's CPU backend fuses element-wise code into each of its consumers and so evaluates it again
+    for each, and for each row of a product that it is a factor of; a product of matrices is where
+    it stops. The product with the identity changes nothing, in derivatives too.
     """
-    leaves, structure = jax.tree.flatten(tree)
-    identity = jnp.eye(len(leaves), dtype=leaves[0].dtype)
-    return jax.tree.unflatten(structure, list(product(identity, jnp.stack(leaves))))
+    stacked = jnp.stack(rows)
+    return product(jnp.eye(len(stacked), dtype=stacked.dtype), stacked)
+
+
+@jax.custom_jvp
+def stacked(rows):
+    """Arrays of one shape along a new first axis; their tangents are ``stacked_once``."""
+    return jnp.stack(rows)
+
+
+@stacked.defjvp
+def _stacked_slope(primals, tangents):
+    return stacked(*primals), stacked_once(tangents[0])
 
 
 def in_turn(function, values):

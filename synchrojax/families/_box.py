@@ -12,6 +12,8 @@ from types import MappingProxyType
 import jax.numpy as jnp
 import numpy as np
 
+from synchrojax.core import at_least, at_most, within
+
 S_RANGE = (1e1, 1e8)
 S_PERP = 5.0  # lowest s sin(theta)
 THETA_RANGE = (0.0, float(np.pi))
@@ -61,9 +63,7 @@ class Box:
         """The values of ``domain``; theta is never outside."""
         own = {name: getattr(p, name) for name in self.own}
         last = (
-            {}
-            if self.highest_x == np.inf
-            else {"s_over_sin_theta": p.s / jnp.maximum(p.sine, 1e-30)}
+            {} if self.highest_x == np.inf else {"s_over_sin_theta": p.s / at_least(p.sine, 1e-30)}
         )
         return {"s": p.s, "theta": jnp.zeros_like(p.s), **own, "s_sin_theta": p.s * p.sine, **last}
 
@@ -71,24 +71,24 @@ class Box:
         """The nearest point: s and the parameters, then sin(theta) by s sin(theta), then s by s /
         sin(theta).
         """
-        s = jnp.clip(p.s, *self.s)
-        own = {name: jnp.clip(getattr(p, name), *ends) for name, ends in self.own.items()}
-        p = p._replace(s=s, sine=jnp.clip(p.sine, S_PERP / s, 1.0), **own)
+        s = within(p.s, *self.s)
+        own = {name: within(getattr(p, name), *ends) for name, ends in self.own.items()}
+        p = p._replace(s=s, sine=within(p.sine, S_PERP / s, 1.0), **own)
         if self.highest_x == np.inf:
             return p
-        p = p._replace(sine=jnp.maximum(p.sine, np.sqrt(S_PERP / self.highest_x)))
-        return p._replace(s=jnp.minimum(p.s, self.highest_x * p.sine))
+        p = p._replace(sine=at_least(p.sine, np.sqrt(S_PERP / self.highest_x)))
+        return p._replace(s=at_most(p.s, self.highest_x * p.sine))
 
     def within_reach(self, p):
         """The same of a box so wide that corrections run on, but no number leaves its range."""
         low, high = self.s
-        s = jnp.clip(p.s, low / 10.0, high * 1e3)
+        s = within(p.s, low / 10.0, high * 1e3)
         own = {
-            n: jnp.clip(getattr(p, n), *self.reach.get(n, _wider(*ends)))
+            n: within(getattr(p, n), *self.reach.get(n, _wider(*ends)))
             for n, ends in self.own.items()
         }
-        lowest = 0.1 * S_PERP / jnp.minimum(s, high)
-        return p._replace(s=s, sine=jnp.clip(p.sine, jnp.minimum(lowest, 1.0), 1.0), **own)
+        lowest = 0.1 * S_PERP / at_most(s, high)
+        return p._replace(s=s, sine=within(p.sine, at_most(lowest, 1.0), 1.0), **own)
 
     def uniform(self, name, u, margin):
         """Unit numbers to the range of a parameter, widened on both sides by half of ``margin`` -

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
+from synchrojax.core import at_least, at_most, within
 from synchrojax.families._single_electron import conversion_cone, power_until
 
 BOX = {"k": (0.0, 4.0)}
@@ -38,7 +39,7 @@ def smear(p, gamma):
     log_across = jnp.log(direct + cone)
     # towards k = 4, electrons far from the line of sight count as much as those that beam along it
     far = 0.05 * p.k**3 * power_until(p.k - 4.0, jnp.log(gamma)) * share * share
-    return Smear(log_across, share, 0.5 * p.k * log_across + jnp.log1p(jnp.maximum(far, 0.0)))
+    return Smear(log_across, share, 0.5 * p.k * log_across + jnp.log1p(at_least(far, 0.0)))
 
 
 # made by data/make_pitch_smear.py: polynomials in 1 / (1 + ln gamma) (rows) and (k - 2) / 2
@@ -86,11 +87,11 @@ def log_smeared(p, gamma):
     sin(theta), (t / gamma)^k along B, a polynomial of sin^2(theta) for k = 2 and 4.
     """
     # the bounds here and below hold off poles that are met far outside the box alone
-    log_gamma = jnp.maximum(jnp.log(gamma), -0.5)
-    v, q = 1.0 / (1.0 + log_gamma), 0.5 * jnp.clip(p.k, -0.2, 4.2) - 1.0
+    log_gamma = at_least(jnp.log(gamma), -0.5)
+    v, q = 1.0 / (1.0 + log_gamma), 0.5 * within(p.k, -0.2, 4.2) - 1.0
     # of electrons far from the line of sight, for k -> 4
     spread = 0.05 * p.k**2 * power_until(p.k - 4.0, log_gamma)
-    x = jnp.maximum(p.k * spread, -0.9)
+    x = at_least(p.k * spread, -0.9)
     small = jnp.abs(x) < 1e-3
     growth = jnp.where(
         small, 1.0 - 0.5 * x, jnp.log1p(jnp.where(small, 1.0, x)) / jnp.where(small, 1.0, x)
@@ -101,7 +102,7 @@ def log_smeared(p, gamma):
     )
     lost = _polynomial(_ACROSS, v, q) / (gamma * gamma)
     gain = along * (_polynomial(_BETWEEN, v, q) * (1.0 - lost) + along) - lost * (2.0 - lost)
-    return 0.25 * p.k * jnp.log1p(jnp.maximum(gain, -0.9))
+    return 0.25 * p.k * jnp.log1p(at_least(gain, -0.9))
 
 
 def off_cone(p, gamma, log_x):
@@ -148,7 +149,7 @@ def rotation_v_ratio(p, gamma):
         v = 0.5 * (stop + start + (stop - start) * _NODES)
         along = p.sine * jnp.sinh(v) + p.cosine * gamma  # u_par
         g = (gamma - p.cosine * along) / p.sine
-        power = jnp.maximum(1.0 - (along / u) ** 2, 1e-30) ** (0.5 * p.k)
+        power = at_least(1.0 - (along / u) ** 2, 1e-30) ** (0.5 * p.k)
         each = -power * g * jnp.sinh(v) / jnp.cosh(v) ** 2
         total = total + 0.5 * (stop - start)[..., 0] * jnp.sum(_WEIGHTS * each, -1)
     return 0.5 * total / (p.cosine * 2.0 * jnp.arcsinh(jnp.sqrt(0.5 * (gamma[..., 0] - 1.0))))
@@ -176,7 +177,7 @@ def second_order(p, log_x):
     small part of itself, and that times corrections of the isotropic kernel. The cone is x^(1/6) /
     gamma_0 wide for x < 1.
     """
-    width = (jnp.exp(jnp.minimum(log_x, 10.0)) + jnp.exp(log_x / 3.0)) / (p.s * p.sine)
+    width = (jnp.exp(at_most(log_x, 10.0)) + jnp.exp(log_x / 3.0)) / (p.s * p.sine)
     z = p.k * (1.0 + p.k * p.cosine * p.cosine) * width
     return z * (0.02 + width + z) / ((1.0 + z) * (1.0 + z + width))
 

@@ -8,6 +8,7 @@ the sign of V. Everything here is a pure function of one point, with arrays broa
 """
 
 import functools
+import math
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -20,10 +21,19 @@ from synchrojax.core import (
     ELECTRON_CHARGE,
     ELECTRON_MASS,
     SPEED_OF_LIGHT,
-    evaluated_once,
+    at_least,
+    at_most,
+    complex_root,
+    cosine_sine,
     from_plane,
+    reciprocal,
+    rows_of,
     sine_cosine,
+    square_root,
+    stacked,
+    stacked_once,
     to_plane,
+    within,
 )
 from synchrojax.distributions import get_distribution
 from synchrojax.families._base import (
@@ -49,50 +59,90 @@ _MAHADEVAN = (4.0505, 0.40, 0.5316)  # Mahadevan, Narayan & Yi 1996 (ApJ 465, 32
 
 
 class Point(NamedTuple):
-    """A direction and a temperature; all that the coefficients depend on."""
+    """A direction and a temperature; all that the coefficients depend on. Logarithms go with them,
+    so that each is taken once, whatever is cut off.
+    """
 
     s: jax.Array
     sine: jax.Array
     cosine: jax.Array
     theta_e: jax.Array
+    log_s: jax.Array
+    log_sine: jax.Array
+    log_theta_e: jax.Array
+
+
+def point_of(s, theta, theta_e):
+    sine, cosine = sine_cosine(theta)
+    logs = jnp.log(s), jnp.log(at_least(sine, 1e-30)), jnp.log(theta_e)
+    return Point(s, sine, cosine, theta_e, *logs)
 
 
 def x_of(p):
     """s / (theta_e^2 sin(theta))."""
-    return p.s / p.theta_e / (p.theta_e * jnp.maximum(p.sine, 1e-30))
+    return p.s / p.theta_e / (p.theta_e * at_least(p.sine, 1e-30))
 
 
 def clamp(p, *, s, theta_e):
     """The nearest point with s and theta_e inside given ranges, then sin(theta) up to s' = 5."""
-    clipped, perp = jnp.clip(p.s, *s), DOMAIN["s_sin_theta"][0]
-    lowest = jnp.maximum(perp / clipped, perp / DOMAIN["s"][1])
-    return Point(clipped, jnp.clip(p.sine, lowest, 1.0), p.cosine, jnp.clip(p.theta_e, *theta_e))
+    perp, highest = DOMAIN["s_sin_theta"]
+    log_s, log_theta_e = (
+        within(value, *map(math.log, ends))
+        for value, ends in ((p.log_s, s), (p.log_theta_e, theta_e))
+    )
+    log_lowest = at_least(math.log(perp) - log_s, math.log(perp / highest))
+    low = p.log_sine < log_lowest
+    return Point(
+        within(p.s, *s),
+        jnp.where(low, jnp.exp(log_lowest), p.sine),
+        p.cosine,
+        within(p.theta_e, *theta_e),
+        log_s,
+        jnp.where(low, log_lowest, p.log_sine),
+        log_theta_e,
+    )
 
 
 # The saddle of the emission integrand --------------------------------------------------
 
 
 class Saddle(NamedTuple):
-    """Where f J^2 peaks: alpha, the exponent above 1 / theta_e, and the harmonic ripple."""
+    """Where f J^2 peaks: sinh(alpha), the exponent above 1 / theta_e, and the harmonic ripple."""
 
-    alpha: jax.Array
+    sinh: jax.Array
     exponent: jax.Array
     ripple_cos: jax.Array
     ripple_sin: jax.Array
 
 
+def hyperbolic(alpha):
+    """sinh(alpha), 1 / sinh(alpha) and coth(alpha) for alpha > 0."""
+    decay, square = jnp.exp(-alpha), -jnp.expm1(-2.0 * alpha)
+    over = reciprocal(square)
+    return (
+        0.5 * square * reciprocal(decay),
+        2.0 * decay * over,
+        (1.0 + decay * decay) * over,
+    )
+
+
 def _excess(alpha):
-    """sinh(2 alpha) - 2 alpha and alpha coth(alpha) - 1 for alpha > 0, without cancellation."""
+    """sinh(2 alpha) - 2 alpha for alpha > 0, without cancellation."""
     small = alpha < 0.7
     a = jnp.where(small, alpha, 0.5)
     b = jnp.where(small, 1.0, alpha)
     a2 = a * a
     cubic = a * a2 * (4 / 3 + a2 * (4 / 15 + a2 * (8 / 315 + a2 * (4 / 2835 + a2 * (8 / 155925)))))
-    ratio = a2 * (1 / 3 - a2 * (1 / 45 - a2 * (2 / 945 - a2 * (1 / 4725 - a2 * (2 / 93555)))))
-    return (
-        jnp.where(small, cubic, jnp.sinh(2.0 * b) - 2.0 * b),
-        jnp.where(small, ratio, b / jnp.tanh(b) - 1.0),
-    )
+    return jnp.where(small, cubic, jnp.sinh(2.0 * b) - 2.0 * b)
+
+
+def _coth_excess(alpha, coth):
+    """alpha coth(alpha) - 1 for alpha > 0, without cancellation."""
+    small = alpha < 0.7
+    a = jnp.where(small, alpha, 0.5)
+    a2 = a * a
+    series = a2 * (1 / 3 - a2 * (1 / 45 - a2 * (2 / 945 - a2 * (1 / 4725 - a2 * (2 / 93555)))))
+    return jnp.where(small, series, jnp.where(small, 1.0, alpha) * coth - 1.0)
 
 
 @jax.custom_jvp  # the derivative follows from the root, whatever the steps to it
@@ -106,14 +156,15 @@ def _real_root(y):
         jnp.exp(jnp.log(0.75 * jnp.where(large, 4.0, y)) / 3.0),
     )
     for _ in range(3):
-        alpha = alpha - (_excess(alpha)[0] - y) / (4.0 * jnp.sinh(alpha) ** 2)
+        alpha = alpha - (_excess(alpha) - y) / (4.0 * jnp.sinh(alpha) ** 2)
     return alpha
 
 
 @_real_root.defjvp
 def _real_root_slope(primals, tangents):
     alpha = _real_root(*primals)
-    return alpha, tangents[0] / (4.0 * jnp.sinh(alpha) ** 2)
+    per_sinh = hyperbolic(alpha)[1]
+    return alpha, 0.25 * per_sinh * per_sinh * tangents[0]
 
 
 # made by data/make_ripple.py: poles and residues, and a parabola
@@ -132,6 +183,9 @@ _RIPPLE_SMOOTH = (
 )
 
 
+_POLE, _TURNED, _STRENGTH, _TWIST = np.array(_RIPPLE).T
+
+
 def ripple_square(y):
     """Square of the exponent of the first Poisson term over s'^2 (1 + y), to 4e-7: real and
     imaginary part.
@@ -141,7 +195,7 @@ def ripple_square(y):
     real, imag = a.real + t * (b.real + t * c.real), a.imag + t * (b.imag + t * c.imag)
     for pole, turned, strength, twist in _RIPPLE:
         d = t - pole
-        over = 1.0 / (d * d + turned * turned)
+        over = reciprocal(d * d + turned * turned)
         real = real + (strength * d - twist * turned) * over
         imag = imag + (strength * turned + twist * d) * over
     return real, imag
@@ -156,29 +210,36 @@ def saddle(p):
     harmonics (1 / q -> 1 / q - 2 pi i) gives strength and phase of the ripple that harmonics leave
     on the coefficients.
     """
-    s_perp, tau, cold = p.s * p.sine, p.theta_e * p.sine, 1.0 / p.theta_e
-    y = 1.0 / (s_perp * tau)
+    s_perp, cold = p.s * p.sine, jnp.exp(-p.log_theta_e)
+    per_tau = jnp.exp(-p.log_theta_e - p.log_sine)
+    y = jnp.exp(-p.log_s - p.log_theta_e - 2.0 * p.log_sine)
     alpha = _real_root(y)
 
     # A^2 - cot^2 / theta_e^2 - 1 / theta_e^2, every term positive
-    coth, h = 1.0 / jnp.tanh(alpha), 2.0 * s_perp * _excess(alpha)[1]
-    square = (1.0 / (jnp.sinh(alpha) * tau)) ** 2 + 2.0 * h * coth / tau + h * h
-    total = jnp.sqrt(square + cold * cold)
+    sinh, per_sinh, coth = hyperbolic(alpha)
+    h = 2.0 * s_perp * _coth_excess(alpha, coth)
+    square = (per_sinh * per_tau) ** 2 + 2.0 * h * coth * per_tau + h * h
+    total = square_root(square + cold * cold)
 
     # the ripple is gone long before s' = 200, and unlearned below theta_e = 0.05: there a plain
     # point takes its place, which keeps float32 in range
-    fade = jnp.clip(20.0 * p.theta_e - 1.0, 0.0, 1.0)
+    fade = within(20.0 * p.theta_e - 1.0, 0.0, 1.0)
     fade = jnp.where(s_perp < 200.0, fade * fade * (3.0 - 2.0 * fade), 0.0)
     live = fade > 0.0
     near, yr = jnp.where(live, s_perp, 200.0), jnp.where(live, y, 1.0)
-    csquare = (near * near * (1.0 + yr)) * jax.lax.complex(*ripple_square(yr))
+    size = near * near * (1.0 + yr)
+    real, imag = (size * part for part in ripple_square(yr))
     near_square, near_total = jnp.where(live, square, 0.0), jnp.where(live, total, cold)
-    difference = (csquare - near_square) / (jnp.sqrt(csquare + cold * cold) + near_total)
-    ripple = fade * jnp.exp(-jax.lax.complex(jnp.clip(difference.real, 0.0, 80.0), difference.imag))
-    exponent = square / (total + cold)
+    root_real, root_imag = complex_root(real + cold * cold, imag)
+    # (real + i imag - near_square) / (root + near_total)
+    a, b, c = real - near_square, root_real + near_total, root_imag
+    over = reciprocal(b * b + c * c)
+    decay, phase = within((a * b + imag * c) * over, 0.0, 80.0), (imag * b - a * c) * over
+    strength, (cosine, sine) = fade * jnp.exp(-decay), cosine_sine(phase)
+    exponent = square * reciprocal(total + cold)
     # where nothing is left of the emission its slope would leave the range of float32
     exponent = jnp.where(exponent < 1e6, exponent, jax.lax.stop_gradient(exponent))
-    return evaluated_once(Saddle(alpha, exponent, ripple.real, ripple.imag))
+    return Saddle(*stacked_once([sinh, exponent, strength * cosine, -strength * sine]))
 
 
 # Baselines -----------------------------------------------------------------------------
@@ -190,11 +251,13 @@ def log_emissivity(p, exponent):
     Mahadevan, Narayan & Yi 1996 (ApJ 465, 327), eqs. 31 and 33, with their ultrarelativistic
     exponent replaced by the exact one of the saddle.
     """
-    x = jnp.log(p.s) - 2.0 * jnp.log(p.theta_e) - jnp.log(p.sine) + float(np.log(2.0 / 3.0))
+    x = _log_x(p) + math.log(2.0 / 3.0)
     power, c1, c2 = _MAHADEVAN
-    shape = 1.0 + c1 * jnp.exp(-x / 4.0) + c2 * jnp.exp(-x / 2.0)
-    norm = float(np.log(4.0 * np.pi * ELECTRON_CHARGE**2 / (np.sqrt(3.0) * SPEED_OF_LIGHT) * power))
-    return norm - jnp.log(scaled_k012(1.0 / p.theta_e)[2]) - x / 6.0 + jnp.log(shape) - exponent
+    decay = jnp.exp(-x / 4.0)
+    shape = 1.0 + decay * (c1 + c2 * decay)
+    norm = math.log(4.0 * np.pi * ELECTRON_CHARGE**2 / (np.sqrt(3.0) * SPEED_OF_LIGHT) * power)
+    per_k2 = reciprocal(scaled_k012(jnp.exp(-p.log_theta_e))[2])
+    return norm - x / 6.0 + jnp.log(shape * per_k2) - exponent
 
 
 def faraday_limits(p):
@@ -203,42 +266,44 @@ def faraday_limits(p):
 
     Cold plasma and hot plasma are the two ends of the ratios of modified Bessel functions.
     """
-    k0, k1, k2 = scaled_k012(1.0 / p.theta_e)
-    ratio = p.sine / p.s
-    return -E2_OVER_MC * ratio * ratio * (
-        k1 / k2 + 6.0 * p.theta_e
-    ), 2.0 * E2_OVER_MC * p.cosine / p.s * (k0 / k2)
+    k0, k1, k2 = scaled_k012(jnp.exp(-p.log_theta_e))
+    per_s, per_k2 = jnp.exp(-p.log_s), reciprocal(k2)
+    ratio = p.sine * per_s
+    return (
+        -E2_OVER_MC * ratio * ratio * (k1 * per_k2 + 6.0 * p.theta_e),
+        2.0 * E2_OVER_MC * p.cosine * per_s * (k0 * per_k2),
+    )
 
 
 # Network input -------------------------------------------------------------------------
 
 
 def _log_x(p):
-    return jnp.log(p.s) - 2.0 * jnp.log(p.theta_e) - jnp.log(p.sine)
+    return p.log_s - 2.0 * p.log_theta_e - p.log_sine
 
 
 def _log_y(p):
     """ln of s / (1 + theta_e^2 sin(theta)): distance from the cyclotron or the synchrotron peak."""
-    return jnp.log(p.s) - jnp.log1p(p.theta_e * p.theta_e * p.sine)
+    return p.log_s - jnp.log1p(p.theta_e * p.theta_e * p.sine)
 
 
-def emission_features(p, highest_x=jnp.inf):
-    log_x = jnp.minimum(_log_x(p), jnp.log(highest_x))
-    log_q = jnp.log(p.s) + jnp.log(p.theta_e) + 2.0 * jnp.log(p.sine)
-    return jnp.stack(
+def emission_features(p, highest_x=math.inf):
+    log_x = at_most(_log_x(p), math.log(highest_x))
+    log_q = p.log_s + p.log_theta_e + 2.0 * p.log_sine
+    return stacked(
         [
             (log_x - 2.0) / 6.0,
             (log_q - 2.0) / 4.0,
-            jnp.log(p.theta_e) / 4.0,
+            p.log_theta_e / 4.0,
             1.0 - 2.0 * p.sine * p.sine,
         ]
     )
 
 
 def rotation_features(p):
-    log_y = jnp.minimum(_log_y(p), float(np.log(1e4)))
-    log_s = jnp.minimum(jnp.log(p.s) + jnp.log(p.sine), float(np.log(1e5)))
-    return jnp.stack(
+    log_y = at_most(_log_y(p), math.log(1e4))
+    log_s = at_most(p.log_s + p.log_sine, math.log(1e5))
+    return stacked(
         [
             (log_y - 3.0) / 4.0,
             (log_s - 5.0) / 4.0,
@@ -251,20 +316,20 @@ def rotation_features(p):
 # Bijections between network output and physics -------------------------------------------
 
 
-def decode_stokes(y, log_base, cosine, alpha):
+def decode_stokes(y, log_base, cosine, sinh):
     """Three free numbers -> ln j_I, j_Q / j_I, j_V / j_I with sqrt(j_Q^2 + j_V^2) < j_I, V odd in
     cos(theta).
 
     The last two are a point of the plane, the logarithm of its two coordinates.
     """
-    plane = -jnp.exp(y[1]), cosine * jnp.sinh(alpha) * jnp.exp(y[2])
-    return log_base + y[0], *from_plane(*plane)
+    size = jnp.exp(y[1:])
+    return log_base + y[0], *from_plane(-size[0], cosine * sinh * size[1])
 
 
-def encode_stokes(log_j, q, v, log_base, cosine, alpha):
+def encode_stokes(log_j, q, v, log_base, cosine, sinh):
     """Inverse of ``decode_stokes`` for j_Q < 0 and j_V cos(theta) > 0."""
     a, b = to_plane(q, v)
-    return jnp.stack([log_j - log_base, jnp.log(-a), jnp.log(b / (cosine * jnp.sinh(alpha)))])
+    return jnp.stack([log_j - log_base, jnp.log(-a), jnp.log(b / (cosine * sinh))])
 
 
 _LOWEST = 0.04  # rho_Q stays above minus this times its low-frequency law (exact: above -0.024)
@@ -277,10 +342,10 @@ def _rotation_frame(p):
     log_x, log_y = _log_x(p), _log_y(p)
     # rho_Q ~ x^(4/3) of its limit at low frequency; that of rho_V is cut off where it is below
     # 1e-6, so that its d/d theta vanishes at small angles too
-    cut = jax.nn.sigmoid(2.0 * (float(np.log(3000.0)) - log_y))
+    cut = jax.nn.sigmoid(2.0 * (math.log(3000.0) - log_y))
     return (
         jax.nn.sigmoid(4.0 / 3.0 * log_x),
-        jax.nn.sigmoid(float(np.log(100.0)) - log_y),
+        jax.nn.sigmoid(math.log(100.0) - log_y),
         jax.nn.sigmoid(-log_y) * cut,
     )
 
@@ -361,7 +426,7 @@ class ThermalFamily(SampledFamily):
         return "THERMAL"  # one object, under that name below
 
     def point(self, s, theta, own):
-        return Point(s, *sine_cosine(theta), own["theta_e"])
+        return point_of(s, theta, own["theta_e"])
 
     def coordinates(self, p):
         never = jnp.zeros_like(p.s)
@@ -393,7 +458,7 @@ class ThermalFamily(SampledFamily):
         low = (DOMAIN["s"][0], 1e14)
         true = clamp(p, s=low, theta_e=(1e-5, 1e6))
         inner = outer = true
-        highest_x = DOMAIN["x"][1] if clip else jnp.inf
+        highest_x = DOMAIN["x"][1] if clip else math.inf
         if clip:
             inner = clamp(p, s=DOMAIN["s"], theta_e=DOMAIN["theta_e"])
             outer = clamp(p, s=DOMAIN["s"], theta_e=(ROTATION_THETA_E, DOMAIN["theta_e"][1]))
@@ -404,15 +469,15 @@ class ThermalFamily(SampledFamily):
             return self.combine(head, networks[head](features), ripple)
 
         y = output("emission", emission_features(inner, highest_x))
-        log_j, q, v = decode_stokes(y, log_emissivity(true, wave.exponent), p.cosine, wave.alpha)
+        log_j, q, v = decode_stokes(y, log_emissivity(true, wave.exponent), p.cosine, wave.sinh)
         # Kirchhoff: j / alpha = 2 m_e theta_e nu^2, taken in logarithms to stay inside float32
-        log_alpha = log_j - jnp.log(p.theta_e) - float(np.log(2.0 * ELECTRON_MASS))
+        log_alpha = log_j - p.log_theta_e - math.log(2.0 * ELECTRON_MASS)
 
         features = rotation_features(outer)
         y = jnp.concatenate([output("rho_Q", features), output("rho_V", features)])
         ratio_q, ratio_v = decode_rotation(y, true)
         limit_q, limit_v = faraday_limits(
-            true._replace(s=jnp.maximum(p.s, DOMAIN["s"][0]), sine=p.sine)
+            true._replace(log_s=at_least(p.log_s, math.log(DOMAIN["s"][0])), sine=p.sine)
         )
         return Dimensionless(log_j, q, v, log_alpha, q, v, limit_q * ratio_q, limit_v * ratio_v)
 
@@ -461,7 +526,7 @@ class ThermalFamily(SampledFamily):
         if head == "emission":
             base = log_emissivity(p, wave.exponent)
             polarization = row["j_Q"] / row["j_I"], row["j_V"] / row["j_I"]
-            target = encode_stokes(np.log(row["j_I"]), *polarization, base, p.cosine, wave.alpha)
+            target = encode_stokes(np.log(row["j_I"]), *polarization, base, p.cosine, wave.sinh)
             return Rows(keep, emission_features(p).T, ripple, target.T, np.ones(target.T.shape))
         limit_q, limit_v = faraday_limits(p)
         ratio_q, ratio_v = row["rho_Q"] / limit_q, row["rho_V"] / limit_v

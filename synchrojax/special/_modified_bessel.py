@@ -3,8 +3,11 @@
 import math
 import pathlib
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+
+from synchrojax.core import reciprocal
 
 _TABLES = np.load(pathlib.Path(__file__).with_name("_bessel_coefficients.npz"), allow_pickle=False)
 _FAR = [[float(c) for c in row] for row in _TABLES["modified_far"]]
@@ -33,6 +36,12 @@ def horner(coefficients, t):
 
 def scaled_k012(x):
     """(e^x K_0(x), e^x K_1(x), e^x K_2(x)) in the precision of x; K_2 by recurrence."""
+    k0, k1 = _scaled_k01(x)
+    return k0, k1, k0 + 2.0 * k1 * reciprocal(x)
+
+
+@jax.custom_jvp
+def _scaled_k01(x):
     near = x < 2.0
     xn = jnp.where(near, x, 1.0)
     q = 0.25 * xn * xn
@@ -45,4 +54,12 @@ def scaled_k012(x):
     root = jnp.sqrt(xf)
     k0 = jnp.where(near, k0n * grow, horner(_FAR[0], t) / root)
     k1 = jnp.where(near, k1n * grow, horner(_FAR[1], t) / root)
-    return k0, k1, k0 + 2.0 * k1 / x
+    return k0, k1
+
+
+@_scaled_k01.defjvp
+def _scaled_k01_slopes(primals, tangents):
+    # DLMF 10.29.3 and 10.29.2: K_0' = -K_1, K_1' = -K_0 - K_1 / x
+    k0, k1 = _scaled_k01(*primals)
+    slopes = k0 - k1, k1 - k0 - k1 * reciprocal(primals[0])
+    return (k0, k1), tuple(slope * tangents[0] for slope in slopes)

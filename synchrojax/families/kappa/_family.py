@@ -4,7 +4,7 @@ from types import MappingProxyType
 
 import jax.numpy as jnp
 
-from synchrojax.core import from_plane, sine_cosine
+from synchrojax.core import at_most, from_plane, sine_cosine
 from synchrojax.distributions import get_distribution
 from synchrojax.families import _pitch
 from synchrojax.families._base import Comparison, Dimensionless, Head, SampledFamily, only_of_rho_q
@@ -92,7 +92,7 @@ class KappaFamily(SampledFamily):
                 rho_q + size_q * (far_q + near_q)[0],
                 rho_v * jnp.exp(log_v + (far_v + near_v)[0]),
             )
-        thin = jnp.minimum(true.sine / p.sine, 1.0)
+        thin = at_most(true.sine / p.sine, 1.0)
         j_q, j_v = from_plane(*j)
         rho_q = rho_q * thin * thin
         return Dimensionless(log_j, j_q, j_v, log_alpha, alpha[0], alpha[1], rho_q, rho_v)

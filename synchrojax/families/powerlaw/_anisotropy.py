@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from synchrojax.core import at_most, rows_of
 from synchrojax.families import _pitch
 from synchrojax.families._single_electron import conversion_cone, power_until
 from synchrojax.families.powerlaw._cumulative import (
@@ -13,7 +14,6 @@ from synchrojax.families.powerlaw._cumulative import (
     decline,
     edge_features,
     far_features,
-    rows_of,
     steady,
     total_features,
 )
@@ -86,7 +86,7 @@ def edge_inputs(p, edge):
     smear, slow = _pitch.smear(p, edge.gamma), p.k * decline(p)
     angle = [0.5 * p.k - 1.0, smear.log_across / 6.0]
     smeared = jnp.stack([*edge_features(p, edge), *angle, jnp.exp(smear.log_power)])
-    x = jnp.exp(jnp.minimum(edge.log_x, 10.0))
+    x = jnp.exp(at_most(edge.log_x, 10.0))
     share, curved = x / (1.0 + 0.1 * x), slow * _pitch.curvature(p)[1]
     stay, near = rotation_scales(p, edge)
     square = 1.0 - 2.0 * p.sine * p.sine

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax.core import E2_OVER_MC, product
+from synchrojax.core import E2_OVER_MC, at_most, product, rows_of, within
 from synchrojax.families._box import direction_features
 from synchrojax.families._pitch import log_mean
 from synchrojax.families._single_electron import power_until
@@ -73,13 +73,6 @@ def edge_at(p, gamma):
 # Emission and absorption -------------------------------------------------------------------
 
 
-def rows_of(values, like):
-    """Constants along a new first axis; a stack of expressions would evaluate what they share for
-    each.
-    """
-    return jnp.asarray(values, like.dtype).reshape(-1, *(1,) * like.ndim)
-
-
 def log_totals(p):
     """ln |C(1)| of j_I, j_Q, j_V, alpha_I, alpha_Q, alpha_V, up to order one [6, ...]; V over
     |cos(theta)|.
@@ -116,7 +109,7 @@ def limit_features(p, log_x):
     """What the limit of L depends on; in the first, powers of x^(2/3) on both sides become
     polynomials.
     """
-    log_x = jnp.minimum(log_x, CLIP_X[1])
+    log_x = at_most(log_x, CLIP_X[1])
     return jnp.stack([jnp.tanh(log_x / 3.0), jnp.tanh(log_x), mapped_p(p)])
 
 
@@ -152,7 +145,7 @@ def total_features(p):
 
 
 def edge_features(p, edge):
-    log_x = jnp.clip(edge.log_x, *CLIP_X)
+    log_x = within(edge.log_x, *CLIP_X)
     # 1/2 for large gamma, less for small
     slow = 1.0 / (1.0 + 1.5 * edge.exponent * jnp.exp(-edge.log_x))
     return [

@@ -5,7 +5,15 @@ from types import MappingProxyType
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax.core import E2_OVER_MC, in_turn, limit_polarization, product, sine_cosine
+from synchrojax.core import (
+    E2_OVER_MC,
+    at_least,
+    at_most,
+    in_turn,
+    limit_polarization,
+    product,
+    sine_cosine,
+)
 from synchrojax.distributions import HIGHEST_GAMMA, get_distribution
 from synchrojax.families import _pitch
 from synchrojax.families._base import Comparison, Dimensionless, Head, SampledFamily, only_of_rho_q
@@ -90,7 +98,7 @@ class PowerLawFamily(SampledFamily):
         return self.name.upper()  # one object each, under that name below
 
     def point(self, s, theta, own):
-        gamma_max = jnp.minimum(own["gamma_max"], HIGHEST_GAMMA)
+        gamma_max = at_most(own["gamma_max"], HIGHEST_GAMMA)
         k = own["k"] if self.pitch else None
         return physics.Point(s, *sine_cosine(theta), own["p"], own["gamma_min"], gamma_max, k)
 
@@ -124,12 +132,12 @@ class PowerLawFamily(SampledFamily):
         both, asymptote, units = in_turn(at, jnp.stack([p.gamma_min, p.gamma_max]))
         # L falls with gamma; the networks may err on that where the two ends meet
         a, b = both.odds
-        gap = jnp.maximum(a - b, 0.2 * (asymptote[0] - asymptote[1]))
-        gap = jnp.maximum(gap, 0.01 * jnp.log(p.gamma_max / p.gamma_min))
+        gap = at_least(a - b, 0.2 * (asymptote[0] - asymptote[1]))
+        gap = at_least(gap, 0.01 * jnp.log(p.gamma_max / p.gamma_min))
         # ln of sigma(a) sigma(-b) (1 - exp(-gap)), without overflow
         joined = -jnp.expm1(-gap) / ((1.0 + jnp.exp(-jnp.abs(a))) * (1.0 + jnp.exp(-jnp.abs(b))))
         parts = physics.log_totals(p) + networks["total"](jnp.stack(physics.total_features(p)))
-        parts = parts + jnp.minimum(a, 0.0) - jnp.maximum(b, 0.0)
+        parts = parts + at_most(a, 0.0) - at_least(b, 0.0)
         if self.pitch:
             features, extra = _anisotropy.total_inputs(p)
             parts = parts + _anisotropy.combine(
