@@ -25,7 +25,13 @@ from synchrojax.core._constants import (
     SPEED_OF_LIGHT,
 )
 from synchrojax.core._files import from_json, read_text, write_text, written_in_one
-from synchrojax.core._geometry import cosine_sine, from_plane, limit_polarization, sine_cosine, to_plane
+from synchrojax.core._geometry import (
+    cosine_sine,
+    from_plane,
+    limit_polarization,
+    sine_cosine,
+    to_plane,
+)
 from synchrojax.core._inputs import (
     UnitError,
     broadcast_shapes,
@@ -50,6 +56,7 @@ from synchrojax.core._numbers import (
     reciprocal,
     rows_of,
     slopes_that_fit,
+    softplus,
     square_root,
     stacked,
     stacked_once,
@@ -118,6 +125,7 @@ __all__ = [
     "save_figure",
     "sine_cosine",
     "slopes_that_fit",
+    "softplus",
     "square_root",
     "stacked",
     "stacked_once",

@@ -58,6 +58,17 @@ def _reciprocal_slope(primals, tangents):
 
 
 @jax.custom_jvp
+def softplus(x):
+    """ln(1 + exp(x)), without overflow."""
+    return at_least(x, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
+
+
+@softplus.defjvp
+def _softplus_slope(primals, tangents):
+    return softplus(*primals), jax.nn.sigmoid(primals[0]) * tangents[0]
+
+
+@jax.custom_jvp
 def square_root(x):
     """sqrt(x) of x > 0."""
     return jnp.sqrt(x)

@@ -27,7 +27,6 @@ from synchrojax.core import (
     cosine_sine,
     from_plane,
     reciprocal,
-    rows_of,
     sine_cosine,
     square_root,
     stacked,

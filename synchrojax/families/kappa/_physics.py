@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax.core import E2_OVER_MC
+from synchrojax.core import E2_OVER_MC, softplus
 from synchrojax.families import _pitch
 from synchrojax.families._box import direction_features
 from synchrojax.families._single_electron import conversion_kernel
@@ -51,13 +51,11 @@ def baselines(p, frame):
     """
     tail = p.kappa * p.w
     shape = (p.kappa + 1.0) * jnp.log1p((frame.gamma - 1.0) / tail)
-    reach = jnp.log(frame.gamma) + jax.nn.softplus(
-        7.0 / 3.0 * (jnp.log(tail) - jnp.log(frame.gamma))
-    )
+    reach = jnp.log(frame.gamma) + softplus(7.0 / 3.0 * (jnp.log(tail) - jnp.log(frame.gamma)))
     norm = jnp.log(tail**3 / (p.kappa - 2.0) / p.kappa**2 + tail * jnp.sqrt(tail) / p.kappa**1.5)
     log_j = reach - shape - norm - 67.0
     log_alpha = log_j + jnp.log((p.kappa + 1.0) / (tail + frame.gamma - 1.0)) + 62.0
-    lean = jnp.exp(-jnp.logaddexp(0.0, -frame.log_x) / 3.0 - 0.5 * (frame.log_s + frame.log_sine))
+    lean = jnp.exp(-softplus(-frame.log_x) / 3.0 - 0.5 * (frame.log_s + frame.log_sine))
     return log_j, log_alpha, 2.0 * p.cosine * lean
 
 

@@ -2,11 +2,10 @@
 ``families._pitch``).
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax.core import at_most, rows_of
+from synchrojax.core import at_most, rows_of, softplus
 from synchrojax.families import _pitch
 from synchrojax.families._single_electron import conversion_cone, power_until
 from synchrojax.families.powerlaw._cumulative import (
@@ -51,8 +50,8 @@ def rotation_scales(p, edge):
     smear, cone = _pitch.smear(p, edge.gamma), conversion_cone(edge.log_x)
     reach = 0.5 * (smear.log_across - 2.0 * jnp.log(p.sine))
     stay = 0.04 * cone * cone * jnp.exp(smear.log_power) * power_until(2.0 - p.p - p.k, reach)
-    length = 0.25 * jax.nn.softplus(2.0 * edge.log_x)
-    low, high = jax.nn.softplus(-edge.log_x), jax.nn.softplus(edge.log_x)
+    length = 0.25 * softplus(2.0 * edge.log_x)
+    low, high = softplus(-edge.log_x), softplus(edge.log_x)
     follow = jnp.exp((2.0 - p.p) * length - 3.0 * low + p.k * jnp.log(p.sine))  # from gamma_0
     own = jnp.exp(smear.log_power - 4.0 / 3.0 * low - 2.0 * high)  # from g
     middle = jnp.zeros_like(edge.log_x)

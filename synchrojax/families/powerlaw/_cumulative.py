@@ -2,14 +2,16 @@
 corrections.
 """
 
+import functools
 import pathlib
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.polynomial.chebyshev import chebder
 
-from synchrojax.core import E2_OVER_MC, at_most, product, rows_of, within
+from synchrojax.core import E2_OVER_MC, at_most, product, rows_of, softplus, within
 from synchrojax.families._box import direction_features
 from synchrojax.families._pitch import log_mean
 from synchrojax.families._single_electron import power_until
@@ -93,7 +95,7 @@ _HIGH = (-2.0, -2.0, -1.0, 1.0, 1.0, 2.0)
 
 def log_odds(p, edge):
     """The asymptotes of L [6, ...], joined."""
-    low, high = 0.5 * jax.nn.softplus(-edge.log_x), 0.5 * jax.nn.softplus(edge.log_x)
+    low, high = 0.5 * softplus(-edge.log_x), 0.5 * softplus(edge.log_x)
     n, m = rows_of(_LOW, low), rows_of(_HIGH, high)
     return (edge.exponent - p.p * (low + high)) - n * low - m * high
 
@@ -120,14 +122,6 @@ def mapped_far(log_x):
 
 def mapped_p(p):
     return (p - 4.275) / 2.925
-
-
-def _chebyshev(z, degree):
-    """T_0 ... T_degree of z [degree + 1, ...]."""
-    rows = [jnp.ones_like(z), z]
-    for _ in range(degree - 1):
-        rows.append(2.0 * z * rows[-1] - rows[-2])
-    return jnp.stack(rows)
 
 
 def limit_odds(p, edge):
@@ -207,30 +201,62 @@ def rotation_q_parts(p, edge):
     largest where x is a few.
     """
     log_x = edge.log_x
-    length = 0.25 * jax.nn.softplus(2.0 * log_x)  # ln(gamma_0 / g) where that is positive
+    length = 0.25 * softplus(2.0 * log_x)  # ln(gamma_0 / g) where that is positive
     inside = 2.0 * power_until(2.0 - p.p, length) - jnp.exp(-2.0 * edge.log_gamma) * power_until(
         -p.p, length
     )
     level = jax.nn.sigmoid(1.5 * (3.5 - p.p))
     constant = 2.0 * level * jnp.exp((2.0 - p.p) * length) * jax.nn.sigmoid(2.0 * log_x)
     low = 4.0 / 3.0 * log_x - jnp.log(p.p + 2.0 / 3.0)
-    tail = (1.0 - level) * jnp.exp(low - jax.nn.softplus(7.0 / 3.0 * log_x))
-    envelope = jnp.exp(low - jax.nn.softplus(10.0 / 3.0 * log_x)) + tail
+    tail = (1.0 - level) * jnp.exp(low - softplus(7.0 / 3.0 * log_x))
+    envelope = jnp.exp(low - softplus(10.0 / 3.0 * log_x)) + tail
     peak = jnp.exp(-jnp.logaddexp(2.0 * (1.2 - log_x), 1.5 * (log_x - 1.7)))
     reach = 0.02 * jax.nn.sigmoid(7.0 - log_x) + peak
     return inside, constant, envelope, reach * rotation_size(inside, constant, envelope)
 
 
+def _chebyshev(z, degree):
+    """T_0 ... T_degree of z [degree + 1, ...]."""
+    rows = [jnp.ones_like(z), z]
+    for _ in range(degree - 1):
+        rows.append(2.0 * z * rows[-1] - rows[-2])
+    return jnp.stack(rows)
+
+
+def _differentiated(name, order_x, order_p):
+    """Coefficients [of T_n of x, of T_m of p] of a derivative of a series."""
+    table = np.atleast_2d(_TABLES[name])
+    return chebder(chebder(table, order_p, axis=1), order_x, axis=0)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+def _series(name, order_x, order_p, z, q):
+    """A derivative of sum_nm c_nm T_n(z) T_m(q), the coefficients under ``name`` in the tables."""
+    table = jnp.asarray(_differentiated(name, order_x, order_p), q.dtype)
+    by_x = product(table, _chebyshev(q, len(np.atleast_2d(_TABLES[name])[0]) - 1)[: table.shape[1]])
+
+    def clenshaw(carry, row):
+        after, last = carry
+        return (row + 2.0 * z * after - last, after), None
+
+    none = jnp.zeros_like(by_x[0])
+    (after, last), _ = jax.lax.scan(clenshaw, (none, none), by_x[:0:-1])
+    return by_x[0] + z * after - last
+
+
+@_series.defjvp
+def _series_slope(name, order_x, order_p, primals, tangents):
+    # a series again, instead of the derivative of the recurrence
+    value = _series(name, order_x, order_p, *primals)
+    by_z = _series(name, order_x + 1, order_p, *primals)
+    by_q = _series(name, order_x, order_p + 1, *primals)
+    return value, by_z * tangents[0] + by_q * tangents[1]
+
+
 def conversion_limit(p, edge):
     """t and y of ``rotation_q_parts`` where s sin(theta) is large."""
-    constant, table = (jnp.asarray(_TABLES[k], p.p.dtype) for k in ("constant", "conversion"))
-    by_p = _chebyshev(mapped_p(p.p), table.shape[1] - 1)
-    by_x, t = product(table, by_p), product(constant[None], by_p[: len(constant)])[0]
-    # Clenshaw's recurrence
-    z, after, last = mapped_far(edge.log_x), 0.0, 0.0
-    for row in by_x[:0:-1]:
-        after, last = row + 2.0 * z * after - last, after
-    return t, by_x[0] + z * after - last
+    z, q = mapped_far(edge.log_x), mapped_p(p.p)
+    return _series("constant", 0, 0, jnp.zeros_like(q), q), _series("conversion", 0, 0, z, q)
 
 
 def rotation_unit(p, gamma):
