@@ -31,8 +31,11 @@ if not (_USUAL or {"XLA_FLAGS", "PYTEST_XDIST_WORKER"} & set(os.environ)):
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
+from jaxtyping import install_import_hook  # noqa: E402
 
-import synchrojax  # noqa: E402
+# annotations of arrays and of everything else are checked at every call
+with install_import_hook("synchrojax", "beartype.beartype"):
+    import synchrojax
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,8 +4,12 @@ the tables.
 Nanoseconds per point, best of several calls, for 1, 1,000 and a million points, in float32 and
 float64, values and values with gradients, on one core and on two. The fits are jitted and go
 through the same blocks; a call that would take longer than 20 s is left out.
+
+``python tests/cost.py --plot notebooks/cost.png`` draws them against the number of points, in
+float32 on two cores (half an hour, nearly all of it compilation; needs matplotlib).
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -13,9 +17,10 @@ import sys
 import time
 
 SIZES = (1, 1_000, 1_000_000)
+DECADES = tuple(10**k for k in range(7))  # of the plot
 
 
-def measure(cores, names):
+def measure(cores, names, numbers, precisions):
     """Rows (name, what, precision, gradient, {size: ns per point}) on the first ``cores`` cores."""
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:cores]))
     import jax
@@ -29,13 +34,13 @@ def measure(cores, names):
 
     def sizes(function, columns):
         result = {}
-        for n in SIZES:
+        for n in numbers:
             if n * result.get(1_000, 0.0) > 20e9:
                 result[n] = float("nan")
                 continue
             given = tuple(jnp.resize(c, n) for c in columns)
             jax.block_until_ready(function(*given))
-            count, times, start = (5 if n == SIZES[-1] else 200), [], time.perf_counter()
+            count, times, start = (5 if n == numbers[-1] else 200), [], time.perf_counter()
             while len(times) < count and time.perf_counter() - start < 3.0:
                 begin = time.perf_counter()
                 jax.block_until_ready(function(*given))
@@ -44,7 +49,7 @@ def measure(cores, names):
         return result
 
     rows = []
-    for precision in ("float32", "float64"):
+    for precision in precisions:
         with jax.enable_x64(precision == "float64"):
             for name in names or synchrojax.models():
                 model = synchrojax.load(name)
@@ -87,10 +92,16 @@ def model_call(model):
     return call
 
 
-def main():
+def measured(cores, names, numbers, precisions):
+    """The rows of ``measure`` from a process of its own."""
+    given = json.dumps([cores, names, numbers, precisions])
+    command = [sys.executable, __file__, "--one", given]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def print_tables(names):
     for cores in (1, 2):
-        command = [sys.executable, __file__, str(cores), *sys.argv[1:]]
-        rows = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        rows = measured(cores, names, SIZES, ("float32", "float64"))
         print(f"\n{cores} core{'s' if cores > 1 else ''}\n")
         print(
             "| model | | "
@@ -111,8 +122,45 @@ def main():
             )
 
 
-if __name__ == "__main__":
-    if sys.argv[1:2] and sys.argv[1].isdigit():  # the process for so many cores
-        print(json.dumps(measure(int(sys.argv[1]), sys.argv[2:])))
+def plot(names, path):
+    from matplotlib import colormaps
+
+    from synchrojax.core import new_figure, save_figure
+
+    rows = measured(2, names, DECADES, ("float32",))
+    colors = dict(
+        zip(dict.fromkeys(row[0] for row in rows), colormaps["tab10"].colors, strict=False)
+    )
+    figure = new_figure(9.0, 3.6)
+    axes = figure.subplots(1, 2, sharey=True)
+    for ax, gradient in zip(axes, (False, True), strict=True):
+        for name, what, _, with_gradient, ns in rows:
+            if with_gradient == gradient:
+                style = "o-" if what == "network" else "s:"
+                numbers = [float(n) for n in ns]
+                ax.loglog(
+                    numbers, ns.values(), style, color=colors[name], label=f"{name}, {what}", ms=4
+                )
+        ax.set(xlabel="points in a call", title="value and gradient" if gradient else "value")
+        ax.grid(alpha=0.3)
+    axes[0].set_ylabel("ns per point")
+    axes[1].legend(fontsize=7, loc="upper right")
+    save_figure(figure, path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="*", help="names of packaged models; all of them")
+    parser.add_argument("--plot", metavar="FILE", help="draw the cost there instead")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.one:  # the process for so many cores
+        print(json.dumps(measure(*json.loads(chosen.one))))
+    elif chosen.plot:
+        plot(chosen.models, chosen.plot)
     else:
-        main()
+        print_tables(chosen.models)
+
+
+if __name__ == "__main__":
+    main()

@@ -69,6 +69,7 @@ from synchrojax.core._progress import progress
 from synchrojax.core._quantities import QuantityError, ends, quantity, quantity_or_range
 from synchrojax.core._quick import quick_jit
 from synchrojax.core._sky import as_array, rotate, turned
+from synchrojax.core._types import Arrays
 
 __all__ = [
     "ABSORPTION",
@@ -81,6 +82,7 @@ __all__ = [
     "SPEED_OF_LIGHT",
     "STEPS",
     "UNITS",
+    "Arrays",
     "Coefficients",
     "QuantityError",
     "SkyCoefficients",

@@ -2,10 +2,15 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from synchrojax.core._types import Arrays
 
 
 @jax.custom_jvp
-def sine_cosine(theta: jax.Array) -> tuple[jax.Array, jax.Array]:
+def sine_cosine(
+    theta: Float[Arrays, "*points"],
+) -> tuple[Float[Array, "*points"], Float[Array, "*points"]]:
     """|sin| and cos of the angle, the former through t = tan(theta / 2).
 
     XLA evaluates a sine again wherever it is used, a quotient once. The cosine keeps its digits
@@ -23,7 +28,9 @@ def _sine_cosine_slope(primals, tangents):
 
 
 @jax.custom_jvp
-def cosine_sine(angle: jax.Array) -> tuple[jax.Array, jax.Array]:
+def cosine_sine(
+    angle: Float[Arrays, "*points"],
+) -> tuple[Float[Array, "*points"], Float[Array, "*points"]]:
     """cos and sin of an angle, of one quotient as in ``sine_cosine``."""
     t = jnp.sin(0.5 * angle) / jnp.cos(0.5 * angle)
     over = 1.0 / (1.0 + t * t)
@@ -36,23 +43,30 @@ def _cosine_sine_slope(primals, tangents):
     return (cosine, sine), (-sine * tangents[0], cosine * tangents[0])
 
 
-def from_plane(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+def from_plane(
+    a: Float[Arrays, "*points"], b: Float[Arrays, "*points"]
+) -> tuple[Float[Array, "*points"], Float[Array, "*points"]]:
     """The plane onto the open unit disk: (a, b) / sqrt(1 + a^2 + b^2)."""
     # strict after rounding
     inside = jax.lax.rsqrt(1.0 + a * a + b * b) * (1.0 - 4.0 * jnp.finfo(a.dtype).eps)
-    return a * inside, b * inside
+    return inside * a, inside * b
 
 
-def to_plane(q: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
+def to_plane(
+    q: Float[Arrays, "*points"], v: Float[Arrays, "*points"]
+) -> tuple[Float[Array, "*points"], Float[Array, "*points"]]:
     """Inverse of ``from_plane``."""
+    q, v = jnp.asarray(q), jnp.asarray(v)
     outside = 1.0 / jnp.sqrt((1.0 - q) * (1.0 + q) - v * v)
     return q * outside, v * outside
 
 
-def limit_polarization(q: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
+def limit_polarization(
+    q: Float[Arrays, "*points"], v: Float[Arrays, "*points"]
+) -> tuple[Float[Array, "*points"], Float[Array, "*points"]]:
     """The nearest point of the unit disk, along the radius."""
     square = q * q + v * v
     most = 1.0 - 4.0 * jnp.finfo(q.dtype).eps
     inside = square <= most * most
     scale = jnp.where(inside, 1.0, most * jax.lax.rsqrt(jnp.where(inside, 1.0, square)))
-    return q * scale, v * scale
+    return scale * q, scale * v

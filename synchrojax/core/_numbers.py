@@ -2,12 +2,22 @@
 dtype.
 """
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Num
+
+from synchrojax.core._types import Arrays
+
+Limit: TypeAlias = float | int | Float[Arrays, "..."]
 
 
-def product(matrix, x):
+def product(
+    matrix: Float[Arrays, "rows inputs"], x: Float[Arrays, "inputs *points"]
+) -> Float[Array, "rows *points"]:
     """A matrix [rows, inputs] times the first axis of ``x`` [inputs, ...], in full precision:
     [rows, ...].
 
@@ -16,7 +26,9 @@ def product(matrix, x):
     return jnp.tensordot(matrix, x, 1, precision="highest")
 
 
-def rows_of(values, like):
+def rows_of(
+    values: Sequence[float | int] | Num[np.ndarray, " rows"], like: Float[Arrays, "*points"]
+) -> Float[Array, "rows ..."]:
     """Constants along a new first axis, in the dtype of ``like``.
 
     A stack of expressions would evaluate what they share for each.
@@ -30,25 +42,25 @@ def rows_of(values, like):
 # for x / y, max, min and clip put new quotients into the derivatives: these do not.
 
 
-def at_most(x, high):
+def at_most(x: Float[Arrays, "..."], high: Limit) -> Float[Array, "..."]:
     """The lesser of two numbers; where they are equal, the slope is that of ``x``."""
     return jnp.where(x > high, high, x)
 
 
-def at_least(x, low):
+def at_least(x: Float[Arrays, "..."], low: Limit) -> Float[Array, "..."]:
     """The larger of two numbers; where they are equal, the slope is that of ``x``."""
     return jnp.where(x < low, low, x)
 
 
-def within(x, low, high):
+def within(x: Float[Arrays, "..."], low: Limit, high: Limit) -> Float[Array, "..."]:
     """``x`` between two ends, which count as inside."""
     return at_most(at_least(x, low), high)
 
 
 @jax.custom_jvp
-def reciprocal(x):
+def reciprocal(x: Float[Arrays, "*points"]) -> Float[Array, "*points"]:
     """1 / x, whose derivative -1 / x^2 is made of it."""
-    return 1.0 / x
+    return jnp.reciprocal(x)
 
 
 @reciprocal.defjvp
@@ -58,7 +70,7 @@ def _reciprocal_slope(primals, tangents):
 
 
 @jax.custom_jvp
-def softplus(x):
+def softplus(x: Float[Arrays, "*points"]) -> Float[Array, "*points"]:
     """ln(1 + exp(x)), without overflow."""
     return at_least(x, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
 
@@ -69,7 +81,7 @@ def _softplus_slope(primals, tangents):
 
 
 @jax.custom_jvp
-def square_root(x):
+def square_root(x: Float[Arrays, "*points"]) -> Float[Array, "*points"]:
     """sqrt(x) of x > 0."""
     return jnp.sqrt(x)
 
@@ -81,7 +93,9 @@ def _square_root_slope(primals, tangents):
 
 
 @jax.custom_jvp
-def complex_root(real, imag):
+def complex_root(
+    real: Float[Arrays, "*points"], imag: Float[Arrays, "*points"]
+) -> tuple[Float[Array, "*points"], Float[Array, "*points"]]:
     """Real and imaginary part of the square root, with a real part >= 0, of real + i imag != 0."""
     size = square_root(real * real + imag * imag)
     larger = square_root(0.5 * (size + jnp.abs(real)))
@@ -110,7 +124,7 @@ def _largest(x, share=0.99):
     return float(jnp.finfo(x.dtype).max) ** share
 
 
-def bounded_exp(x):
+def bounded_exp(x: Float[Arrays, "*points"]) -> Float[Array, "*points"]:
     """exp(x), at most the largest number; as a square, so that a slope of it overflows only if
     exp(x / 2) does.
     """
@@ -118,14 +132,16 @@ def bounded_exp(x):
     return root * root
 
 
-def bounded_product(x, y):
+def bounded_product(
+    x: Float[Arrays, "*points"], y: Float[Arrays, "*points"]
+) -> Float[Array, "*points"]:
     """x y for x > 0, at most the largest number in magnitude."""
     most = jax.lax.stop_gradient(_largest(x) / at_least(x, 1.0))
-    return x * within(y, -most, most)
+    return within(y, -most, most) * x
 
 
 @jax.custom_jvp
-def ratio(x, y):
+def ratio(x: Float[Arrays, "*points"], y: Float[Arrays, "*points"]) -> Float[Array, "*points"]:
     """x / y of positive numbers, at most the largest one; its derivatives never square y."""
     return jnp.minimum(x / y, _largest(x))
 
@@ -145,7 +161,11 @@ def _ratio_slope(primals, tangents):
 # Derivatives at the limits of their dtype ---------------------------------------------------------
 
 
-def slopes_that_fit(value, size, smallest):
+def slopes_that_fit(
+    value: Float[Arrays, "*points"],
+    size: Float[Arrays, "*points"],
+    smallest: Float[Arrays, "*points"],
+) -> Float[Array, "*points"]:
     """``value`` without its slope where that, of order size / input, or a step to it, would leave
     the dtype's range.
 
@@ -159,7 +179,7 @@ def slopes_that_fit(value, size, smallest):
     return jnp.where(fits, value, jax.lax.stop_gradient(value))
 
 
-def power_of_two(size):
+def power_of_two(size: Float[Arrays, "*points"]) -> Float[Array, "*points"]:
     """The power of two at or below ``size`` > 0, no part of derivatives: scaling by it loses no
     digits.
     """
@@ -167,7 +187,9 @@ def power_of_two(size):
 
 
 @jax.custom_jvp
-def with_tangents_times(x, scale):
+def with_tangents_times(
+    x: Float[Arrays, "..."], scale: Float[Arrays, "..."]
+) -> Float[Arrays, "..."]:
     """x, whose tangents, and so its cotangents, are ``scale`` times as large on the other side.
 
     What depends on a / b for a small b has slopes beyond the range of the numbers; in units of b
@@ -184,9 +206,9 @@ def _with_tangents_times_slope(primals, tangents):
 
 
 @jax.custom_jvp
-def over_with_tangents(x, scale):
+def over_with_tangents(x: Float[Arrays, "..."], scale: Limit) -> Float[Array, "..."]:
     """x / scale, with tangents as ``with_tangents_times`` has them: those of x."""
-    return x / scale
+    return jnp.divide(x, scale)
 
 
 @over_with_tangents.defjvp
@@ -197,7 +219,7 @@ def _over_with_tangents_slope(primals, tangents):
 # What the compiler evaluates once -----------------------------------------------------------------
 
 
-def stacked_once(rows):
+def stacked_once(rows: Sequence[Float[Arrays, "*points"]]) -> Float[Array, "rows *points"]:
     """Finite arrays of one shape along a new first axis, computed once and kept.
 
     XLA's CPU backend fuses element-wise code into each of its consumers and so evaluates it again
@@ -209,7 +231,7 @@ def stacked_once(rows):
 
 
 @jax.custom_jvp
-def stacked(rows):
+def stacked(rows: Sequence[Float[Arrays, "*points"]]) -> Float[Array, "rows *points"]:
     """Arrays of one shape along a new first axis; their tangents are ``stacked_once``."""
     return jnp.stack(rows)
 

@@ -24,7 +24,7 @@ import abc
 import collections
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -175,7 +175,7 @@ class AbstractFamily(abc.ABC):
         """
 
     @abc.abstractmethod
-    def with_policy(self, policy: str) -> Self:
+    def with_policy(self, policy: str) -> "AbstractFamily":
         """The family for one policy for all inputs instead of ``default_policy``."""
 
     @abc.abstractmethod
@@ -214,7 +214,7 @@ class SampledFamily(AbstractFamily):
         """
 
     @abc.abstractmethod
-    def locked(self, table: Mapping[str, np.ndarray]) -> Self:
+    def locked(self, table: Mapping[str, np.ndarray]) -> "SampledFamily":
         """The family with the constants that suit a table, if it has any."""
 
     @abc.abstractmethod

@@ -5,8 +5,9 @@ import itertools
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import Array, Float
 
-from synchrojax.core import product
+from synchrojax.core import Arrays, product
 
 ACTIVATIONS = {
     "tanh": jnp.tanh,
@@ -28,7 +29,7 @@ class Affine(nnx.Module):
         self.kernel = nnx.Param(kernel_init(rngs.params(), (inputs, outputs), dtype))
         self.bias = nnx.Param(bias_init(rngs.params(), (outputs,), dtype))
 
-    def __call__(self, x):
+    def __call__(self, x: Float[Arrays, "inputs *points"]) -> Float[Array, "outputs *points"]:
         kernel, bias = self.kernel[...].astype(x.dtype), self.bias[...].astype(x.dtype)
         return product(kernel.T, x) + bias.reshape(-1, *(1,) * (x.ndim - 1))
 
@@ -59,10 +60,10 @@ class Perceptron(nnx.Module):
             for a, b in itertools.pairwise(self.sizes)
         )
 
-    def __call__(self, x):
+    def __call__(self, x: Float[Arrays, "inputs *points"]) -> Float[Array, "outputs *points"]:
         return ACTIVATIONS[self.output](self.before_output(x))
 
-    def before_output(self, x):
+    def before_output(self, x: Float[Arrays, "inputs *points"]) -> Float[Array, "outputs *points"]:
         """What the activation of the output is applied to."""
         *hidden, last = self.layers
         for layer in hidden:
