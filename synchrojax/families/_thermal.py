@@ -73,7 +73,8 @@ class Point(NamedTuple):
 
 def point_of(s, theta, theta_e):
     sine, cosine = sine_cosine(theta)
-    logs = jnp.log(s), jnp.log(at_least(sine, 1e-30)), jnp.log(theta_e)
+    # no slope of a logarithm leaves the range of float32; s stays above 10 in all that follows
+    logs = jnp.log(at_least(s, 1e-30)), jnp.log(at_least(sine, 1e-30)), jnp.log(theta_e)
     return Point(s, sine, cosine, theta_e, *logs)
 
 
