@@ -86,19 +86,20 @@ def x_of(p):
 def clamp(p, *, s, theta_e):
     """The nearest point with s and theta_e inside given ranges, then sin(theta) up to s' = 5."""
     perp, highest = DOMAIN["s_sin_theta"]
+    clipped = within(p.s, *s)
+    lowest = at_least(perp * reciprocal(clipped), perp / highest)
     log_s, log_theta_e = (
         within(value, *map(math.log, ends))
         for value, ends in ((p.log_s, s), (p.log_theta_e, theta_e))
     )
     log_lowest = at_least(math.log(perp) - log_s, math.log(perp / highest))
-    low = p.log_sine < log_lowest
     return Point(
-        within(p.s, *s),
-        jnp.where(low, jnp.exp(log_lowest), p.sine),
+        clipped,
+        at_least(p.sine, lowest),
         p.cosine,
         within(p.theta_e, *theta_e),
         log_s,
-        jnp.where(low, log_lowest, p.log_sine),
+        at_least(p.log_sine, log_lowest),
         log_theta_e,
     )
 
@@ -183,9 +184,6 @@ _RIPPLE_SMOOTH = (
 )
 
 
-_POLE, _TURNED, _STRENGTH, _TWIST = np.array(_RIPPLE).T
-
-
 def ripple_square(y):
     """Square of the exponent of the first Poisson term over s'^2 (1 + y), to 4e-7: real and
     imaginary part.
@@ -210,9 +208,8 @@ def saddle(p):
     harmonics (1 / q -> 1 / q - 2 pi i) gives strength and phase of the ripple that harmonics leave
     on the coefficients.
     """
-    s_perp, cold = p.s * p.sine, jnp.exp(-p.log_theta_e)
-    per_tau = jnp.exp(-p.log_theta_e - p.log_sine)
-    y = jnp.exp(-p.log_s - p.log_theta_e - 2.0 * p.log_sine)
+    s_perp, tau, cold = p.s * p.sine, p.theta_e * p.sine, reciprocal(p.theta_e)
+    per_tau, y = reciprocal(tau), reciprocal(s_perp * tau)
     alpha = _real_root(y)
 
     # A^2 - cot^2 / theta_e^2 - 1 / theta_e^2, every term positive
@@ -256,7 +253,7 @@ def log_emissivity(p, exponent):
     decay = jnp.exp(-x / 4.0)
     shape = 1.0 + decay * (c1 + c2 * decay)
     norm = math.log(4.0 * np.pi * ELECTRON_CHARGE**2 / (np.sqrt(3.0) * SPEED_OF_LIGHT) * power)
-    per_k2 = reciprocal(scaled_k012(jnp.exp(-p.log_theta_e))[2])
+    per_k2 = reciprocal(scaled_k012(reciprocal(p.theta_e))[2])
     return norm - x / 6.0 + jnp.log(shape * per_k2) - exponent
 
 
@@ -266,8 +263,8 @@ def faraday_limits(p):
 
     Cold plasma and hot plasma are the two ends of the ratios of modified Bessel functions.
     """
-    k0, k1, k2 = scaled_k012(jnp.exp(-p.log_theta_e))
-    per_s, per_k2 = jnp.exp(-p.log_s), reciprocal(k2)
+    k0, k1, k2 = scaled_k012(reciprocal(p.theta_e))
+    per_s, per_k2 = reciprocal(p.s), reciprocal(k2)
     ratio = p.sine * per_s
     return (
         -E2_OVER_MC * ratio * ratio * (k1 * per_k2 + 6.0 * p.theta_e),
@@ -477,7 +474,7 @@ class ThermalFamily(SampledFamily):
         y = jnp.concatenate([output("rho_Q", features), output("rho_V", features)])
         ratio_q, ratio_v = decode_rotation(y, true)
         limit_q, limit_v = faraday_limits(
-            true._replace(log_s=at_least(p.log_s, math.log(DOMAIN["s"][0])), sine=p.sine)
+            true._replace(s=at_least(p.s, DOMAIN["s"][0]), sine=p.sine)
         )
         return Dimensionless(log_j, q, v, log_alpha, q, v, limit_q * ratio_q, limit_v * ratio_v)
 
