@@ -4,13 +4,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from synchrojax.core._types import Arrays
+from synchrojax.core._types import Arrays, Reals
 
 
 @jax.custom_jvp
-def sine_cosine(
-    theta: Float[Arrays, "*points"],
-) -> tuple[Float[Array, "*points"], Float[Array, "*points"]]:
+def sine_cosine(theta: Reals) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """|sin| and cos of the angle, the former through t = tan(theta / 2).
 
     XLA evaluates a sine again wherever it is used, a quotient once. The cosine keeps its digits
@@ -28,9 +26,7 @@ def _sine_cosine_slope(primals, tangents):
 
 
 @jax.custom_jvp
-def cosine_sine(
-    angle: Float[Arrays, "*points"],
-) -> tuple[Float[Array, "*points"], Float[Array, "*points"]]:
+def cosine_sine(angle: Reals) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """cos and sin of an angle, of one quotient as in ``sine_cosine``."""
     t = jnp.sin(0.5 * angle) / jnp.cos(0.5 * angle)
     over = 1.0 / (1.0 + t * t)

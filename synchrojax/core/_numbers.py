@@ -3,16 +3,13 @@ dtype.
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
-from synchrojax.core._types import Arrays
-
-Limit: TypeAlias = float | int | Float[Arrays, "..."]
+from synchrojax.core._types import Arrays, Reals
 
 
 def product(
@@ -42,23 +39,23 @@ def rows_of(
 # for x / y, max, min and clip put new quotients into the derivatives: these do not.
 
 
-def at_most(x: Float[Arrays, "..."], high: Limit) -> Float[Array, "..."]:
+def at_most(x: Reals, high: Reals) -> Float[Array, "..."]:
     """The lesser of two numbers; where they are equal, the slope is that of ``x``."""
     return jnp.where(x > high, high, x)
 
 
-def at_least(x: Float[Arrays, "..."], low: Limit) -> Float[Array, "..."]:
+def at_least(x: Reals, low: Reals) -> Float[Array, "..."]:
     """The larger of two numbers; where they are equal, the slope is that of ``x``."""
     return jnp.where(x < low, low, x)
 
 
-def within(x: Float[Arrays, "..."], low: Limit, high: Limit) -> Float[Array, "..."]:
+def within(x: Reals, low: Reals, high: Reals) -> Float[Array, "..."]:
     """``x`` between two ends, which count as inside."""
     return at_most(at_least(x, low), high)
 
 
 @jax.custom_jvp
-def reciprocal(x: Float[Arrays, "*points"]) -> Float[Array, "*points"]:
+def reciprocal(x: Reals) -> Float[Array, "..."]:
     """1 / x, whose derivative -1 / x^2 is made of it."""
     return jnp.reciprocal(x)
 
@@ -70,7 +67,7 @@ def _reciprocal_slope(primals, tangents):
 
 
 @jax.custom_jvp
-def softplus(x: Float[Arrays, "*points"]) -> Float[Array, "*points"]:
+def softplus(x: Reals) -> Float[Array, "..."]:
     """ln(1 + exp(x)), without overflow."""
     return at_least(x, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
 
@@ -81,7 +78,7 @@ def _softplus_slope(primals, tangents):
 
 
 @jax.custom_jvp
-def square_root(x: Float[Arrays, "*points"]) -> Float[Array, "*points"]:
+def square_root(x: Reals) -> Float[Array, "..."]:
     """sqrt(x) of x > 0."""
     return jnp.sqrt(x)
 
@@ -93,9 +90,7 @@ def _square_root_slope(primals, tangents):
 
 
 @jax.custom_jvp
-def complex_root(
-    real: Float[Arrays, "*points"], imag: Float[Arrays, "*points"]
-) -> tuple[Float[Array, "*points"], Float[Array, "*points"]]:
+def complex_root(real: Reals, imag: Reals) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """Real and imaginary part of the square root, with a real part >= 0, of real + i imag != 0."""
     size = square_root(real * real + imag * imag)
     larger = square_root(0.5 * (size + jnp.abs(real)))
@@ -141,7 +136,7 @@ def bounded_product(
 
 
 @jax.custom_jvp
-def ratio(x: Float[Arrays, "*points"], y: Float[Arrays, "*points"]) -> Float[Array, "*points"]:
+def ratio(x: Reals, y: Reals) -> Float[Array, "..."]:
     """x / y of positive numbers, at most the largest one; its derivatives never square y."""
     return jnp.minimum(x / y, _largest(x))
 
@@ -187,9 +182,7 @@ def power_of_two(size: Float[Arrays, "*points"]) -> Float[Array, "*points"]:
 
 
 @jax.custom_jvp
-def with_tangents_times(
-    x: Float[Arrays, "..."], scale: Float[Arrays, "..."]
-) -> Float[Arrays, "..."]:
+def with_tangents_times(x: Reals, scale: Reals) -> Reals:
     """x, whose tangents, and so its cotangents, are ``scale`` times as large on the other side.
 
     What depends on a / b for a small b has slopes beyond the range of the numbers; in units of b
@@ -206,7 +199,7 @@ def _with_tangents_times_slope(primals, tangents):
 
 
 @jax.custom_jvp
-def over_with_tangents(x: Float[Arrays, "..."], scale: Limit) -> Float[Array, "..."]:
+def over_with_tangents(x: Reals, scale: Reals) -> Float[Array, "..."]:
     """x / scale, with tangents as ``with_tangents_times`` has them: those of x."""
     return jnp.divide(x, scale)
 

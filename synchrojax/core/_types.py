@@ -3,6 +3,8 @@
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 Arrays: TypeAlias = Array | np.ndarray
+# JAX gives constants to rules of derivatives as Python numbers
+Reals: TypeAlias = float | int | Float[Arrays, "..."]
