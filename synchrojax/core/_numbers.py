@@ -1,5 +1,5 @@
-"""Arithmetic that keeps its digits: full-precision products, and results at the limits of their
-dtype.
+"""Arithmetic that keeps its digits and compiles to little: full-precision products, elementary
+functions with plain derivatives, results at the limits of their dtype, and what is computed once.
 """
 
 from collections.abc import Sequence
