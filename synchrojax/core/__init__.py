@@ -69,7 +69,7 @@ from synchrojax.core._progress import progress
 from synchrojax.core._quantities import QuantityError, ends, quantity, quantity_or_range
 from synchrojax.core._quick import quick_jit
 from synchrojax.core._sky import as_array, rotate, turned
-from synchrojax.core._types import Arrays
+from synchrojax.core._types import Arrays, Reals
 
 __all__ = [
     "ABSORPTION",
@@ -85,6 +85,7 @@ __all__ = [
     "Arrays",
     "Coefficients",
     "QuantityError",
+    "Reals",
     "SkyCoefficients",
     "UnitError",
     "as_array",

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from synchrojax.core import Arrays, reciprocal
+from synchrojax.core import Reals, reciprocal
 
 _TABLES = np.load(pathlib.Path(__file__).with_name("_bessel_coefficients.npz"), allow_pickle=False)
 _FAR = [[float(c) for c in row] for row in _TABLES["modified_far"]]
@@ -36,8 +36,8 @@ def horner(coefficients, t):
 
 
 def scaled_k012(
-    x: Float[Arrays, "*points"],
-) -> tuple[Float[Array, "*points"], Float[Array, "*points"], Float[Array, "*points"]]:
+    x: Reals,
+) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
     """(e^x K_0(x), e^x K_1(x), e^x K_2(x)) in the precision of x; K_2 by recurrence."""
     k0, k1 = _scaled_k01(x)
     return k0, k1, k0 + 2.0 * k1 * reciprocal(x)
