@@ -20,6 +20,7 @@ from dataclasses import replace
 import jax
 import jax.monitoring
 import jax.numpy as jnp
+import jaxtyping
 import ml_dtypes
 import numpy as np
 import pinned
@@ -796,7 +797,15 @@ def test_a_second_large_call_does_not_compile(fresh):
     assert compilations(call, [0, 0]) == 0
 
 
-def test_a_repeated_call_of_one_point_is_quick(model):
+@pytest.fixture
+def unchecked():
+    """Without the checks of types that the tests add to every call, as users run it."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def test_a_repeated_call_of_one_point_is_quick(model, unchecked):
     """300 microseconds on a quiet machine; before, 27,000."""
 
     def median():
