@@ -6,7 +6,7 @@ float64, values and values with gradients, on one core and on two. The fits are 
 through the same blocks; a call that would take longer than 20 s is left out.
 
 ``python tests/cost.py --plot notebooks/cost.png`` draws them against the number of points, in
-float32 on two cores (half an hour, nearly all of it compilation; needs matplotlib).
+float32 on two cores (minutes for each model, nearly all of it compilation; needs matplotlib).
 """
 
 import argparse

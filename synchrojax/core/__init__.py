@@ -1,8 +1,8 @@
 """What every other room stands on.
 
 Physical constants, the eight coefficients as one value, names and units of the inputs, calls that
-are compiled once for many sizes, the angle to B; and what every room needs of files, progress bars
-and pictures. It imports nothing of this package.
+are compiled once for many sizes, arithmetic that keeps its digits, the angle to B; and what every
+room needs of files, progress bars and pictures. It imports nothing of this package.
 
 Adding an input: give it a line in ``UNITS`` (``_params``), and the command line, the messages and
 the listings know it.

@@ -7,6 +7,11 @@ from jaxtyping import Array, Float
 from synchrojax.core._types import Arrays, Reals
 
 
+def _half_tangent(angle):
+    """tan(angle / 2), whose sign is that of the sine."""
+    return jnp.sin(0.5 * angle) / jnp.cos(0.5 * angle)
+
+
 @jax.custom_jvp
 def sine_cosine(theta: Reals) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """|sin| and cos of the angle, the former through t = tan(theta / 2).
@@ -14,21 +19,21 @@ def sine_cosine(theta: Reals) -> tuple[Float[Array, "..."], Float[Array, "..."]]
     XLA evaluates a sine again wherever it is used, a quotient once. The cosine keeps its digits
     near a right angle.
     """
-    t = jnp.sin(0.5 * theta) / jnp.cos(0.5 * theta)
+    t = _half_tangent(theta)
     return jnp.abs(2.0 * t / (1.0 + t * t)), jnp.cos(theta)
 
 
 @sine_cosine.defjvp
 def _sine_cosine_slope(primals, tangents):
     sine, cosine = sine_cosine(*primals)
-    turn = jnp.where(jnp.sin(primals[0]) < 0.0, -tangents[0], tangents[0])
+    turn = jnp.where(_half_tangent(*primals) < 0.0, -tangents[0], tangents[0])
     return (sine, cosine), (cosine * turn, -sine * turn)
 
 
 @jax.custom_jvp
 def cosine_sine(angle: Reals) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """cos and sin of an angle, of one quotient as in ``sine_cosine``."""
-    t = jnp.sin(0.5 * angle) / jnp.cos(0.5 * angle)
+    t = _half_tangent(angle)
     over = 1.0 / (1.0 + t * t)
     return (1.0 - t * t) * over, 2.0 * t * over
 

@@ -7,7 +7,6 @@ import decimal
 import functools
 import numbers
 import pathlib
-import re
 import sys
 import types
 import warnings
@@ -241,9 +240,13 @@ def broadcast_shapes(shapes):
 def warn_user(message):
     """Warn at the line outside this package that led here, however many functions lie between."""
     level, frame, here = 2, sys._getframe(1), str(pathlib.Path(__file__).parents[1])
-    # checks of types may be wrapped around any function
-    inside = re.compile(f"{re.escape(here)}|.*(jaxtyping|beartype)")
-    while frame.f_back is not None and inside.match(frame.f_code.co_filename):
+
+    def inside(frame):
+        # checks of types may be wrapped around any function
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        return frame.f_code.co_filename.startswith(here) or package in ("jaxtyping", "beartype")
+
+    while frame.f_back is not None and inside(frame):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level)
 

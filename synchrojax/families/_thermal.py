@@ -58,8 +58,9 @@ _MAHADEVAN = (4.0505, 0.40, 0.5316)  # Mahadevan, Narayan & Yi 1996 (ApJ 465, 32
 
 
 class Point(NamedTuple):
-    """A direction and a temperature; all that the coefficients depend on. Logarithms go with them,
-    so that each is taken once, whatever is cut off.
+    """A direction and a temperature; all that the coefficients depend on.
+
+    Logarithms go with them, so that each is taken once, whatever is cut off.
     """
 
     s: jax.Array
@@ -69,13 +70,6 @@ class Point(NamedTuple):
     log_s: jax.Array
     log_sine: jax.Array
     log_theta_e: jax.Array
-
-
-def point_of(s, theta, theta_e):
-    sine, cosine = sine_cosine(theta)
-    # no slope of a logarithm leaves the range of float32; s stays above 10 in all that follows
-    logs = jnp.log(at_least(s, 1e-30)), jnp.log(at_least(sine, 1e-30)), jnp.log(theta_e)
-    return Point(s, sine, cosine, theta_e, *logs)
 
 
 def x_of(p):
@@ -423,7 +417,10 @@ class ThermalFamily(SampledFamily):
         return "THERMAL"  # one object, under that name below
 
     def point(self, s, theta, own):
-        return point_of(s, theta, own["theta_e"])
+        (sine, cosine), theta_e = sine_cosine(theta), own["theta_e"]
+        # no slope of a logarithm leaves the range of float32; what follows uses s from 10 up
+        logs = jnp.log(at_least(s, 1e-30)), jnp.log(at_least(sine, 1e-30)), jnp.log(theta_e)
+        return Point(s, sine, cosine, theta_e, *logs)
 
     def coordinates(self, p):
         never = jnp.zeros_like(p.s)

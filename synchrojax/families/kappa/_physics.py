@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax.core import E2_OVER_MC, softplus
+from synchrojax.core import E2_OVER_MC, rows_of, softplus
 from synchrojax.families import _pitch
 from synchrojax.families._box import direction_features
 from synchrojax.families._single_electron import conversion_kernel
@@ -70,9 +70,7 @@ def conversion(p, frame):
 
     Limit: Shcherbakov & Huang 2011 (MNRAS 410, 1052). With sin^k as each electron smears it.
     """
-    like = p.kappa.dtype
-    steps = jnp.asarray(_NODES, like).reshape(-1, *(1,) * p.kappa.ndim)
-    grow = jnp.asarray(np.log1p(np.exp(_NODES)), like).reshape(steps.shape)
+    steps, grow = (rows_of(v, p.kappa) for v in (_NODES, np.log1p(np.exp(_NODES))))
     tail = p.kappa * p.w
     cold = 1.0 / (tail * jnp.exp(steps))
     gamma = 1.0 + 1.0 / cold

@@ -223,17 +223,17 @@ def _chebyshev(z, degree):
     return jnp.stack(rows)
 
 
-def _differentiated(name, order_x, order_p):
-    """Coefficients [of T_n of x, of T_m of p] of a derivative of a series."""
-    table = np.atleast_2d(_TABLES[name])
-    return chebder(chebder(table, order_p, axis=1), order_x, axis=0)
+# coefficients c_nm of T_n(z) T_m(q)
+_SERIES = {name: np.atleast_2d(_TABLES[name]) for name in ("constant", "conversion")}
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def _series(name, order_x, order_p, z, q):
-    """A derivative of sum_nm c_nm T_n(z) T_m(q), the coefficients under ``name`` in the tables."""
-    table = jnp.asarray(_differentiated(name, order_x, order_p), q.dtype)
-    by_x = product(table, _chebyshev(q, len(np.atleast_2d(_TABLES[name])[0]) - 1)[: table.shape[1]])
+    """A derivative of one of ``_SERIES``, of such orders."""
+    table = chebder(chebder(_SERIES[name], order_p, axis=1), order_x, axis=0)
+    # as many polynomials for derivatives too, which are then evaluated once for all
+    by_p = _chebyshev(q, _SERIES[name].shape[1] - 1)[: table.shape[1]]
+    by_x = product(jnp.asarray(table, q.dtype), by_p)
 
     def clenshaw(carry, row):
         after, last = carry
