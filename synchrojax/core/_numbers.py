@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float, Num, PyTree
 
 from synchrojax.core._types import Arrays, Reals
 
@@ -210,6 +210,22 @@ def _over_with_tangents_slope(primals, tangents):
 
 
 # What the compiler evaluates once -----------------------------------------------------------------
+
+
+def kept(values: PyTree[Reals]) -> PyTree[Reals]:
+    """``values`` as they are, computed once and kept; so are their tangents and cotangents.
+
+    XLA's CPU backend fuses element-wise code into each of its consumers, where it is compiled and
+    evaluated again. It does not look into the branches of a condition, whose outcome it would know
+    but for the barrier. Other backends fuse several results at a time and need none of this.
+    """
+    return jax.lax.platform_dependent(values, cpu=_passed, default=lambda values: values)
+
+
+def _passed(values):
+    known = jax.lax.optimization_barrier(jnp.bool_(True))
+    nothing = lambda values: jax.tree.map(jnp.zeros_like, values)  # noqa: E731
+    return jax.lax.cond(known, lambda values: values, nothing, values)
 
 
 def stacked_once(rows: Sequence[Float[Arrays, "*points"]]) -> Float[Array, "rows *points"]:

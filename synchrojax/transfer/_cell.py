@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from synchrojax.core import at_least, at_most, kept, reciprocal, square_root
 from synchrojax.transfer._arithmetic import (
     cross,
     dot,
@@ -50,7 +51,7 @@ def _mean_exp(x):
     series = jnp.ones_like(near)
     for n in range(9 if jnp.finfo(x.dtype).bits > 32 else 5, 0, -1):
         series = 1.0 - near * series / (n + 1)
-    return jnp.where(small, series, -jnp.expm1(-far) / far)
+    return jnp.where(small, series, -jnp.expm1(-far) * reciprocal(far))
 
 
 def _mean_wave(x, y, cos, sin):
@@ -62,11 +63,11 @@ def _mean_wave(x, y, cos, sin):
     for n in range(4, 0, -1):
         re, im = 1.0 - (re * xs - im * ys) / (n + 1), -(re * ys + im * xs) / (n + 1)
     smaller = size < 0.005
-    size = jnp.where(smaller, 1.0, size)
-    xl, yl = jnp.where(smaller, 1.0, x / size), jnp.where(smaller, 0.0, y / size)
+    over_size = reciprocal(jnp.where(smaller, 1.0, size))
+    xl, yl = jnp.where(smaller, 1.0, x * over_size), jnp.where(smaller, 0.0, y * over_size)
     e = jnp.exp(-jnp.where(smaller, 1.0, x))
     p, q = 1.0 - e * cos, e * sin  # 1 - exp(-x - i y) = p + i q
-    over = 1.0 / (size * (xl * xl + yl * yl))
+    over = over_size * reciprocal(xl * xl + yl * yl)
     return jnp.where(small, re, (p * xl + q * yl) * over), jnp.where(
         small, im, (q * xl - p * yl) * over
     )
@@ -86,7 +87,7 @@ def _taylor(tau, count):
     small = tau < 1.5
     unit = jnp.where(small, 1.0, tau)
     # beyond, nothing is left of them, but their derivatives would overflow on the way back
-    faint = jnp.minimum(tau, -2.0 * float(np.log(jnp.finfo(tau.dtype).tiny)))
+    faint = at_most(tau, -2.0 * float(np.log(jnp.finfo(tau.dtype).tiny)))
     powers = [jnp.exp(-faint)]
     for n in range(1, count + 1):
         powers.append(powers[-1] * jnp.where(small, 1.0, faint) / n)
@@ -97,9 +98,10 @@ def _taylor(tau, count):
     for n in range(count - 1, 0, -1):
         down.append(t * down[-1] + powers[n])
     t = jnp.where(small, 2.0, tau)
-    up = [-jnp.expm1(-t) / t]
+    over = reciprocal(t)
+    up = [-jnp.expm1(-t) * over]
     for n in range(1, count):
-        up.append(up[-1] - powers[n] / t)
+        up.append(up[-1] - powers[n] * over)
     return (
         powers[:count],
         [jnp.where(small, d, u) for d, u in zip(reversed(down), up, strict=True)],
@@ -181,8 +183,9 @@ def _near(tau, a, rho, d, c, t):
     """
     terms = _terms(tau.dtype)
     exp, mean, unit = _taylor(tau, 2 * terms)
-    a, rho = (tuple(x / unit for x in vector) for vector in (a, rho))
-    scale = t / unit
+    over = reciprocal(unit)
+    a, rho = (tuple(x * over for x in vector) for vector in (a, rho))
+    scale = t * over
     d, c = d * scale * scale, c * scale * scale
     c2 = c * c
     symmetric = [jnp.ones_like(d), d]  # h_n(l_1^2, -l_2^2)
@@ -205,24 +208,31 @@ def _far(excess, turning, alpha, a, rho, d, c, t):
     basis; w^2 = d + 2 i c.
     """
     aa, rr, normal = dot(a, a), dot(rho, rho), cross(a, rho)
-    theta = jnp.sqrt(jnp.maximum(d * d + 4.0 * c * c, jnp.finfo(d.dtype).tiny))  # l_1^2 + l_2^2
-    large = jnp.sqrt(0.5 * (theta + jnp.abs(d)))
+    tiny = float(jnp.finfo(d.dtype).tiny)
+    theta = square_root(at_least(d * d + 4.0 * c * c, tiny))  # l_1^2 + l_2^2
+    large = square_root(0.5 * (theta + jnp.abs(d)))
     boosts, sign = d > 0.0, jnp.where(c < 0.0, -1.0, 1.0)
-    l1, l2 = jnp.where(boosts, large, sign * c / large), jnp.where(boosts, c / large, sign * large)
-    lost = 2.0 * dot(normal, normal) / (aa + rr + theta)  # |a|^2 - l_1^2 = |rho|^2 - l_2^2
+    other = c * reciprocal(large)
+    l1, l2 = jnp.where(boosts, large, sign * other), jnp.where(boosts, other, sign * large)
+    both = aa + rr + theta
+    lost = 2.0 * dot(normal, normal) * reciprocal(both)  # |a|^2 - l_1^2 = |rho|^2 - l_2^2
+    over = reciprocal(theta)
+    size = 0.5 * both * over
+    over, l1, l2, lost, large, normal, size = kept((over, l1, l2, lost, large, normal, size))
 
     # alpha_I - l_1, from the difference of their squares where they are close
     close = (alpha > 1e-9) & (l1 > 0.5 * alpha)
-    gap = jnp.where(close, (excess + lost) / jnp.where(alpha > 0.5e-9, alpha + l1, 1.0), alpha - l1)
-    fast, slow, tau, angle = (alpha + l1) * t, gap * t, alpha * t, l2 * t
+    total = jnp.where(alpha > 0.5e-9, alpha + l1, 1.0)
+    gap = jnp.where(close, (excess + lost) * reciprocal(total), alpha - l1)
+    fast, slow, tau, angle = kept(((alpha + l1) * t, gap * t, alpha * t, l2 * t))
     cos, sin = wave(angle, *_phase(angle, t, turning, large, lost, sign, boosts))
 
-    real = tuple((l1 * x + l2 * y) / theta for x, y in zip(a, rho, strict=True))
-    opposite = tuple((l2 * x - l1 * y) / theta for x, y in zip(a, rho, strict=True))
-    size = 0.5 * (aa + rr + theta) / theta
-    swift = tuple((y / theta + x) / size for x, y in zip(real, normal, strict=True))
-    sluggish = tuple((y / theta - x) / size for x, y in zip(real, normal, strict=True))
-    decay = jnp.exp(-tau)
+    real = tuple((l1 * x + l2 * y) * over for x, y in zip(a, rho, strict=True))
+    opposite = tuple((l2 * x - l1 * y) * over for x, y in zip(a, rho, strict=True))
+    over_size = reciprocal(size)
+    swift = tuple((y * over + x) * over_size for x, y in zip(real, normal, strict=True))
+    sluggish = tuple((y * over - x) * over_size for x, y in zip(real, normal, strict=True))
+    decay, cos, sin = kept((jnp.exp(-tau), cos, sin))
     exp = jnp.exp(-fast), jnp.exp(-slow), decay * cos, -decay * sin
     mean = _mean_exp(fast), _mean_exp(slow), *_mean_wave(tau, angle, cos, sin)
     return tuple(_Modes(weights, swift, sluggish, real, opposite, size) for weights in (exp, mean))
@@ -234,7 +244,7 @@ def _phase(angle, t, turning, large, lost, sign, boosts):
     """
     angle, t, large, lost, *turning = jax.lax.stop_gradient((angle, t, large, lost, *turning))
     norm = jnp.where(boosts, large, jnp.sqrt(dot(turning, turning)))
-    rest = -(excess_of(norm, *turning) / (2.0 * norm) + lost / (norm + large))
+    rest = -(excess_of(norm, *turning) * reciprocal(2.0 * norm) + lost * reciprocal(norm + large))
     (n1, n2), (t1, t2) = split(norm), split(t)
     high, low = sign * n1 * t1, sign * (n1 * t2 + n2 * t + rest * t)
     return jnp.where(boosts, 0.0, high), jnp.where(boosts, angle, low)
@@ -244,17 +254,20 @@ def cell_functions(c, sky, depth):
     """exp(-K) and int_0^1 exp(-K h) dh of cells of length ``depth``; ``sky``: ``c`` in the basis of
     the sky.
     """
-    a, rho = sky[5:8], sky[8:11]
-    unit = unit_of((sky.alpha_I, *a, *rho))
-    t, alpha = unit * depth, sky.alpha_I / unit
-    a_unit, rho_unit = (tuple(x / unit for x in vector) for vector in (a, rho))
+    unit = kept(unit_of((sky.alpha_I, *sky[5:])))
+    over = reciprocal(unit)  # exact, as that of every power of two
+    alpha, *vectors = (x * over for x in (sky.alpha_I, *sky[5:]))
     absorbing, turning = (
-        [getattr(c, n) / unit for n in c._fields if n.startswith(k)] for k in ("alpha", "rho")
+        [getattr(c, n) * over for n in c._fields if n.startswith(k)] for k in ("alpha", "rho")
+    )
+    d = exact_sum(*((1.0, x, x) for x in absorbing[1:]), *((-1.0, x, x) for x in turning))
+    mixed = exact_sum(*((1.0, x, y) for x, y in zip(absorbing[1:], turning, strict=True)))
+    excess = excess_of(*absorbing)
+    t, alpha, a, rho, turning, d, mixed, excess = kept(
+        (unit * depth, alpha, vectors[:3], vectors[3:], turning, d, mixed, excess)
     )
 
     tau = alpha * t
-    d = exact_sum(*((1.0, x, x) for x in absorbing[1:]), *((-1.0, x, x) for x in turning))
-    mixed = exact_sum(*((1.0, x, y) for x, y in zip(absorbing[1:], turning, strict=True)))
     width = jnp.sqrt(jnp.sqrt(jax.lax.stop_gradient(d * d + 4.0 * mixed * mixed))) * t  # |w|
     # exp(-K) needs |w| itself to be small, unless nothing is left of it
     opaque = tau > -1.25 * float(np.log(jnp.finfo(tau.dtype).tiny))
@@ -265,23 +278,24 @@ def cell_functions(c, sky, depth):
         series = small | (width <= margin * _NEAR**0.5 * tau)
         return series, series & (small | opaque)
 
-    (series, short), (wide, _), (_, narrow) = masks(1.0), masks(1.05), masks(0.95)
+    (series, short), (wide, _), (_, narrow) = kept((masks(1.0), masks(1.05), masks(0.95)))
 
     def where(mask, x, y):
         return jax.tree.map(lambda p, q: jnp.where(mask, p, q), x, y)
 
-    zeros, one = (0.0, 0.0, 0.0), (1.0, 0.0, 0.0)
-    near = _near(
-        jnp.where(wide, sky.alpha_I * depth, 1.0),
-        *(where(wide, tuple(x * depth for x in vector), zeros) for vector in (a, rho)),
+    zeros, ones = [0.0] * 3, [1.0] * 3
+    near = jax.checkpoint(_near)(
+        jnp.where(wide, tau, 1.0),
+        *(where(wide, [x * t for x in vector], zeros) for vector in (a, rho)),
         *(where(wide, x, 0.0) for x in (d, mixed, t)),
     )
     far = _far(
-        jnp.where(narrow, 0.0, excess_of(*absorbing)),
+        jnp.where(narrow, 0.0, excess),
         where(narrow, [0.0] * len(turning), turning),
         jnp.where(narrow, 1.0, alpha),
-        where(narrow, one, a_unit),
-        where(narrow, zeros, rho_unit),
-        *(jnp.where(narrow, x, y) for x, y in ((1.0, d), (0.0, mixed), (1.0, t))),
+        where(narrow, ones, a),
+        where(narrow, zeros, rho),
+        *(jnp.where(narrow, x, y) for x, y in ((3.0, d), (0.0, mixed), (1.0, t))),
     )
+    near, far = kept((near, far))
     return _Action(short, near[0], far[0]), _Action(series, near[1], far[1])

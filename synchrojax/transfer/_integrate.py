@@ -7,9 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax.core import (
-    turned,
-)
+from synchrojax.core import kept, reciprocal, turned
 from synchrojax.transfer._arithmetic import unit_of, unpolarized
 from synchrojax.transfer._cell import cell_functions
 
@@ -24,7 +22,8 @@ def _operators(cell):
     own = c[: 4 if psi is None else 3]
     # dividing by less, derivatives would leave the range of the numbers
     unit = unit_of(own, 0.75)
-    added = mean(tuple(j / unit for j in sky[:4]), unpolarized([j / unit for j in own]))
+    over = reciprocal(unit)
+    added = mean(tuple(j * over for j in sky[:4]), kept(unpolarized([j * over for j in own])))
     size = unit * ds * g * g
     return through, tuple(size * x for x in added)
 
@@ -32,7 +31,8 @@ def _operators(cell):
 def _step(stokes, cell):
     through, added = cell
     unit = unit_of(stokes, 0.75)
-    light = tuple(x / unit for x in stokes)
+    over = reciprocal(unit)
+    light = tuple(x * over for x in stokes)
     passed = through(light, unpolarized(light))
     stokes = tuple(unit * x + y for x, y in zip(passed, added, strict=True))
     return stokes, stokes
@@ -52,7 +52,13 @@ def _scanned(start, cells, along):
             lambda stokes, cell: _step(stokes, _operators(cell)), start, cells
         )
         return every if along else last
+    if count == 1:
+        last, _ = _step(start, _operators(jax.tree.map(lambda x: x[0], cells)))
+        return tuple(x[None] for x in last) if along else last
     stretch = min(count, max(1, _LANES // max(1, size)))
+    if stretch == count:
+        last, every = jax.lax.scan(_step, start, _operators(cells))
+        return every if along else last
     stretches = -(-count // stretch)
 
     def cut(value):
