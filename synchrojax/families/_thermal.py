@@ -26,11 +26,10 @@ from synchrojax.core import (
     complex_root,
     cosine_sine,
     from_plane,
+    kept,
     reciprocal,
     sine_cosine,
     square_root,
-    stacked,
-    stacked_once,
     to_plane,
     within,
 )
@@ -230,7 +229,7 @@ def saddle(p):
     exponent = square * reciprocal(total + cold)
     # where nothing is left of the emission its slope would leave the range of float32
     exponent = jnp.where(exponent < 1e6, exponent, jax.lax.stop_gradient(exponent))
-    return Saddle(*stacked_once([sinh, exponent, strength * cosine, -strength * sine]))
+    return kept(Saddle(sinh, exponent, strength * cosine, -strength * sine))
 
 
 # Baselines -----------------------------------------------------------------------------
@@ -278,10 +277,14 @@ def _log_y(p):
     return p.log_s - jnp.log1p(p.theta_e * p.theta_e * p.sine)
 
 
+def _columns(features):
+    return jnp.stack(kept(features))
+
+
 def emission_features(p, highest_x=math.inf):
     log_x = at_most(_log_x(p), math.log(highest_x))
     log_q = p.log_s + p.log_theta_e + 2.0 * p.log_sine
-    return stacked(
+    return _columns(
         [
             (log_x - 2.0) / 6.0,
             (log_q - 2.0) / 4.0,
@@ -294,7 +297,7 @@ def emission_features(p, highest_x=math.inf):
 def rotation_features(p):
     log_y = at_most(_log_y(p), math.log(1e4))
     log_s = at_most(p.log_s + p.log_sine, math.log(1e5))
-    return stacked(
+    return _columns(
         [
             (log_y - 3.0) / 4.0,
             (log_s - 5.0) / 4.0,
@@ -449,7 +452,7 @@ class ThermalFamily(SampledFamily):
         """With ``clip`` the corrections see the nearest point of the box; saddle and limits keep
         the true point.
         """
-        low = (DOMAIN["s"][0], 1e14)
+        p, low = kept(p), (DOMAIN["s"][0], 1e14)
         true = clamp(p, s=low, theta_e=(1e-5, 1e6))
         inner = outer = true
         highest_x = DOMAIN["x"][1] if clip else math.inf
