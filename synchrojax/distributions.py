@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from synchrojax.core import UnitError, number, warn_user
+from synchrojax.core import UnitError, at_least, at_most, number, square_root, warn_user
 from synchrojax.special import legendre, scaled_k012
 
 HIGHEST_GAMMA = 1e12  # infinity, for every purpose here
@@ -142,9 +142,11 @@ def _apart(gamma_min, gamma_max):
     least = (
         3e-3 if jnp.finfo(jnp.result_type(gamma_min, gamma_max, jnp.float32)).bits <= 32 else 1e-5
     )
-    width = (gamma_max - gamma_min) / gamma_min
-    low = jnp.maximum(gamma_min * jnp.sqrt(1.0 + width) / np.sqrt(1.0 + least), 1.0)
-    close = (width > 0.0) & (width < least)
+    close = (gamma_max > gamma_min) & (gamma_max < (1.0 + least) * gamma_min)
+    middle = square_root(jnp.where(close, gamma_min, 1.0)) * square_root(
+        jnp.where(close, gamma_max, 1.0)
+    )
+    low = at_least(middle * float((1.0 + least) ** -0.5), 1.0)
     return jnp.where(close, low, gamma_min), jnp.where(close, (1.0 + least) * low, gamma_max)
 
 
@@ -189,7 +191,7 @@ class PowerLaw(Distribution):
         return near & (gamma_max * gamma_max * sine > 20.0 * s)
 
     def canonical(self, *, p, gamma_min, gamma_max):
-        gamma_min, gamma_max = _apart(gamma_min, jnp.minimum(gamma_max, HIGHEST_GAMMA))
+        gamma_min, gamma_max = _apart(gamma_min, at_most(gamma_max, HIGHEST_GAMMA))
         return {"p": p, "gamma_min": gamma_min, "gamma_max": gamma_max}
 
     def jumps(self, *, p, gamma_min, gamma_max):

@@ -60,7 +60,6 @@ from synchrojax.core._numbers import (
     softplus,
     square_root,
     stacked,
-    stacked_once,
     with_tangents_times,
     within,
 )
@@ -133,7 +132,6 @@ __all__ = [
     "softplus",
     "square_root",
     "stacked",
-    "stacked_once",
     "step",
     "to_plane",
     "turned",

@@ -228,26 +228,11 @@ def _passed(values):
     return jax.lax.cond(known, lambda values: values, nothing, values)
 
 
-def stacked_once(rows: Sequence[Float[Arrays, "*points"]]) -> Float[Array, "rows *points"]:
-    """Finite arrays of one shape along a new first axis, computed once and kept.
-
-    XLA's CPU backend fuses element-wise code into each of its consumers and so evaluates it again
-    for each, and for each row of a product that it is a factor of; a product of matrices is where
-    it stops. The product with the identity changes nothing, in derivatives too.
-    """
-    stacked = jnp.stack(rows)
-    return product(jnp.eye(len(stacked), dtype=stacked.dtype), stacked)
-
-
-@jax.custom_jvp
 def stacked(rows: Sequence[Float[Arrays, "*points"]]) -> Float[Array, "rows *points"]:
-    """Arrays of one shape along a new first axis; their tangents are ``stacked_once``."""
-    return jnp.stack(rows)
-
-
-@stacked.defjvp
-def _stacked_slope(primals, tangents):
-    return stacked(*primals), stacked_once(tangents[0])
+    """Arrays of one shape along a new first axis, ``kept``: a stack of expressions is evaluated
+    again for each row of a product that it is a factor of.
+    """
+    return jnp.stack(kept(list(rows)))
 
 
 def in_turn(function, values):

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from synchrojax.core import reciprocal
+
 # rho_Q of one ultrarelativistic electron over its high-frequency limit is m^2 h(m), m = x^(2/3) /
 # (1 + x^(2/3)) and x = (gamma_0 / gamma)^2. h by AAA (Nakatsukasa et al. 2018, SIAM J. Sci. Comput.
 # 40, A1494) from ``exact`` at s = 1e8, to 3e-6: a constant and, for each pair of poles, (a m + b) /
@@ -42,8 +44,23 @@ def conversion_cone(log_x):
     return m * (_CONE + sum((a * m + b) / ((m + c) * m + d) for a, b, c, d in _CONE_POLES))
 
 
+def _mean_power(z):
+    """Int_0^1 exp(z t) dt, to 2e-7, and its derivative."""
+    small = jnp.abs(z) < 1e-3
+    growth, over = jnp.expm1(z), reciprocal(jnp.where(small, 1.0, z))
+    mean = jnp.where(small, 1.0 + 0.5 * z, growth * over)
+    return mean, jnp.where(small, 0.5, (1.0 + growth - mean) * over)
+
+
+@jax.custom_jvp
 def power_until(exponent, length):
     """Int_0^length exp(exponent t) dt."""
-    z = exponent * length
-    small = jnp.abs(z) < 1e-3
-    return length * jnp.where(small, 1.0 + 0.5 * z, jnp.expm1(z) / jnp.where(small, 1.0, z))
+    return length * _mean_power(exponent * length)[0]
+
+
+@power_until.defjvp
+def _power_until_slope(primals, tangents):
+    exponent, length = primals
+    mean, first = _mean_power(exponent * length)
+    by_length = mean + exponent * length * first
+    return length * mean, length * length * first * tangents[0] + by_length * tangents[1]

@@ -30,6 +30,7 @@ from synchrojax.core import (
     reciprocal,
     sine_cosine,
     square_root,
+    stacked,
     to_plane,
     within,
 )
@@ -277,14 +278,10 @@ def _log_y(p):
     return p.log_s - jnp.log1p(p.theta_e * p.theta_e * p.sine)
 
 
-def _columns(features):
-    return jnp.stack(kept(features))
-
-
 def emission_features(p, highest_x=math.inf):
     log_x = at_most(_log_x(p), math.log(highest_x))
     log_q = p.log_s + p.log_theta_e + 2.0 * p.log_sine
-    return _columns(
+    return stacked(
         [
             (log_x - 2.0) / 6.0,
             (log_q - 2.0) / 4.0,
@@ -297,7 +294,7 @@ def emission_features(p, highest_x=math.inf):
 def rotation_features(p):
     log_y = at_most(_log_y(p), math.log(1e4))
     log_s = at_most(p.log_s + p.log_sine, math.log(1e5))
-    return _columns(
+    return stacked(
         [
             (log_y - 3.0) / 4.0,
             (log_s - 5.0) / 4.0,

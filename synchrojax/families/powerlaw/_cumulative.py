@@ -3,6 +3,7 @@ corrections.
 """
 
 import functools
+import math
 import pathlib
 from typing import NamedTuple
 
@@ -11,7 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.polynomial.chebyshev import chebder
 
-from synchrojax.core import E2_OVER_MC, at_most, product, rows_of, softplus, within
+from synchrojax.core import (
+    E2_OVER_MC,
+    at_most,
+    product,
+    reciprocal,
+    rows_of,
+    softplus,
+    square_root,
+    stacked,
+    within,
+)
 from synchrojax.families._box import direction_features
 from synchrojax.families._pitch import log_mean
 from synchrojax.families._single_electron import power_until
@@ -41,12 +52,13 @@ class Cumulative(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """One end of the power law: ln of its Lorentz factor, of x = gamma_0^2 / gamma^2, and the
-    exponent there.
+    """One end of the power law: its Lorentz factor gamma, ln(gamma), 1 / gamma, ln of x =
+    gamma_0^2 / gamma^2, and the exponent there.
     """
 
     gamma: jax.Array
     log_gamma: jax.Array
+    per_gamma: jax.Array
     log_x: jax.Array
     exponent: jax.Array
 
@@ -55,21 +67,45 @@ def log_gamma_0(p):
     return 0.5 * (jnp.log(p.s) - jnp.log(p.sine))
 
 
+def _debye(v, w):
+    """With r = w / sqrt(v^2 + w^2): r^2, D = (arctanh(r) - r) / r^3 and H = 2 (1 - r^2) d(r^2 D) /
+    d(r^2) = 1 - (1 - r^2) D.
+    """
+    over = reciprocal(square_root(v * v + w * w))
+    r, z = w * over, v * over
+    square, small = r * r, r < 0.3
+    r2 = jnp.where(small, square, 0.0)
+    series = 1 / 3 + r2 * (1 / 5 + r2 * (1 / 7 + r2 * (1 / 9 + r2 * (1 / 11 + r2 / 13))))
+    slope = 1 / 3 + r2 * (2 / 5 + r2 * (3 / 7 + r2 * (4 / 9 + r2 * (5 / 11 + r2 * (6 / 13)))))
+    big, z = jnp.where(small, 0.5, r), jnp.where(small, 0.75**0.5, z)
+    direct = (jnp.log((1.0 + big) * reciprocal(z)) - big) * reciprocal(big * big * big)
+    rest = jnp.where(small, series, direct)
+    return square, rest, jnp.where(small, 2.0 * (1.0 - r2) * slope, 1.0 - z * z * direct)
+
+
+@jax.custom_jvp
+def _debye_exponent(v, w):
+    """g arctanh(w / g) - w with g^2 = v^2 + w^2, v and w > 0."""
+    square, rest, _ = _debye(v, w)
+    return w * square * rest
+
+
+@_debye_exponent.defjvp
+def _debye_exponent_slope(primals, tangents):
+    (v, w), (dv, dw) = primals, tangents
+    square, rest, steep = _debye(v, w)
+    return w * square * rest, square * ((rest + steep) * dw - w * reciprocal(v) * steep * dv)
+
+
 def edge_at(p, gamma):
     """J_a(z)^2 ~ exp(-exponent) for electrons of pitch angle theta: (2/3) x for large gamma."""
     log_gamma = jnp.log(gamma)
-    u = jnp.sqrt((gamma - 1.0) * (gamma + 1.0) + 1e-4)
-    drift = p.cosine / p.sine / (gamma + u)
-    w = jnp.sqrt(1.0 + drift * drift)
-    g = jnp.sqrt(u * u * p.sine * p.sine + w * w)
-    r = w / g
-    small = r < 0.3
-    r2 = jnp.where(small, r * r, 0.0)
-    series = 1 / 3 + r2 * (1 / 5 + r2 * (1 / 7 + r2 * (1 / 9 + r2 * (1 / 11 + r2 / 13))))
-    big = jnp.where(small, 0.5, r)
-    direct = (jnp.log((1.0 + big) * g / (u * p.sine)) - big) / big**3
-    exponent = 2.0 * p.s * p.sine * w * r * r * jnp.where(small, series, direct)
-    return Edge(gamma, log_gamma, 2.0 * (log_gamma_0(p) - log_gamma), exponent)
+    u = square_root((gamma - 1.0) * (gamma + 1.0) + 1e-4)
+    drift = p.cosine * reciprocal(p.sine * (gamma + u))
+    w = square_root(1.0 + drift * drift)
+    exponent = 2.0 * p.s * p.sine * _debye_exponent(u * p.sine, w)
+    log_x = 2.0 * (log_gamma_0(p) - log_gamma)
+    return Edge(gamma, log_gamma, reciprocal(gamma), log_x, exponent)
 
 
 # Emission and absorption -------------------------------------------------------------------
@@ -95,7 +131,8 @@ _HIGH = (-2.0, -2.0, -1.0, 1.0, 1.0, 2.0)
 
 def log_odds(p, edge):
     """The asymptotes of L [6, ...], joined."""
-    low, high = 0.5 * softplus(-edge.log_x), 0.5 * softplus(edge.log_x)
+    low = 0.5 * softplus(-edge.log_x)
+    high = low + 0.5 * edge.log_x
     n, m = rows_of(_LOW, low), rows_of(_HIGH, high)
     return (edge.exponent - p.p * (low + high)) - n * low - m * high
 
@@ -112,7 +149,7 @@ def limit_features(p, log_x):
     polynomials.
     """
     log_x = at_most(log_x, CLIP_X[1])
-    return jnp.stack([jnp.tanh(log_x / 3.0), jnp.tanh(log_x), mapped_p(p)])
+    return stacked([jnp.tanh(log_x / 3.0), jnp.tanh(log_x), mapped_p(p)])
 
 
 def mapped_far(log_x):
@@ -141,29 +178,29 @@ def total_features(p):
 def edge_features(p, edge):
     log_x = within(edge.log_x, *CLIP_X)
     # 1/2 for large gamma, less for small
-    slow = 1.0 / (1.0 + 1.5 * edge.exponent * jnp.exp(-edge.log_x))
+    slow = reciprocal(1.0 + 1.5 * edge.exponent * jnp.exp(-edge.log_x))
     return [
         (log_x + 2.0) / 5.0,
         jnp.tanh(0.5 * log_x),
-        1.0 / edge.gamma,
+        edge.per_gamma,
         4.0 * slow - 1.0,
         *total_features(p),
     ]
 
 
 def far_features(p, edge):
-    return [(p.p - 4.0) / 3.0, 2.0 / edge.gamma - 1.0]
+    return [(p.p - 4.0) / 3.0, 2.0 * edge.per_gamma - 1.0]
 
 
 def decline(p):
     """How corrections to the limit of large s sin(theta) decline."""
-    return 1.0 / (p.s * p.sine)
+    return reciprocal(p.s * p.sine)
 
 
 def slow_share(p, edge):
     """1 / gamma^2 over ``decline``, x sin^2(theta), bounded."""
     share = p.sine * p.sine * jnp.exp(edge.log_x)
-    return share / (1.0 + 0.1 * share)
+    return share * reciprocal(1.0 + 0.1 * share)
 
 
 # Rotativities ------------------------------------------------------------------------------
@@ -200,18 +237,32 @@ def rotation_q_parts(p, edge):
     limit for x -> infinity and goes as x^(4/3) for x -> 0; its corrections fall as 1 / s' and are
     largest where x is a few.
     """
-    log_x = edge.log_x
+    log_x, above = edge.log_x, edge.log_x > 0.0
+    # powers of x by those of t <= 1: x = t^-6 or t^6
+    t = jnp.exp(jnp.where(above, -log_x, log_x) / 6.0)
+    t2 = t * t
+    t4 = t2 * t2
+    t6, t8 = t2 * t4, t4 * t4
+    t9, t12 = t * t8, t4 * t8
+    t14, t20, t21 = t2 * t12, t8 * t12, t9 * t12
     length = 0.25 * softplus(2.0 * log_x)  # ln(gamma_0 / g) where that is positive
-    inside = 2.0 * power_until(2.0 - p.p, length) - jnp.exp(-2.0 * edge.log_gamma) * power_until(
-        -p.p, length
-    )
+    inside = 2.0 * power_until(2.0 - p.p, length) - edge.per_gamma**2 * power_until(-p.p, length)
     level = jax.nn.sigmoid(1.5 * (3.5 - p.p))
-    constant = 2.0 * level * jnp.exp((2.0 - p.p) * length) * jax.nn.sigmoid(2.0 * log_x)
-    low = 4.0 / 3.0 * log_x - jnp.log(p.p + 2.0 / 3.0)
-    tail = (1.0 - level) * jnp.exp(low - softplus(7.0 / 3.0 * log_x))
-    envelope = jnp.exp(low - softplus(10.0 / 3.0 * log_x)) + tail
-    peak = jnp.exp(-jnp.logaddexp(2.0 * (1.2 - log_x), 1.5 * (log_x - 1.7)))
-    reach = 0.02 * jax.nn.sigmoid(7.0 - log_x) + peak
+    beyond = jnp.where(above, 1.0, t12) * reciprocal(1.0 + t12)
+    constant = 2.0 * level * jnp.exp((2.0 - p.p) * length) * beyond
+    # x^(4/3) / (1 + x^(7/3)) and x^(4/3) / (1 + x^(10/3))
+    tail = (1.0 - level) * jnp.where(above, t6, t8) * reciprocal(1.0 + t14)
+    envelope = jnp.where(above, t12, t8) * reciprocal(1.0 + t20) + tail
+    envelope = envelope * reciprocal(p.p + 2.0 / 3.0)
+    # 1 / ((x / e^1.2)^-2 + (x / e^1.7)^1.5)
+    low, high = math.exp(2.4), math.exp(-2.55)
+    peak = jnp.where(above, t9, t12) * reciprocal(
+        jnp.where(above, low * t21 + high, low + high * t21)
+    )
+    # 1 / (1 + x / e^7)
+    far = math.exp(-7.0)
+    reach = 0.02 * jnp.where(above, t6, 1.0) * reciprocal(jnp.where(above, t6 + far, 1.0 + far * t6))
+    reach = reach + peak
     return inside, constant, envelope, reach * rotation_size(inside, constant, envelope)
 
 
@@ -293,14 +344,14 @@ def combine(head, output, extra):
 
 def cumulative(networks, p, edge):
     """``Cumulative`` of isotropic electrons."""
-    features, falls = jnp.stack(edge_features(p, edge)), decline(p)
+    features, falls = stacked(edge_features(p, edge)), decline(p)
 
     def correction(head):
         return falls * combine(head, networks[head](features), slow_share(p, edge))
 
     odds = log_odds(p, edge) + limit_odds(p, edge) + correction("edge")
     t, y = conversion_limit(p, edge)
-    following = falls * networks["rho_Q_total"](jnp.stack(total_features(p)))[0]
+    following = falls * networks["rho_Q_total"](stacked(total_features(p)))[0]
     inside, constant, envelope, wide = rotation_q_parts(p, edge)
     size = rotation_size(inside, constant, envelope)
     rho_q = (
@@ -309,6 +360,6 @@ def cumulative(networks, p, edge):
         + envelope * y
         + wide * correction("rho_Q_edge")[0]
     )
-    far = networks["rho_V_far"](jnp.stack(far_features(p, edge)))
+    far = networks["rho_V_far"](stacked(far_features(p, edge)))
     near = steady(edge.log_x) * networks["rho_V"](features)
     return Cumulative(odds, rho_q, size, jnp.exp(log_rotation_v(p, edge) + (far + near)[0]))

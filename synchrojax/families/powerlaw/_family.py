@@ -2,6 +2,7 @@
 
 from types import MappingProxyType
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -9,10 +10,12 @@ from synchrojax.core import (
     E2_OVER_MC,
     at_least,
     at_most,
-    in_turn,
+    kept,
     limit_polarization,
     product,
+    reciprocal,
     sine_cosine,
+    stacked,
 )
 from synchrojax.distributions import HIGHEST_GAMMA, get_distribution
 from synchrojax.families import _pitch
@@ -75,6 +78,29 @@ _COMPARISON = Comparison(
 )
 
 
+def _shares(a, b, gap):
+    """exp(-|a|), 1 / (1 + exp(-|a|)), the same of b, exp(-gap) and 1 - exp(-gap)."""
+    near, far = jnp.exp(-jnp.abs(a)), jnp.exp(-jnp.abs(b))
+    return near, reciprocal(1.0 + near), far, reciprocal(1.0 + far), -jnp.expm1(-gap)
+
+
+@jax.custom_jvp
+def _log_between(a, b, gap):
+    """ln of sigma(a) sigma(-b) (1 - exp(-gap)), without overflow."""
+    _, near, _, far, between = _shares(a, b, gap)
+    return at_most(a, 0.0) - at_least(b, 0.0) + jnp.log(near * far * between)
+
+
+@_log_between.defjvp
+def _log_between_slope(primals, tangents):
+    (a, b, gap), (da, db, dgap) = primals, tangents
+    small_a, near, small_b, far, between = _shares(a, b, gap)
+    by_a = jnp.where(a > 0.0, small_a, 1.0) * near
+    by_b = jnp.where(b > 0.0, 1.0, small_b) * far
+    by_gap = (1.0 - between) * reciprocal(between)
+    return _log_between(a, b, gap), by_a * da - by_b * db + by_gap * dgap
+
+
 class PowerLawFamily(SampledFamily):
     """Power-law electrons, isotropic or (``pitch``) times sin^k of the pitch angle."""
 
@@ -118,39 +144,37 @@ class PowerLawFamily(SampledFamily):
 
     def evaluate(self, networks, p, *, clip):
         true, p = p, self.box.clamp(p) if clip else self.box.within_reach(p)
-        norm = physics.log_norm(p)
+        p, norm = kept((p, physics.log_norm(p)))
 
         def at(gamma):
-            edge = physics.edge_at(p, gamma)
+            edge = kept(physics.edge_at(p, gamma))
             # with the norm in the same exponential, since each alone may leave the range of the
             # numbers
             units = tuple(
                 jnp.exp(norm + power * edge.log_gamma) for power in (2.0 - p.p, -1.0 - p.p)
             )
-            return self._cumulative(networks, p, edge), physics.log_odds(p, edge), units
+            found = self._cumulative(networks, p, edge)
+            ends = found.rho_q * units[0], found.rho_v * units[1]
+            return kept((found.odds, physics.log_odds(p, edge), ends))
 
-        both, asymptote, units = in_turn(at, jnp.stack([p.gamma_min, p.gamma_max]))
+        (a, high, first), (b, low, second) = (at(gamma) for gamma in (p.gamma_min, p.gamma_max))
         # L falls with gamma; the networks may err on that where the two ends meet
-        a, b = both.odds
-        gap = at_least(a - b, 0.2 * (asymptote[0] - asymptote[1]))
+        gap = at_least(a - b, 0.2 * (high - low))
         gap = at_least(gap, 0.01 * jnp.log(p.gamma_max / p.gamma_min))
-        # ln of sigma(a) sigma(-b) (1 - exp(-gap)), without overflow
-        joined = -jnp.expm1(-gap) / ((1.0 + jnp.exp(-jnp.abs(a))) * (1.0 + jnp.exp(-jnp.abs(b))))
-        parts = physics.log_totals(p) + networks["total"](jnp.stack(physics.total_features(p)))
-        parts = parts + at_most(a, 0.0) - at_least(b, 0.0)
+        parts = physics.log_totals(p) + networks["total"](stacked(physics.total_features(p)))
         if self.pitch:
             features, extra = _anisotropy.total_inputs(p)
             parts = parts + _anisotropy.combine(
                 "pitch_total", networks["pitch_total"](features), extra
             )
-        parts = parts + jnp.log(joined)
+        parts = parts + _log_between(a, b, gap)
         # a product of matrices is kept, too
         log_j, j_q, j_v, log_alpha, alpha_q, alpha_v = product(
             jnp.asarray(_RATIOS, parts.dtype), parts
         )
         j = limit_polarization(-jnp.exp(j_q), p.cosine * jnp.exp(j_v))
         alpha = -jnp.exp(alpha_q), p.cosine * jnp.exp(alpha_v)
-        rho_q, rho_v = (v[0] - v[1] for v in (both.rho_q * units[0], both.rho_v * units[1]))
+        rho_q, rho_v = (v - w for v, w in zip(first, second, strict=True))
         thin = true.sine / p.s
         rho_q, rho_v = -E2_OVER_MC * thin * thin * rho_q, 2.0 * E2_OVER_MC * p.cosine / p.s * rho_v
         log_j, log_alpha = log_j + norm, log_alpha + norm
