@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from synchrojax.core import at_least, at_most, within
+from synchrojax.core import at_least, at_most, kept, product, reciprocal, square_root, within
 from synchrojax.families._single_electron import conversion_cone, power_until
 
 BOX = {"k": (0.0, 4.0)}
@@ -34,12 +34,12 @@ class Smear(NamedTuple):
 def smear(p, gamma):
     """What electrons of Lorentz factor ``gamma`` make of the angle of ``p``."""
     direct = p.sine * p.sine
-    cone = 3.0 * p.cosine * p.cosine / (1.0 + gamma * gamma)
-    share = 3.0 / (3.0 + direct * (1.0 + gamma * gamma))
+    cone = 3.0 * p.cosine * p.cosine * reciprocal(1.0 + gamma * gamma)
+    share = 3.0 * reciprocal(3.0 + direct * (1.0 + gamma * gamma))
     log_across = jnp.log(direct + cone)
     # towards k = 4, electrons far from the line of sight count as much as those that beam along it
     far = 0.05 * p.k**3 * power_until(p.k - 4.0, jnp.log(gamma)) * share * share
-    return Smear(log_across, share, 0.5 * p.k * log_across + jnp.log1p(at_least(far, 0.0)))
+    return kept(Smear(log_across, share, 0.5 * p.k * log_across + jnp.log1p(at_least(far, 0.0))))
 
 
 # made by data/make_pitch_smear.py: polynomials in 1 / (1 + ln gamma) (rows) and (k - 2) / 2
@@ -71,12 +71,20 @@ _BETWEEN = np.array(
 )
 
 
-def _polynomial(table, v, q):
-    rows = [sum(float(c) * q**i for i, c in enumerate(row)) for row in table]
-    total = rows[-1]
-    for row in rows[-2::-1]:
-        total = total * v + row
-    return total
+_TABLES = np.zeros((13, 4))
+_TABLES[:5], _TABLES[5:9, :3], _TABLES[9:] = _ALONG, _ACROSS, _BETWEEN
+
+
+def _polynomials(v, q):
+    """Those three."""
+    rows = product(jnp.asarray(_TABLES, q.dtype), jnp.stack([jnp.ones_like(q), q, q * q, q**3]))
+    found = []
+    for table in rows[:5], rows[5:9], rows[9:]:
+        total = table[-1]
+        for row in table[-2::-1]:
+            total = total * v + row
+        found.append(total)
+    return found
 
 
 def log_smeared(p, gamma):
@@ -88,20 +96,18 @@ def log_smeared(p, gamma):
     """
     # the bounds here and below hold off poles that are met far outside the box alone
     log_gamma = at_least(jnp.log(gamma), -0.5)
-    v, q = 1.0 / (1.0 + log_gamma), 0.5 * within(p.k, -0.2, 4.2) - 1.0
+    v, q = reciprocal(1.0 + log_gamma), 0.5 * within(p.k, -0.2, 4.2) - 1.0
     # of electrons far from the line of sight, for k -> 4
     spread = 0.05 * p.k**2 * power_until(p.k - 4.0, log_gamma)
     x = at_least(p.k * spread, -0.9)
     small = jnp.abs(x) < 1e-3
-    growth = jnp.where(
-        small, 1.0 - 0.5 * x, jnp.log1p(jnp.where(small, 1.0, x)) / jnp.where(small, 1.0, x)
-    )
-    along = (
-        jnp.exp(_polynomial(_ALONG, v, q) + 2.0 * spread * growth)
-        * (p.cosine / (gamma * p.sine)) ** 2
-    )
-    lost = _polynomial(_ACROSS, v, q) / (gamma * gamma)
-    gain = along * (_polynomial(_BETWEEN, v, q) * (1.0 - lost) + along) - lost * (2.0 - lost)
+    safe = jnp.where(small, 1.0, x)
+    growth = jnp.where(small, 1.0 - 0.5 * x, jnp.log1p(safe) * reciprocal(safe))
+    log_along, across, between = _polynomials(v, q)
+    slant = p.cosine * reciprocal(gamma * p.sine)
+    along = jnp.exp(log_along + 2.0 * spread * growth) * slant * slant
+    lost = across * reciprocal(gamma * gamma)
+    gain = along * (between * (1.0 - lost) + along) - lost * (2.0 - lost)
     return 0.25 * p.k * jnp.log1p(at_least(gain, -0.9))
 
 
@@ -113,8 +119,8 @@ def off_cone(p, gamma, log_x):
     with gamma sqrt(c) and weight c^2 has both, the mean square angle c / gamma^2 and the tail ~
     angle^-5.
     """
-    cone = conversion_cone(log_x)
-    return cone * cone * jnp.expm1(log_smeared(p, gamma * jnp.sqrt(cone)))
+    cone = kept(conversion_cone(log_x))
+    return cone * cone * jnp.expm1(log_smeared(p, kept(gamma * square_root(cone))))
 
 
 def rotation_v(p, cone):
@@ -177,9 +183,9 @@ def second_order(p, log_x):
     small part of itself, and that times corrections of the isotropic kernel. The cone is x^(1/6) /
     gamma_0 wide for x < 1.
     """
-    width = (jnp.exp(at_most(log_x, 10.0)) + jnp.exp(log_x / 3.0)) / (p.s * p.sine)
+    width = (jnp.exp(at_most(log_x, 10.0)) + jnp.exp(log_x / 3.0)) * reciprocal(p.s * p.sine)
     z = p.k * (1.0 + p.k * p.cosine * p.cosine) * width
-    return z * (0.02 + width + z) / ((1.0 + z) * (1.0 + z + width))
+    return z * (0.02 + width + z) * reciprocal((1.0 + z) * (1.0 + z + width))
 
 
 def log_mean(k):

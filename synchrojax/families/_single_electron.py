@@ -19,12 +19,16 @@ _KERNEL_POLES = (
 )
 
 
+def _poles(pairs, m):
+    return sum((a * m + b) * reciprocal((m + c) * m + d) for a, b, c, d in pairs)
+
+
 def conversion_kernel(log_x):
     """rho_Q of one ultrarelativistic electron over its high-frequency limit, x = gamma_0^2 /
     gamma^2.
     """
     m = jax.nn.sigmoid(2.0 / 3.0 * log_x)
-    return m * m * (_KERNEL + sum((a * m + b) / ((m + c) * m + d) for a, b, c, d in _KERNEL_POLES))
+    return m * m * (_KERNEL + _poles(_KERNEL_POLES, m))
 
 
 # the same for the mean square angle of that electron's rho_Q from the line of sight: m h(m); made
@@ -41,7 +45,7 @@ def conversion_cone(log_x):
     to 2e-3.
     """
     m = jax.nn.sigmoid(2.0 / 3.0 * log_x)
-    return m * (_CONE + sum((a * m + b) / ((m + c) * m + d) for a, b, c, d in _CONE_POLES))
+    return m * (_CONE + _poles(_CONE_POLES, m))
 
 
 def _mean_power(z):

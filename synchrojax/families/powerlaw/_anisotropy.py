@@ -5,14 +5,12 @@
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax.core import at_most, rows_of, softplus
+from synchrojax.core import at_most, kept, reciprocal, rows_of, softplus, stacked
 from synchrojax.families import _pitch
 from synchrojax.families._single_electron import conversion_cone, power_until
 from synchrojax.families.powerlaw._cumulative import (
     Cumulative,
     decline,
-    edge_features,
-    far_features,
     steady,
     total_features,
 )
@@ -36,11 +34,12 @@ def off_cone(p, edge):
     reach = 5.0 + 0.5 * jnp.log1p((p.cosine / (p.sine * edge.gamma)) ** 2)
     root, weight = rows_of(_ROOTS, p.p), rows_of(_WEIGHTS, p.p)
     t = reach * root**3
-    gamma = edge.gamma * jnp.exp(t)
+    growth = jnp.exp(-t)
+    gamma, per_gamma = edge.gamma * reciprocal(growth), edge.per_gamma * growth
     each = (
         _pitch.off_cone(p, gamma, edge.log_x - 2.0 * t)
         * jnp.exp((2.0 - p.p) * t)
-        * (2.0 - 1.0 / (gamma * gamma))
+        * (2.0 - per_gamma * per_gamma)
     )
     return jnp.exp(p.k * jnp.log(p.sine)) * jnp.sum(3.0 * weight * root**2 * each, 0) * reach
 
@@ -51,7 +50,8 @@ def rotation_scales(p, edge):
     reach = 0.5 * (smear.log_across - 2.0 * jnp.log(p.sine))
     stay = 0.04 * cone * cone * jnp.exp(smear.log_power) * power_until(2.0 - p.p - p.k, reach)
     length = 0.25 * softplus(2.0 * edge.log_x)
-    low, high = softplus(-edge.log_x), softplus(edge.log_x)
+    low = softplus(-edge.log_x)
+    high = low + edge.log_x
     follow = jnp.exp((2.0 - p.p) * length - 3.0 * low + p.k * jnp.log(p.sine))  # from gamma_0
     own = jnp.exp(smear.log_power - 4.0 / 3.0 * low - 2.0 * high)  # from g
     middle = jnp.zeros_like(edge.log_x)
@@ -77,35 +77,35 @@ def combine(head, output, extra):
 
 def total_inputs(p):
     """Features and what ``combine`` takes for the network that knows no edge."""
-    return jnp.stack([*total_features(p), 0.5 * p.k - 1.0]), jnp.stack([p.k, p.k * decline(p)])
+    return stacked([*total_features(p), 0.5 * p.k - 1.0]), jnp.stack([p.k, p.k * decline(p)])
 
 
-def edge_inputs(p, edge):
+def edge_inputs(p, edge, inputs):
     """head -> (features, what ``combine`` takes) for the networks at an edge."""
     smear, slow = _pitch.smear(p, edge.gamma), p.k * decline(p)
     angle = [0.5 * p.k - 1.0, smear.log_across / 6.0]
-    smeared = jnp.stack([*edge_features(p, edge), *angle, jnp.exp(smear.log_power)])
+    added = stacked([*angle, jnp.exp(smear.log_power), 1.0 - 2.0 * p.sine * p.sine])
+    smeared = jnp.concatenate([inputs.near, added[:3]])
     x = jnp.exp(at_most(edge.log_x, 10.0))
-    share, curved = x / (1.0 + 0.1 * x), slow * _pitch.curvature(p)[1]
+    share, curved = x * reciprocal(1.0 + 0.1 * x), slow * _pitch.curvature(p)[1]
     stay, near = rotation_scales(p, edge)
-    square = 1.0 - 2.0 * p.sine * p.sine
-    far, k = jnp.stack([*far_features(p, edge), *angle, smeared[-1], square]), p.k[None]
+    far, k = jnp.concatenate([inputs.far, added]), p.k[None]
     # at 1 / gamma
-    turning = jnp.stack([*far, 2.0 * smear.share - 1.0, 2.0 / (1.0 + edge.log_gamma) - 1.0])
+    turning = stacked([2.0 * smear.share - 1.0, 2.0 * reciprocal(1.0 + edge.log_gamma) - 1.0])
     return {
         "pitch_edge": (smeared[:-1], jnp.stack([p.k, slow, curved, slow * share, curved * share])),
-        "pitch_rho_V_far": (turning, k),
+        "pitch_rho_V_far": (jnp.concatenate([far, turning]), k),
         "pitch_rho_V": (smeared, k * steady(edge.log_x)),
         "pitch_rho_Q_far": (far, stay[None]),
         "pitch_rho_Q_edge": (smeared[:-2], near[None]),
     }
 
 
-def changed(networks, p, edge, isotropic):
+def changed(networks, p, edge, inputs, isotropic):
     """``Cumulative`` with anisotropy, as far as ``networks`` holds its heads."""
     change = {
         head: combine(head, networks[head](x), extra)
-        for head, (x, extra) in edge_inputs(p, edge).items()
+        for head, (x, extra) in edge_inputs(p, edge, inputs).items()
         if head in networks
     }
 
@@ -115,6 +115,6 @@ def changed(networks, p, edge, isotropic):
     power, slow = jnp.exp(p.k * jnp.log(p.sine)), off_cone(p, edge)
     odds = isotropic.odds + change.get("pitch_edge", 0.0)
     rho_q = power * isotropic.rho_q + slow + total("pitch_rho_Q_far", "pitch_rho_Q_edge")
-    rho_v = rotation_v(p, isotropic.rho_v, jnp.exp(-2.0 * edge.log_gamma) + p.sine / p.s)
+    rho_v = rotation_v(p, isotropic.rho_v, edge.per_gamma**2 + p.sine * reciprocal(p.s))
     rho_v = rho_v * jnp.exp(total("pitch_rho_V_far", "pitch_rho_V"))
     return Cumulative(odds, rho_q, power * isotropic.size + jnp.abs(slow), rho_v)

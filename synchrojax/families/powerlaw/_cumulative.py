@@ -192,6 +192,17 @@ def far_features(p, edge):
     return [(p.p - 4.0) / 3.0, 2.0 * edge.per_gamma - 1.0]
 
 
+class Inputs(NamedTuple):
+    """``edge_features`` and ``far_features`` as arrays."""
+
+    near: jax.Array
+    far: jax.Array
+
+
+def inputs_at(p, edge):
+    return Inputs(stacked(edge_features(p, edge)), stacked(far_features(p, edge)))
+
+
 def decline(p):
     """How corrections to the limit of large s sin(theta) decline."""
     return reciprocal(p.s * p.sine)
@@ -342,12 +353,12 @@ def combine(head, output, extra):
     return output[:half] + extra * output[half:]
 
 
-def cumulative(networks, p, edge):
+def cumulative(networks, p, edge, inputs):
     """``Cumulative`` of isotropic electrons."""
-    features, falls = stacked(edge_features(p, edge)), decline(p)
+    falls = decline(p)
 
     def correction(head):
-        return falls * combine(head, networks[head](features), slow_share(p, edge))
+        return falls * combine(head, networks[head](inputs.near), slow_share(p, edge))
 
     odds = log_odds(p, edge) + limit_odds(p, edge) + correction("edge")
     t, y = conversion_limit(p, edge)
@@ -360,6 +371,6 @@ def cumulative(networks, p, edge):
         + envelope * y
         + wide * correction("rho_Q_edge")[0]
     )
-    far = networks["rho_V_far"](stacked(far_features(p, edge)))
-    near = steady(edge.log_x) * networks["rho_V"](features)
+    far = networks["rho_V_far"](inputs.far)
+    near = steady(edge.log_x) * networks["rho_V"](inputs.near)
     return Cumulative(odds, rho_q, size, jnp.exp(log_rotation_v(p, edge) + (far + near)[0]))

@@ -139,8 +139,11 @@ class PowerLawFamily(SampledFamily):
         return of.combine(head, output, extra)
 
     def _cumulative(self, networks, p, edge):
-        isotropic = physics.cumulative(networks, p, edge)
-        return _anisotropy.changed(networks, p, edge, isotropic) if self.pitch else isotropic
+        inputs = physics.inputs_at(p, edge)
+        isotropic = physics.cumulative(networks, p, edge, inputs)
+        if not self.pitch:
+            return isotropic
+        return _anisotropy.changed(networks, p, edge, inputs, isotropic)
 
     def evaluate(self, networks, p, *, clip):
         true, p = p, self.box.clamp(p) if clip else self.box.within_reach(p)

@@ -194,11 +194,12 @@ def anisotropic_rows(head, pairs, networks):
         features, extra = _anisotropy.total_inputs(p)
         target = pairs.log_totals - networks["total"](features[:-1])
         return _rows(pairs, use, features, extra, target, np.ones(target.shape))
-    features, extra = _anisotropy.edge_inputs(p, edge)[head]
+    inputs = physics.inputs_at(p, edge)
+    features, extra = _anisotropy.edge_inputs(p, edge, inputs)[head]
     if head == "pitch_rho_V_far":
         isotropic = (
             physics.log_rotation_v(p, edge)
-            + networks["rho_V_far"](jnp.stack(physics.far_features(p, edge)))[0]
+            + networks["rho_V_far"](inputs.far)[0]
         )
         base = _anisotropy.rotation_v(p, jnp.exp(isotropic), 1.0 / edge.gamma**2)
         target, weight = (
@@ -206,7 +207,8 @@ def anisotropic_rows(head, pairs, networks):
             pairs.lower * _pitch.angle_weight(p.sine),
         )
         return _rows(pairs, use, features, extra, target, weight)
-    known = _anisotropy.changed(networks, p, edge, physics.cumulative(networks, p, edge))
+    isotropic = physics.cumulative(networks, p, edge, inputs)
+    known = _anisotropy.changed(networks, p, edge, inputs, isotropic)
     if head == "pitch_edge":
         odds = pairs.odds
         use &= np.all(np.isfinite(odds) & (odds < 12.0), 0)
