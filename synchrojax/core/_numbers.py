@@ -212,7 +212,7 @@ def _over_with_tangents_slope(primals, tangents):
 # What the compiler evaluates once -----------------------------------------------------------------
 
 
-def kept(values: PyTree[Reals]) -> PyTree[Reals]:
+def kept(values: PyTree) -> PyTree:
     """``values`` as they are, computed once and kept; so are their tangents and cotangents.
 
     XLA's CPU backend fuses element-wise code into each of its consumers, where it is compiled and

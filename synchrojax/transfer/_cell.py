@@ -263,11 +263,12 @@ def cell_functions(c, sky, depth):
     d = exact_sum(*((1.0, x, x) for x in absorbing[1:]), *((-1.0, x, x) for x in turning))
     mixed = exact_sum(*((1.0, x, y) for x, y in zip(absorbing[1:], turning, strict=True)))
     excess = excess_of(*absorbing)
-    t, alpha, a, rho, turning, d, mixed, excess = kept(
-        (unit * depth, alpha, vectors[:3], vectors[3:], turning, d, mixed, excess)
+    # the depths from the coefficients themselves, whose unit may be at the end of its range
+    tau, *depths = (x * depth for x in (sky.alpha_I, *sky[5:]))
+    t, tau, depths, alpha, a, rho, turning, d, mixed, excess = kept(
+        (unit * depth, tau, depths, alpha, vectors[:3], vectors[3:], turning, d, mixed, excess)
     )
 
-    tau = alpha * t
     width = jnp.sqrt(jnp.sqrt(jax.lax.stop_gradient(d * d + 4.0 * mixed * mixed))) * t  # |w|
     # exp(-K) needs |w| itself to be small, unless nothing is left of it
     opaque = tau > -1.25 * float(np.log(jnp.finfo(tau.dtype).tiny))
@@ -286,7 +287,7 @@ def cell_functions(c, sky, depth):
     zeros, ones = [0.0] * 3, [1.0] * 3
     near = jax.checkpoint(_near)(
         jnp.where(wide, tau, 1.0),
-        *(where(wide, [x * t for x in vector], zeros) for vector in (a, rho)),
+        *(where(wide, vector, zeros) for vector in (depths[:3], depths[3:])),
         *(where(wide, x, 0.0) for x in (d, mixed, t)),
     )
     far = _far(
@@ -297,5 +298,6 @@ def cell_functions(c, sky, depth):
         where(narrow, zeros, rho),
         *(jnp.where(narrow, x, y) for x, y in ((3.0, d), (0.0, mixed), (1.0, t))),
     )
-    near, far = kept((near, far))
-    return _Action(short, near[0], far[0]), _Action(series, near[1], far[1])
+    # one by one, since one of them may not be wanted
+    exp, mean = map(kept, zip(near, far, strict=True))
+    return _Action(short, *exp), _Action(series, *mean)

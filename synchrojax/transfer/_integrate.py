@@ -46,15 +46,18 @@ def _scanned(start, cells, along):
 
     Reverse mode keeps the light between such stretches and goes through each again.
     """
-    count, size = cells[1].shape[0], math.prod(start[0].shape)
+    ds = cells[1]
+    if ds.shape[0] == 1:
+        _, last = first = _operators(jax.tree.map(lambda x: x[0], cells))
+        last = last if start is None else _step(start, first)[0]
+        return tuple(x[None] for x in last) if along else last
+    start = start or (jnp.zeros_like(ds[0]),) * 4
+    count, size = ds.shape[0], math.prod(start[0].shape)
     if not (isinstance(count, int) and isinstance(size, int)):  # symbols in an export
         last, every = jax.lax.scan(
             lambda stokes, cell: _step(stokes, _operators(cell)), start, cells
         )
         return every if along else last
-    if count == 1:
-        last, _ = _step(start, _operators(jax.tree.map(lambda x: x[0], cells)))
-        return tuple(x[None] for x in last) if along else last
     stretch = min(count, max(1, _LANES // max(1, size)))
     if stretch == count:
         last, every = jax.lax.scan(_step, start, _operators(cells))
@@ -105,6 +108,7 @@ def _bounded(stokes, physical):
 
 def _associative(start, cells, along):
     """Every cell as a matrix, composed in a tree."""
+    start = start or (jnp.zeros_like(cells[1][0]),) * 4
     through, light = _operators(cells)
     unit = tuple(
         jnp.broadcast_to(row.reshape(4, *([1] * light[0].ndim)), (4, *light[0].shape))
@@ -136,4 +140,7 @@ def _associative(start, cells, along):
 
 
 def ways(start, cells, method, along):
+    """Stokes parameters of (coefficients, ds, psi, g) [cells, rays...] and of the light [rays...]
+    that enters, or None; after the last cell, or ``along`` with the cells first.
+    """
     return (_associative if method == "associative" else _scanned)(start, cells, along)

@@ -222,9 +222,11 @@ def _padded(given, size, method, along):
         part[: given.cells, :size] = (
             np.broadcast_to(np.asarray(value), full).reshape(size, given.cells).T
         )
-    start = np.zeros((4, rays), given.dtype)
-    for row, value in zip(start, given.light.values(), strict=False):
-        row[:size] = np.broadcast_to(np.asarray(value), given.rays).reshape(-1)
+    start = None
+    if given.light:
+        start = np.zeros((4, rays), given.dtype)
+        for row, value in zip(start, given.light.values(), strict=True):
+            row[:size] = np.broadcast_to(np.asarray(value), given.rays).reshape(-1)
     found = _table_solved(table, start, given.kind, method, along)
     if is_traced([found]):  # known values in someone's jit
         return None
@@ -238,11 +240,12 @@ def _padded(given, size, method, along):
 
 @functools.partial(jax.jit, static_argnames=("kind", "method", "along"))
 def _table_solved(table, start, kind, method, along):
-    """For one array [argument, cells, rays] and the background [4, rays]; one array."""
+    """For one array [argument, cells, rays] and the background [4, rays], if any; one array."""
     count = len(kind._fields)
     ds, *psi, g = table[count:]
     cells = kind(*table[:count]), ds, (psi[0] if psi else None), g
-    return jnp.stack(ways(tuple(start), cells, method, along))
+    start = None if start is None else tuple(start)
+    return jnp.stack(ways(start, cells, method, along))
 
 
 @functools.partial(jax.jit, static_argnames=("kind", "dtype", "method", "along"))
@@ -261,10 +264,9 @@ def _arranged(values, light, kind, dtype):
         n: jnp.moveaxis(jnp.broadcast_to(jnp.asarray(v, dtype), full), -1, 0)
         for n, v in values.items()
     }
-    start = [jnp.broadcast_to(jnp.asarray(v, dtype), rays) for v in light.values()]
-    start = start or [jnp.zeros(rays, dtype)] * 4
+    start = tuple(jnp.broadcast_to(jnp.asarray(v, dtype), rays) for v in light.values())
     c = kind(*(moved[f"c.{n}"] for n in kind._fields))
-    return (c, moved["ds"], moved.get("psi"), moved["g"]), tuple(start)
+    return (c, moved["ds"], moved.get("psi"), moved["g"]), start or None
 
 
 @own_settings
