@@ -17,7 +17,8 @@ def _operators(cell):
     c, ds, psi, g = cell
     # Lorentz invariants: I / nu^3, j / nu^2, alpha nu, and ds / nu along the ray
     ds = jnp.where((ds >= 0.0) & (g > 0.0), ds, jnp.nan)
-    sky = c if psi is None else turned(c, psi)
+    c = kept(c)
+    sky = c if psi is None else kept(turned(c, psi))
     through, mean = cell_functions(c, sky, ds / g)
     own = c[: 4 if psi is None else 3]
     # dividing by less, derivatives would leave the range of the numbers
