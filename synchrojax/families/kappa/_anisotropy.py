@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from synchrojax.core import reciprocal, stacked
+
 from synchrojax.families import _pitch
 from synchrojax.families.kappa import _physics as physics
 
@@ -23,22 +25,25 @@ def combine(head, output, extra):
     return jnp.sum(extra * output, 0, keepdims=True)
 
 
-def inputs(p, frame):
-    """head -> (features, what ``combine`` takes) for the networks of anisotropy."""
-    smear, slow = _pitch.smear(p, frame.width), p.k / (p.s * p.sine)
-    isotropic, angle = physics.features(p, frame), [0.5 * p.k - 1.0, smear.log_across / 6.0]
-    power, square = jnp.exp(smear.log_power), isotropic[-1]
-    stokes = jnp.stack([*isotropic, *angle]), jnp.stack([p.k, slow])
+def inputs(p, frame, isotropic):
+    """head -> (features, what ``combine`` takes) for the networks of anisotropy.
+
+    ``isotropic``: ``features`` as an array.
+    """
+    smear, slow = _pitch.smear(p, frame.width), p.k * reciprocal(p.s * p.sine)
+    angle = [0.5 * p.k - 1.0, smear.log_across / 6.0]
+    added = stacked([*angle, jnp.exp(smear.log_power), 2.0 * smear.share - 1.0])
+    stokes = jnp.concatenate([isotropic, added[:2]]), jnp.stack([p.k, slow])
     falling = slow * jax.nn.sigmoid(1.5 - 1.5 * frame.log_x)
-    far, k = jnp.stack([*isotropic[2:5], square, *angle, power]), p.k[None]
+    far, k = jnp.concatenate([isotropic[2:5], isotropic[-1:], added[:3]]), p.k[None]
     return {
         "pitch_emission": stokes,
         "pitch_absorption": stokes,
         "pitch_rho_Q_far": (far, 0.02 * k * smear.share),
-        "pitch_rho_Q": (jnp.stack([*isotropic, angle[0]]), falling * _pitch.curvature(p)),
-        "pitch_rho_V_far": (jnp.stack([*far, 2.0 * smear.share - 1.0]), k),
+        "pitch_rho_Q": (jnp.concatenate([isotropic, added[:1]]), falling * _pitch.curvature(p)),
+        "pitch_rho_V_far": (jnp.concatenate([far, added[3:]]), k),
         "pitch_rho_V": (
-            jnp.stack([*isotropic, *angle, power]),
+            jnp.concatenate([isotropic, added[:3]]),
             k * jax.nn.sigmoid(3.0 - 2.0 * frame.log_x),
         ),
     }

@@ -4,7 +4,7 @@ from types import MappingProxyType
 
 import jax.numpy as jnp
 
-from synchrojax.core import at_most, from_plane, sine_cosine
+from synchrojax.core import at_most, from_plane, kept, sine_cosine, stacked
 from synchrojax.distributions import get_distribution
 from synchrojax.families import _pitch
 from synchrojax.families._base import Comparison, Dimensionless, Head, SampledFamily, only_of_rho_q
@@ -68,10 +68,11 @@ class KappaFamily(SampledFamily):
 
     def evaluate(self, networks, p, *, clip):
         true, p = p, self.box.clamp(p) if clip else self.box.within_reach(p)
-        frame = physics.frame_of(p)
+        p = kept(p)
+        frame = kept(physics.frame_of(p))
         log_j, log_alpha, scale_v = physics.baselines(p, frame)
         rotation_q, step_q, size_q, rotation_v = physics.rotation_scales(p, frame)
-        features = jnp.stack(physics.features(p, frame))
+        features = stacked(physics.features(p, frame))
         emission, absorption, rho_q, rho_v = (networks[h](features) for h in _ISOTROPIC)
         log_j, log_alpha = log_j + emission[0], log_alpha + absorption[0]
         j, alpha = physics.plane(emission, scale_v), from_plane(*physics.plane(absorption, scale_v))
@@ -79,7 +80,7 @@ class KappaFamily(SampledFamily):
         if self.pitch:
             emission, absorption, far_q, near_q, far_v, near_v = (
                 self.combine(h, networks[h](x), extra)
-                for h, (x, extra) in _anisotropy.inputs(p, frame).items()
+                for h, (x, extra) in _anisotropy.inputs(p, frame, features).items()
             )
             log_mean, log_fixed = _pitch.log_mean(p.k), p.k * frame.log_sine
             log_v = _anisotropy.log_rotation_v(p, frame, p.sine / p.s)

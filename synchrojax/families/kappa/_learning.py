@@ -68,11 +68,10 @@ def _rotation_v_ratio(p):
 
 def anisotropic_rows(head, keep, row, p, frame, networks):
     """``Rows`` of a network of anisotropy: what it changes."""
-    isotropic = networks[head.removeprefix("pitch_").removesuffix("_far")](
-        jnp.stack(physics.features(p, frame))
-    )
+    features = jnp.stack(physics.features(p, frame))
+    isotropic = networks[head.removeprefix("pitch_").removesuffix("_far")](features)
     target, weight = _change(head, row, p, frame, isotropic)
-    inputs, use = _anisotropy.inputs(p, frame), np.ones(len(keep), bool)
+    inputs, use = _anisotropy.inputs(p, frame, features), np.ones(len(keep), bool)
     if head in ("pitch_rho_Q", "pitch_rho_V"):
         far, scale = inputs[f"{head}_far"]
         target = target - scale * networks[f"{head}_far"](far)

@@ -272,7 +272,9 @@ def rotation_q_parts(p, edge):
     )
     # 1 / (1 + x / e^7)
     far = math.exp(-7.0)
-    reach = 0.02 * jnp.where(above, t6, 1.0) * reciprocal(jnp.where(above, t6 + far, 1.0 + far * t6))
+    reach = (
+        0.02 * jnp.where(above, t6, 1.0) * reciprocal(jnp.where(above, t6 + far, 1.0 + far * t6))
+    )
     reach = reach + peak
     return inside, constant, envelope, reach * rotation_size(inside, constant, envelope)
 

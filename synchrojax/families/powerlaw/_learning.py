@@ -197,10 +197,7 @@ def anisotropic_rows(head, pairs, networks):
     inputs = physics.inputs_at(p, edge)
     features, extra = _anisotropy.edge_inputs(p, edge, inputs)[head]
     if head == "pitch_rho_V_far":
-        isotropic = (
-            physics.log_rotation_v(p, edge)
-            + networks["rho_V_far"](inputs.far)[0]
-        )
+        isotropic = physics.log_rotation_v(p, edge) + networks["rho_V_far"](inputs.far)[0]
         base = _anisotropy.rotation_v(p, jnp.exp(isotropic), 1.0 / edge.gamma**2)
         target, weight = (
             jnp.log(_rotation_v_limit(p) / base),
