@@ -2,6 +2,9 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from synchrojax.core import Reals
 
 from synchrojax.core import reciprocal
 
@@ -19,7 +22,7 @@ _KERNEL_POLES = (
 )
 
 
-def conversion_kernel(log_x):
+def conversion_kernel(log_x: Reals) -> Float[Array, "..."]:
     """rho_Q of one ultrarelativistic electron over its high-frequency limit, x = gamma_0^2 /
     gamma^2.
     """
@@ -36,7 +39,7 @@ _CONE_POLES = (
 )
 
 
-def conversion_cone(log_x):
+def conversion_cone(log_x: Reals) -> Float[Array, "..."]:
     """Angle^2 weighted by rho_Q of one ultrarelativistic electron, over its high-frequency limit;
     to 2e-3.
     """
@@ -44,7 +47,7 @@ def conversion_cone(log_x):
     return m * (_CONE + sum((a * m + b) / ((m + c) * m + d) for a, b, c, d in _CONE_POLES))
 
 
-def _mean_power(z):
+def _mean_power(z: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """Int_0^1 exp(z t) dt, to 2e-7, and its derivative."""
     small = jnp.abs(z) < 1e-3
     growth, over = jnp.expm1(z), reciprocal(jnp.where(small, 1.0, z))
@@ -53,7 +56,7 @@ def _mean_power(z):
 
 
 @jax.custom_jvp
-def power_until(exponent, length):
+def power_until(exponent: Reals, length: Reals) -> Reals:
     """Int_0^length exp(exponent t) dt."""
     return length * _mean_power(exponent * length)[0]
 
