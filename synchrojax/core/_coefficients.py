@@ -22,7 +22,11 @@ def unit_of_coefficient(name: str) -> str:
 
 @functools.lru_cache
 def _each(operation: Callable) -> Callable:
-    return jax.jit(lambda x, y: tuple(operation(a, b) for a, b in zip(x, y, strict=True)))
+    def one(a, b):
+        # ranks of the user's arrays may differ
+        return operation(*(jnp.broadcast_arrays(a, b) if jnp.ndim(a) and jnp.ndim(b) else (a, b)))
+
+    return jax.jit(lambda x, y: tuple(one(a, b) for a, b in zip(x, y, strict=True)))
 
 
 def _applied(operation: Callable, kind: type, x: Sequence[Any], y: Sequence[Any]) -> Any:
