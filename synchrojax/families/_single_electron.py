@@ -4,9 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from synchrojax.core import Reals
-
-from synchrojax.core import reciprocal
+from synchrojax.core import Reals, reciprocal
 
 # rho_Q of one ultrarelativistic electron over its high-frequency limit is m^2 h(m), m = x^(2/3) /
 # (1 + x^(2/3)) and x = (gamma_0 / gamma)^2. h by AAA (Nakatsukasa et al. 2018, SIAM J. Sci. Comput.
@@ -47,7 +45,7 @@ def conversion_cone(log_x: Reals) -> Float[Array, "..."]:
     return m * (_CONE + sum((a * m + b) / ((m + c) * m + d) for a, b, c, d in _CONE_POLES))
 
 
-def _mean_power(z: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+def _mean_power(z: Reals) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """Int_0^1 exp(z t) dt, to 2e-7, and its derivative."""
     small = jnp.abs(z) < 1e-3
     growth, over = jnp.expm1(z), reciprocal(jnp.where(small, 1.0, z))

@@ -9,7 +9,7 @@ the sign of V. Everything here is a pure function of one point, with arrays broa
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 

@@ -72,7 +72,7 @@ def log_gamma_0(p: Point) -> Points:
     return 0.5 * (jnp.log(p.s) - jnp.log(p.sine))
 
 
-def _debye(v: Reals, w: Reals) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
+def _debye(v: Reals, w: Reals) -> tuple[Reals, Reals, Reals]:
     """With r = w / sqrt(v^2 + w^2): r^2, D = (arctanh(r) - r) / r^3 and H = 2 (1 - r^2) d(r^2 D) /
     d(r^2) = 1 - (1 - r^2) D.
     """
@@ -89,7 +89,7 @@ def _debye(v: Reals, w: Reals) -> tuple[Float[Array, "..."], Float[Array, "..."]
 
 
 @jax.custom_jvp
-def _debye_exponent(v: Reals, w: Reals) -> Float[Array, "..."]:
+def _debye_exponent(v: Reals, w: Reals) -> Reals:
     """g arctanh(w / g) - w with g^2 = v^2 + w^2, v and w > 0."""
     square, rest, _ = _debye(v, w)
     return w * square * rest
@@ -266,7 +266,9 @@ def rotation_q_parts(p: Point, edge: Edge) -> tuple[Points, Points, Points, Poin
     )
     # 1 / (1 + x / e^7)
     far = math.exp(-7.0)
-    reach = 0.02 * jnp.where(above, t6, 1.0) * reciprocal(jnp.where(above, t6 + far, 1.0 + far * t6))
+    reach = (
+        0.02 * jnp.where(above, t6, 1.0) * reciprocal(jnp.where(above, t6 + far, 1.0 + far * t6))
+    )
     reach = reach + peak
     return inside, constant, envelope, reach * rotation_size(inside, constant, envelope)
 

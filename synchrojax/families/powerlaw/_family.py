@@ -14,6 +14,7 @@ from synchrojax.core import (
     Columns,
     Masks,
     Points,
+    Reals,
     at_least,
     at_most,
     kept,
@@ -96,14 +97,14 @@ _COMPARISON = Comparison(
 )
 
 
-def _shares(a, b, gap):
+def _shares(a: Reals, b: Reals, gap: Reals) -> tuple[Reals, ...]:
     """exp(-|a|), 1 / (1 + exp(-|a|)), the same of b, exp(-gap) and 1 - exp(-gap)."""
     near, far = jnp.exp(-jnp.abs(a)), jnp.exp(-jnp.abs(b))
     return near, reciprocal(1.0 + near), far, reciprocal(1.0 + far), -jnp.expm1(-gap)
 
 
 @jax.custom_jvp
-def _log_between(a, b, gap):
+def _log_between(a: Reals, b: Reals, gap: Reals) -> Reals:
     """ln of sigma(a) sigma(-b) (1 - exp(-gap)), without overflow."""
     _, near, _, far, between = _shares(a, b, gap)
     return at_most(a, 0.0) - at_least(b, 0.0) + jnp.log(near * far * between)
