@@ -7,15 +7,25 @@ pitch angle. Isotropic: f = N(gamma) / (4 pi gamma sqrt(gamma^2 - 1)).
 import abc
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from synchrojax.core import UnitError, at_least, at_most, number, square_root, warn_user
+from synchrojax.core import (
+    Reals,
+    Truths,
+    UnitError,
+    at_least,
+    at_most,
+    number,
+    square_root,
+    warn_user,
+)
 from synchrojax.special import legendre, scaled_k012
 
 HIGHEST_GAMMA = 1e12  # infinity, for every purpose here
@@ -37,32 +47,32 @@ class Distribution(abc.ABC):
     edges = "keep"  # or "omit": whether df/dgamma includes the jumps of f
 
     @abc.abstractmethod
-    def log_shape(self, gamma, mu, across, **parameters):
+    def log_shape(self, gamma: Reals, mu: Reals, across: Reals, **parameters: Reals) -> Reals:
         """ln f + ``log_norm`` at gamma >= 1, -1 <= mu <= 1; ``across`` = 1 - mu^2, not rounded near
         B.
         """
 
     @abc.abstractmethod
-    def log_norm(self, **parameters):
+    def log_norm(self, **parameters: Reals) -> Reals:
         """ln of the integral of exp(``log_shape``) over d^3u."""
 
     @abc.abstractmethod
-    def gamma_bounds(self, **parameters):
+    def gamma_bounds(self, **parameters: Reals) -> tuple[Reals, Reals]:
         """(lowest, highest) Lorentz factor at which f matters; f is taken as zero outside."""
 
     @abc.abstractmethod
-    def harmonics_matter(self, s, sine, **parameters):
+    def harmonics_matter(self, s: Reals, sine: Reals, **parameters: Reals) -> Truths:
         """True where harmonics do not overlap and have to be summed; sine = |sin(theta)|."""
 
-    def canonical(self, **parameters):
+    def canonical(self, **parameters: Reals) -> dict[str, Reals]:
         """The parameters, infinity replaced by what stands for it."""
         return parameters
 
-    def jumps(self, **parameters):
+    def jumps(self, **parameters: Reals) -> tuple[tuple[Reals, float], ...]:
         """((gamma, +1 up or -1 down), ...): where f jumps at fixed gamma."""
         return ()
 
-    def breaks(self, **parameters):
+    def breaks(self, **parameters: Reals) -> tuple[Any, ...]:
         """(gamma, ...): where f has kinks or jumps between ``gamma_bounds``, as many for all
         parameters, in any order.
 
@@ -71,11 +81,11 @@ class Distribution(abc.ABC):
         """
         return ()
 
-    def violated(self, **parameters):
+    def violated(self, **parameters: Reals) -> Mapping[str, Truths]:
         """{"condition that must hold": True where it does not}; NaN violates nothing."""
         return {}
 
-    def check(self, **parameters):  # noqa: B027
+    def check(self, **parameters: Reals) -> None:  # noqa: B027
         """Raise ValueError where f itself cannot be a distribution for ``parameters``, arrays of
         one length.
         """
@@ -84,10 +94,10 @@ class Distribution(abc.ABC):
 class Absent(Distribution):
     """Stands for an f that a model file does not hold."""
 
-    def __init__(self, name, parameters):
+    def __init__(self, name: str, parameters: tuple[str, ...]) -> None:
         self.name, self.parameters = name, parameters
 
-    def _missing(self, *_, **__):
+    def _missing(self, *_, **__) -> NoReturn:
         raise ValueError(
             f"a model file does not hold the f of {self.name!r}: pass the Family that it was made "
             "with"
@@ -95,13 +105,13 @@ class Absent(Distribution):
 
     log_shape = log_norm = gamma_bounds = harmonics_matter = _missing
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, Absent) and (self.name, self.parameters) == (
             other.name,
             other.parameters,
         )
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((self.name, self.parameters))
 
 
@@ -113,27 +123,27 @@ class Thermal(Distribution):
 
     parameters = ("theta_e",)
 
-    def log_shape(self, gamma, mu, across, *, theta_e):
+    def log_shape(self, gamma: Reals, mu: Reals, across: Reals, *, theta_e: Reals) -> Reals:
         return -(gamma - 1.0) / theta_e
 
-    def log_norm(self, *, theta_e):
+    def log_norm(self, *, theta_e: Reals) -> Reals:
         return jnp.log(4.0 * jnp.pi * theta_e * scaled_k012(1.0 / theta_e)[2])
 
-    def gamma_bounds(self, *, theta_e):
+    def gamma_bounds(self, *, theta_e: Reals) -> tuple[Reals, Reals]:
         return jnp.ones_like(theta_e), 1.0 + 800.0 * theta_e
 
-    def harmonics_matter(self, s, sine, *, theta_e):
+    def harmonics_matter(self, s: Reals, sine: Reals, *, theta_e: Reals) -> Truths:
         # elsewhere sum and integral agree to 2e-7 (tests/exact/test_exact.py): far above the
         # cyclotron line, hot, or Doppler-broadened over many harmonics along B
         limit = 15.0 + 1.5 / theta_e - 4.5 * jnp.log10(1.0 + 10.0 * theta_e * sine)
         low = s * sine < jnp.clip(limit, 5.0, 80.0)
         return low & ((s < 120.0) | (theta_e * sine > 0.005))
 
-    def violated(self, *, theta_e):
+    def violated(self, *, theta_e: Reals) -> Mapping[str, Truths]:
         return {"theta_e > 0": theta_e <= 0.0}
 
 
-def _apart(gamma_min, gamma_max):
+def _apart(gamma_min: Reals, gamma_max: Reals) -> tuple[Reals, Reals]:
     """Two ends, apart by more than rounding does: ends that are close give way to both sides, the
     same to second order.
 
@@ -162,42 +172,55 @@ class PowerLaw(Distribution):
     defaults = MappingProxyType({"gamma_min": 1.0, "gamma_max": HIGHEST_GAMMA})
     extended = True
 
-    def __init__(self, *, edges="keep"):
+    def __init__(self, *, edges: Any = "keep") -> None:
         if edges not in _EDGES:
             raise ValueError(f"edges must be one of {', '.join(_EDGES)}, got {edges!r}")
         self.edges = edges
 
-    def log_shape(self, gamma, mu, across, *, p, gamma_min, gamma_max):
+    def log_shape(
+        self,
+        gamma: Reals,
+        mu: Reals,
+        across: Reals,
+        *,
+        p: Reals,
+        gamma_min: Reals,
+        gamma_max: Reals,
+    ) -> Reals:
         # infinite at gamma = 1, which is on no node of the integrals
         return -(p + 1.0) * jnp.log(gamma) - 0.5 * jnp.log(
             jnp.maximum(gamma - 1.0, 1e-14) * (gamma + 1.0)
         )
 
-    def log_norm(self, *, p, gamma_min, gamma_max):
+    def log_norm(self, *, p: Reals, gamma_min: Reals, gamma_max: Reals) -> Reals:
         # integral of gamma^-p, times 4 pi
         # right for ends close to each other
         decades = jnp.log1p((gamma_max - gamma_min) / gamma_min)
         total = -jnp.expm1((1.0 - p) * decades) / (p - 1.0)
         return jnp.log(4.0 * jnp.pi * total) + (1.0 - p) * jnp.log(gamma_min)
 
-    def gamma_bounds(self, *, p, gamma_min, gamma_max):
+    def gamma_bounds(self, *, p: Reals, gamma_min: Reals, gamma_max: Reals) -> tuple[Reals, Reals]:
         return gamma_min, gamma_max
 
-    def harmonics_matter(self, s, sine, *, p, gamma_min, gamma_max):
+    def harmonics_matter(
+        self, s: Reals, sine: Reals, *, p: Reals, gamma_min: Reals, gamma_max: Reals
+    ) -> Truths:
         # a sharp edge above gamma = 1 cuts single harmonics off: their sum is then a sawtooth in s,
         # and its average, the integral, is taken for the coefficient
         near = (s * sine < 5.0) | ((s * sine < 15.0) & (gamma_min < 1.0 + 1e-6))
         # likewise a gamma_max that cuts into what radiates at s
         return near & (gamma_max * gamma_max * sine > 20.0 * s)
 
-    def canonical(self, *, p, gamma_min, gamma_max):
+    def canonical(self, *, p: Reals, gamma_min: Reals, gamma_max: Reals) -> dict[str, Reals]:
         gamma_min, gamma_max = _apart(gamma_min, at_most(gamma_max, HIGHEST_GAMMA))
         return {"p": p, "gamma_min": gamma_min, "gamma_max": gamma_max}
 
-    def jumps(self, *, p, gamma_min, gamma_max):
+    def jumps(
+        self, *, p: Reals, gamma_min: Reals, gamma_max: Reals
+    ) -> tuple[tuple[Reals, float], ...]:
         return (gamma_min, 1.0), (gamma_max, -1.0)
 
-    def violated(self, *, p, gamma_min, gamma_max):
+    def violated(self, *, p: Reals, gamma_min: Reals, gamma_max: Reals) -> Mapping[str, Truths]:
         return {
             "p > 1": p <= 1.0,
             "gamma_min >= 1": gamma_min < 1.0,
@@ -215,10 +238,10 @@ class Kappa(Distribution):
     parameters = ("kappa", "w")
     extended = True
 
-    def log_shape(self, gamma, mu, across, *, kappa, w):
+    def log_shape(self, gamma: Reals, mu: Reals, across: Reals, *, kappa: Reals, w: Reals) -> Reals:
         return -(kappa + 1.0) * jnp.log1p((gamma - 1.0) / (kappa * w))
 
-    def log_norm(self, *, kappa, w):
+    def log_norm(self, *, kappa: Reals, w: Reals) -> Reals:
         # double exponential rule in y = gamma - 1 about its scale (Takahasi & Mori 1974)
         t, step = np.linspace(-4.6, 4.6, 185, retstep=True)
         scale = kappa * w / (1.0 + kappa)
@@ -232,13 +255,13 @@ class Kappa(Distribution):
         top = jnp.max(terms)
         return top + jnp.log(jnp.sum(jnp.exp(terms - top)))
 
-    def gamma_bounds(self, *, kappa, w):
+    def gamma_bounds(self, *, kappa: Reals, w: Reals) -> tuple[Reals, Reals]:
         return jnp.ones_like(kappa), jnp.full_like(kappa, HIGHEST_GAMMA)
 
-    def harmonics_matter(self, s, sine, *, kappa, w):
+    def harmonics_matter(self, s: Reals, sine: Reals, *, kappa: Reals, w: Reals) -> Truths:
         return (s * sine < 15.0) & (s < 1e4)
 
-    def violated(self, *, kappa, w):
+    def violated(self, *, kappa: Reals, w: Reals) -> Mapping[str, Truths]:
         return {"kappa > 2": kappa <= 2.0, "w > 0": w <= 0.0}
 
 
@@ -251,7 +274,7 @@ class PitchAngle(Distribution):
 
     extended = True
 
-    def __init__(self, base):
+    def __init__(self, base: Any) -> None:
         self.base = get_distribution(base)
         if isinstance(self.base, PitchAngle):
             raise ValueError(
@@ -261,30 +284,32 @@ class PitchAngle(Distribution):
         self.defaults = self.base.defaults
         self.edges = self.base.edges
 
-    def log_shape(self, gamma, mu, across, *, k, **parameters):
+    def log_shape(
+        self, gamma: Reals, mu: Reals, across: Reals, *, k: Reals, **parameters: Reals
+    ) -> Reals:
         angular = 0.5 * k * jnp.log(jnp.maximum(across, 1e-300))
         return self.base.log_shape(gamma, mu, across, **parameters) + angular
 
-    def log_norm(self, *, k, **parameters):
+    def log_norm(self, *, k: Reals, **parameters: Reals) -> Reals:
         factor = gammaln(1.5) + gammaln(1.0 + 0.5 * k) - gammaln(1.5 + 0.5 * k)
         return self.base.log_norm(**parameters) + factor
 
-    def gamma_bounds(self, *, k, **parameters):
+    def gamma_bounds(self, *, k: Reals, **parameters: Reals) -> tuple[Reals, Reals]:
         return self.base.gamma_bounds(**parameters)
 
-    def harmonics_matter(self, s, sine, *, k, **parameters):
+    def harmonics_matter(self, s: Reals, sine: Reals, *, k: Reals, **parameters: Reals) -> Truths:
         return self.base.harmonics_matter(s, sine, **parameters)
 
-    def canonical(self, *, k, **parameters):
+    def canonical(self, *, k: Reals, **parameters: Reals) -> dict[str, Reals]:
         return {**self.base.canonical(**parameters), "k": k}
 
-    def jumps(self, *, k, **parameters):
+    def jumps(self, *, k: Reals, **parameters: Reals) -> tuple[tuple[Reals, float], ...]:
         return self.base.jumps(**parameters)
 
-    def breaks(self, *, k, **parameters):
+    def breaks(self, *, k: Reals, **parameters: Reals) -> tuple[Any, ...]:
         return self.base.breaks(**parameters)
 
-    def violated(self, *, k, **parameters):
+    def violated(self, *, k: Reals, **parameters: Reals) -> Mapping[str, Truths]:
         return {**self.base.violated(**parameters), "k > -1": k <= -1.0}
 
 
@@ -308,7 +333,9 @@ class Function(Distribution):
 
     extended = True  # for all we know
 
-    def __init__(self, f, *, gamma_min=1.0, gamma_max=1e12, breaks=()):
+    def __init__(
+        self, f: Any, *, gamma_min: Any = 1.0, gamma_max: Any = 1e12, breaks: Any = ()
+    ) -> None:
         if not callable(f):
             raise ValueError(f"a distribution is a function f(gamma, mu), not {type(f).__name__}")
         gamma_min, gamma_max = number(gamma_min, "gamma_min"), number(gamma_max, "gamma_max")
@@ -328,10 +355,10 @@ class Function(Distribution):
         self._breaks = _known_breaks(breaks, self.parameters)
 
     @property
-    def _identity(self):
+    def _identity(self) -> tuple[Any, ...]:
         return self._f, self._bounds, self._breaks
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if self is other or type(other) is not Function:
             return self is other
         breaks = self._breaks if isinstance(self._breaks, tuple) else ()
@@ -339,13 +366,13 @@ class Function(Distribution):
             not any(isinstance(b, jax.Array) for b in breaks) and self._identity == other._identity
         )
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((self._f, self._bounds))
 
-    def log_norm(self, **parameters):
+    def log_norm(self, **parameters: Reals) -> Reals:
         return 0.0
 
-    def breaks(self, **parameters):
+    def breaks(self, **parameters: Reals) -> tuple[Any, ...]:
         if callable(self._breaks):
             return tuple(_with_own(self._breaks, parameters))
         return tuple(
@@ -353,7 +380,7 @@ class Function(Distribution):
             for b in self._breaks
         )
 
-    def _pieces(self, **parameters):
+    def _pieces(self, **parameters: Reals) -> list[float]:
         """The edges and the breaks between them, in order, as floats."""
         low, high = self._bounds
         inner = [float(b) for b in self.breaks(**parameters)]
@@ -363,15 +390,15 @@ class Function(Distribution):
             )
         return [low, *sorted({b for b in inner if low < b < high}), high]
 
-    def log_shape(self, gamma, mu, across, **parameters):
+    def log_shape(self, gamma: Reals, mu: Reals, across: Reals, **parameters: Reals) -> Reals:
         f = self._f(gamma, mu, **parameters)
         usable = (f > 0.0) & jnp.isfinite(f)  # a power law is infinite at gamma = 1, on no node
         return jnp.where(usable, jnp.log(jnp.where(usable, f, 1.0)), -1e4)
 
-    def gamma_bounds(self, **parameters):
+    def gamma_bounds(self, **parameters: Reals) -> tuple[Reals, Reals]:
         return self._bounds
 
-    def norm(self, **parameters):
+    def norm(self, **parameters: Reals) -> float:
         """The integral of f over d^3u, the number of electrons: to about 1e-5 for a smooth f.
 
         Raises ValueError for an f that is negative or not finite somewhere, or that integrates to
@@ -403,7 +430,7 @@ class Function(Distribution):
             raise ValueError(f"f cannot be normalised: its integral over d^3u is {total:g}")
         return total
 
-    def require_even(self, **parameters):
+    def require_even(self, **parameters: Reals) -> None:
         """Raise ValueError where f(gamma, mu) is not f(gamma, -mu)."""
         low, high = self._bounds
         gamma = low + np.geomspace(1e-2 * min(1.0, high - low), min(1e4, 0.99 * (high - low)), 9)
@@ -424,7 +451,7 @@ class Function(Distribution):
                 f"{mirrored[i, j]:.6g} at -mu"
             )
 
-    def check(self, **parameters):
+    def check(self, **parameters: Reals) -> None:
         """Also warn where f does not integrate to 1; of many sets of parameters the first few are
         looked at.
         """
@@ -444,11 +471,11 @@ class Function(Distribution):
                     f"the coefficients are those of {total:.6g} n_e electrons"
                 )
 
-    def harmonics_matter(self, s, sine, **parameters):
+    def harmonics_matter(self, s: Reals, sine: Reals, **parameters: Reals) -> Truths:
         return (s * sine < 100.0) & (s < 1e5)
 
 
-def _known_breaks(breaks, parameters):
+def _known_breaks(breaks: Any, parameters: tuple[str, ...]) -> Any:
     """``breaks`` as a function or a tuple of numbers, names of ``parameters`` and functions;
     ValueError otherwise.
     """
@@ -484,7 +511,7 @@ def _known_breaks(breaks, parameters):
     return tuple(kept)
 
 
-def _with_own(function, parameters):
+def _with_own(function: Callable, parameters: Mapping[str, Reals]) -> Any:
     """``function`` with those of the parameters that it takes."""
     takes = inspect.signature(function).parameters.values()
     if any(p.kind == p.VAR_KEYWORD for p in takes):
@@ -492,7 +519,7 @@ def _with_own(function, parameters):
     return function(**{p.name: parameters[p.name] for p in takes if p.name in parameters})
 
 
-def get_distribution(distribution):
+def get_distribution(distribution: Any) -> Distribution:
     """A ``Distribution`` from a name, a class, an instance or a function f(gamma, mu)."""
     if isinstance(distribution, str):
         if distribution not in _NAMES:
@@ -517,7 +544,7 @@ def get_distribution(distribution):
 
 
 @functools.lru_cache(maxsize=32)
-def _wrap(distribution):
+def _wrap(distribution: Callable) -> Distribution:
     """One object per class or function, so that compiled code is found again."""
     if isinstance(distribution, type) and issubclass(distribution, Distribution):
         return distribution()

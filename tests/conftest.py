@@ -36,6 +36,12 @@ from jaxtyping import install_import_hook  # noqa: E402
 # annotations of arrays and of everything else are checked at every call
 with install_import_hook("synchrojax", "beartype.beartype"):
     import synchrojax
+    from synchrojax.core import _inputs
+
+# no array is broadcast to another rank without a word: not in tests, and not in the package, which
+# forgives it to users
+jax.config.update("jax_numpy_rank_promotion", "raise")
+_inputs._OWN["numpy_rank_promotion"] = "raise"
 
 
 @pytest.hookimpl(tryfirst=True)

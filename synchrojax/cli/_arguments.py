@@ -5,6 +5,8 @@ import difflib
 import os
 import re
 import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
 
 from synchrojax.core import QuantityError, ends, quantity, quantity_or_range
 
@@ -14,18 +16,18 @@ class Parser(argparse.ArgumentParser):
     meaning.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             **kwargs,
         )
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         print(f"{self.prog}: error: {' '.join(message.split())}", file=sys.stderr)
         raise SystemExit(2)
 
-    def refuse_unknown(self, words):
+    def refuse_unknown(self, words: Sequence[str]) -> None:
         """Stop with a suggestion at the first word that looks like an option and is none."""
         known = [o for action in self._actions for o in action.option_strings]
         for word in words:
@@ -40,7 +42,7 @@ class Parser(argparse.ArgumentParser):
                 )
 
 
-def nearest(word, known):
+def nearest(word: str, known: Iterable[str]) -> str | None:
     """The one of ``known`` that ``word`` may stand for, or None: without dashes and case, cut
     short, or misspelt.
     """
@@ -58,7 +60,7 @@ def nearest(word, known):
     return by_plain.get(close[0], close[0]) if close else None
 
 
-def joined(words):
+def joined(words: Sequence[str]) -> list[str]:
     """``--theta -60deg`` as ``--theta=-60deg``: argparse takes the value for an option."""
     out: list[str] = []
     for word in words:
@@ -69,7 +71,7 @@ def joined(words):
     return out
 
 
-def utf8(text):
+def utf8(text: str) -> str:
     """``text`` from the command line as UTF-8, whatever the locale says."""
     try:
         return os.fsencode(text).decode()
@@ -77,7 +79,7 @@ def utf8(text):
         return text
 
 
-def _physical(function, name):
+def _physical(function: Callable, name: str) -> Callable[[str], Any]:
     """A type for argparse whose messages are those of ``_quantities``."""
 
     def convert(text):
@@ -89,17 +91,17 @@ def _physical(function, name):
     return convert
 
 
-def value(name):
+def value(name: str) -> Callable[[str], Any]:
     """The type of one value of the parameter ``name``, with or without its unit."""
     return _physical(quantity, name)
 
 
-def value_or_range(name):
+def value_or_range(name: str) -> Callable[[str], Any]:
     """The type of a value of the parameter ``name`` or of low:high:count."""
     return _physical(quantity_or_range, name)
 
 
-def named(text):
+def named(text: str) -> tuple[str, Any]:
     """NAME=X or NAME=LOW:HIGH:N."""
     name, equals, rest = utf8(text).partition("=")
     if not (equals and name.isidentifier()):
@@ -107,7 +109,7 @@ def named(text):
     return name, value_or_range(name)(rest)
 
 
-def interval(text):
+def interval(text: str) -> tuple[str, tuple[str, float, float]]:
     """NAME=log:LOW:HIGH or NAME=lin:LOW:HIGH."""
     name, _, rest = utf8(text).partition("=")
     spacing, *pair = rest.split(":")
@@ -120,7 +122,7 @@ def interval(text):
     return name, (spacing, low, high)
 
 
-def spacing(text):
+def spacing(text: str) -> tuple[str, str]:
     """NAME=log or NAME=lin."""
     name, _, kind = utf8(text).partition("=")
     if not name.isidentifier() or kind not in ("log", "lin"):
@@ -128,7 +130,7 @@ def spacing(text):
     return name, kind
 
 
-def widths(text):
+def widths(text: str) -> tuple[int, ...]:
     """Layer widths such as 32,32."""
     try:
         found = tuple(int(w) for w in text.split(","))
@@ -139,7 +141,7 @@ def widths(text):
     return found
 
 
-def positive(text):
+def positive(text: str) -> int:
     """A whole number above zero."""
     try:
         found = int(text)

@@ -3,15 +3,18 @@
 import json
 import pathlib
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from synchrojax.cli._arguments import named, value_or_range
 from synchrojax.core import COMMON, UNITS, write_text
 from synchrojax.tables.listing import Listing, as_csv, as_json, as_lines
 
 
-def _spread(name, value):
+def _spread(name: str, value: float | tuple[float, float, int]) -> Float[np.ndarray, " points"]:
     if not isinstance(value, tuple):
         return np.array([value])
     low, high, count = value
@@ -24,7 +27,7 @@ def _spread(name, value):
     return np.geomspace(low, high, count)
 
 
-def _inputs(options):
+def _inputs(options: Any) -> tuple[Any, Any, dict[str, Any]]:
     """(model or None, distribution, {input: value or range}) of what was asked for; refuses names
     that do not fit.
     """
@@ -58,7 +61,7 @@ def _inputs(options):
     return model, distribution, {n: given.get(n, distribution.defaults.get(n)) for n in inputs}
 
 
-def _check_files(options, given):
+def _check_files(options: Any, given: dict[str, Any]) -> None:
     """Refuse before anything is computed what ``--plot`` and ``--out`` cannot do."""
     if options.out and options.out.suffix.lower() != ".csv":
         raise ValueError(f"--out {options.out}: a table of coefficients ends in .csv")
@@ -79,7 +82,7 @@ def _check_files(options, given):
             raise ValueError(f"--plot draws the coefficients against one input, but {what}: {form}")
 
 
-def _coefficients(options):
+def _coefficients(options: Any) -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
@@ -118,7 +121,7 @@ def _coefficients(options):
         )
 
 
-def _explain_flags(model, bits, count, total):
+def _explain_flags(model: Any, bits: int, count: int, total: int) -> None:
     names = [
         *(f"{k} outside {lo:g}..{hi:g}" for k, (lo, hi) in model.domain.items()),
         "unphysical input",
@@ -127,7 +130,7 @@ def _explain_flags(model, bits, count, total):
     print(f"synchrojax: note: {count} of {total} points flagged: {what}", file=sys.stderr)
 
 
-def _models(options):
+def _models(options: Any) -> None:
     import synchrojax
 
     for name in synchrojax.models():
@@ -149,7 +152,7 @@ def _models(options):
             print(f"    {key:<12} {low:g} .. {high:g}")
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Add the arguments; ``verb``: see ``_main``."""
     sub = verb(
         "coefficients",

@@ -2,12 +2,14 @@
 
 import contextlib
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 from synchrojax.cli._arguments import interval, positive, utf8, value
 from synchrojax.families import FAMILIES
 
 
-def _generate(options):
+def _generate(options: Any) -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
@@ -45,7 +47,7 @@ def _generate(options):
         print(f"  {failed} points failed; they and the reasons are in {out / FAILED}")
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Add the arguments; ``verb``: see ``_main``."""
     sub = verb(
         "generate",

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import sys
+from collections.abc import Iterable
 
 from synchrojax import __version__
 from synchrojax.cli import _coefficients, _generate, _ray, _table, _train, _validate
@@ -58,7 +59,7 @@ def _options(words):
     return parser.parse_args(words)
 
 
-def _run(words):
+def _run(words: list[str]) -> int:
     options = _options(words)
     if options is None:
         return 0
@@ -77,7 +78,7 @@ def _run(words):
     return 0
 
 
-def main(arguments=None):
+def main(arguments: Iterable[str] | None = None) -> int:
     """Entry point; returns the exit status: 0, 2 for an error, 130 when interrupted, 141 when
     nobody reads on.
     """

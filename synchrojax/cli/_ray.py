@@ -2,12 +2,14 @@
 
 import json
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 from synchrojax.cli._arguments import value
 from synchrojax.tables import CONVENTIONS
 
 
-def _test_ray(options):
+def _test_ray(options: Any) -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
@@ -42,7 +44,7 @@ def _test_ray(options):
     )
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Add the arguments; ``verb``: see ``_main``."""
     sub = verb(
         "test-ray",

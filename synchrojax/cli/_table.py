@@ -5,13 +5,15 @@ training.
 import json
 import pathlib
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from synchrojax.cli._arguments import spacing
 from synchrojax.model import MODEL_FILE
 from synchrojax.tables import CONVENTIONS, SPACES
 
 
-def _init(options):
+def _init(options: Any) -> None:
     from synchrojax.tables import configuration, table_files
 
     inputs = dict(options.input)
@@ -29,7 +31,7 @@ def _init(options):
     print(f"{path}: inputs {', '.join(m.name for m in config.params)}; space {config.space}")
 
 
-def _summarize(options):
+def _summarize(options: Any) -> None:
     from synchrojax.tables import picture, report_lines, summarize
 
     found = summarize(options.table, quiet=options.quiet)
@@ -43,7 +45,7 @@ def _summarize(options):
         print(f"{options.plot}: marginals", file=sys.stderr)
 
 
-def _transform(options):
+def _transform(options: Any) -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
@@ -59,7 +61,7 @@ def _transform(options):
         print(f"  the rejected rows are in {options.out / REJECTED}")
 
 
-def _lock(options):
+def _lock(options: Any) -> None:
     from synchrojax.tables import configuration
     from synchrojax.train import lock
 
@@ -76,7 +78,7 @@ def _lock(options):
     print(f"{configuration.path_of(options.dir)}: locked")
 
 
-def _import_neurosynchro(options):
+def _import_neurosynchro(options: Any) -> None:
     from synchrojax.model import import_neurosynchro
 
     out = options.out or options.dir / MODEL_FILE
@@ -86,7 +88,7 @@ def _import_neurosynchro(options):
     print(f"{out}: {synchrojax.load(out)}")
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Add the arguments; ``verb``: see ``_main``."""
     sub = verb(
         "import-neurosynchro",

@@ -1,19 +1,21 @@
 """``train``."""
 
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 from synchrojax.cli._arguments import positive, widths
 from synchrojax.cli._validate import pictures, report
 from synchrojax.families import FAMILIES
 
 
-def _settings(kind, options):
+def _settings(kind: Any, options: Any) -> Any:
     """The options of a training, those that were not given at their defaults."""
     given = {k: getattr(options, k, None) for k in kind._fields}
     return kind(**{k: v for k, v in given.items() if v is not None})
 
 
-def _train_table(options):
+def _train_table(options: Any) -> None:
     import synchrojax
     from synchrojax.model import read_model
     from synchrojax.train import TableOptions, held_out, train_table
@@ -53,7 +55,7 @@ def _train_table(options):
     pictures(checked, out, text, directory=options.pictures, page=options.html)
 
 
-def _train(options):
+def _train(options: Any) -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
@@ -90,7 +92,7 @@ def _train(options):
         print(f"  {head}: {worst} on held-out rows")
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Add the arguments; ``verb``: see ``_main``."""
     sub = verb(
         "train",

@@ -3,15 +3,17 @@
 import json
 import pathlib
 import sys
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from synchrojax.cli._arguments import positive
-from synchrojax.core import write_text
+from synchrojax.core import PathLike, write_text
 from synchrojax.families import SampledFamily
 from synchrojax.model import MODEL_FILE
 from synchrojax.tables import CONVENTIONS
 
 
-def report(checked, result, last=None):
+def report(checked: Any, result: Mapping[str, Any], last: str | None = None) -> str:
     """Relative errors, and mean squared errors in network space where there are some."""
     from synchrojax.validate import report_lines
 
@@ -22,7 +24,14 @@ def report(checked, result, last=None):
     return "\n".join([*lines, last] if last else lines)
 
 
-def pictures(checked, model, text, *, directory=None, page=None):
+def pictures(
+    checked: Any,
+    model: PathLike,
+    text: str,
+    *,
+    directory: pathlib.Path | None = None,
+    page: PathLike | None = None,
+) -> None:
     """What ``--out`` and ``--html`` ask for."""
     if not (directory or page):
         return
@@ -45,11 +54,11 @@ def pictures(checked, model, text, *, directory=None, page=None):
         write_html(page, name, text, pictures)
 
 
-def _span(seconds):
+def _span(seconds: float) -> str:
     return f"{round(seconds, -1):.0f} s" if seconds < 95.0 else f"{seconds / 60.0:.0f} minutes"
 
 
-def _validate(options):
+def _validate(options: Any) -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
@@ -100,7 +109,7 @@ def _validate(options):
     pictures(checked, options.model, text, directory=options.out, page=options.html)
 
 
-def add(verb):
+def add(verb: Callable) -> None:
     """Add the arguments; ``verb``: see ``_main``."""
     sub = verb(
         "validate",

@@ -69,7 +69,17 @@ from synchrojax.core._progress import progress
 from synchrojax.core._quantities import QuantityError, ends, quantity, quantity_or_range
 from synchrojax.core._quick import quick_jit
 from synchrojax.core._sky import as_array, rotate, turned
-from synchrojax.core._types import Arrays, Reals
+from synchrojax.core._types import (
+    Arrays,
+    Columns,
+    Masks,
+    Numbers,
+    PathLike,
+    Points,
+    Reals,
+    Shape,
+    Truths,
+)
 
 __all__ = [
     "ABSORPTION",
@@ -84,9 +94,16 @@ __all__ = [
     "UNITS",
     "Arrays",
     "Coefficients",
+    "Columns",
+    "Masks",
+    "Numbers",
+    "PathLike",
+    "Points",
     "QuantityError",
     "Reals",
+    "Shape",
     "SkyCoefficients",
+    "Truths",
     "UnitError",
     "as_array",
     "at_least",
@@ -104,8 +121,8 @@ __all__ = [
     "from_json",
     "from_plane",
     "in_turn",
-    "kept",
     "is_traced",
+    "kept",
     "limit_polarization",
     "loss_curve",
     "new_figure",

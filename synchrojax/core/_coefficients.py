@@ -2,28 +2,34 @@
 
 import functools
 import operator
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
 from jax import export
 
 from synchrojax.core._inputs import is_traced, own_settings, real
+from synchrojax.core._types import Points
 
 EMISSION_UNIT, LENGTH_UNIT = "erg s^-1 cm^-3 Hz^-1 sr^-1", "cm^-1"
 
 
-def unit_of_coefficient(name):
+def unit_of_coefficient(name: str) -> str:
     """The unit of j_S, or of alpha_S and rho_S."""
     return EMISSION_UNIT if name.startswith("j") else LENGTH_UNIT
 
 
 @functools.lru_cache
-def _each(operation):
-    return jax.jit(lambda x, y: tuple(operation(a, b) for a, b in zip(x, y, strict=True)))
+def _each(operation: Callable) -> Callable:
+    def one(a, b):
+        # ranks of the user's arrays may differ
+        return operation(*(jnp.broadcast_arrays(a, b) if jnp.ndim(a) and jnp.ndim(b) else (a, b)))
+
+    return jax.jit(lambda x, y: tuple(one(a, b) for a, b in zip(x, y, strict=True)))
 
 
-def _applied(operation, kind, x, y):
+def _applied(operation: Callable, kind: type, x: Sequence[Any], y: Sequence[Any]) -> Any:
     """``operation`` on two sequences of arrays, field by field."""
     try:
         jnp.broadcast_shapes(*(jnp.shape(v) for v in (*x, *y)))
@@ -35,7 +41,7 @@ def _applied(operation, kind, x, y):
     return kind(*_each(operation)(tuple(x), tuple(y)))
 
 
-def _refuse(c, symbol, other):
+def _refuse(c: tuple, symbol: str, other: Any) -> NoReturn:
     kind = type(c).__name__
     raise TypeError(
         f"{kind} {symbol} {type(other).__name__}: only {kind} + {kind}, {kind} - {kind}, and "
@@ -44,7 +50,7 @@ def _refuse(c, symbol, other):
     )
 
 
-def _joined(operation, symbol):
+def _joined(operation: Callable, symbol: str) -> Callable:
     @own_settings
     def method(self, other):
         if type(other) is not type(self):
@@ -54,13 +60,13 @@ def _joined(operation, symbol):
     return method
 
 
-def _scaled(operation, symbol):
+def _scaled(operation: Callable, symbol: str) -> Callable:
     @own_settings
     def method(self, other):
         if isinstance(other, tuple | list | str | bytes | bool) or other is None:
             _refuse(self, symbol, other)
         try:
-            factor = real(other, "the factor")
+            factor: Any = real(other, "the factor")
         except ValueError as error:
             if hasattr(other, "unit") or hasattr(other, "units"):
                 raise
@@ -75,7 +81,7 @@ def _scaled(operation, symbol):
     return method
 
 
-def _total(self, other):
+def _total(self: Any, other: Any) -> Any:
     """``sum`` begins with 0."""
     if type(other) is int and other == 0:
         return self
@@ -86,7 +92,7 @@ _add, _subtract = _joined(operator.add, "+"), _joined(operator.sub, "-")
 _multiply, _divide = _scaled(operator.mul, "*"), _scaled(operator.truediv, "/")
 
 
-def field_by_field(kind):
+def field_by_field(kind: Any) -> Any:
     """Give a NamedTuple of arrays sums, differences and products with numbers instead of those of
     tuples.
     """
@@ -108,14 +114,14 @@ class Coefficients(NamedTuple):
     ``c / x``, field by field. Anything else is a TypeError.
     """
 
-    j_I: jax.Array
-    j_Q: jax.Array
-    j_V: jax.Array
-    alpha_I: jax.Array
-    alpha_Q: jax.Array
-    alpha_V: jax.Array
-    rho_Q: jax.Array
-    rho_V: jax.Array
+    j_I: Points
+    j_Q: Points
+    j_V: Points
+    alpha_I: Points
+    alpha_Q: Points
+    alpha_V: Points
+    rho_Q: Points
+    rho_V: Points
 
 
 @field_by_field
@@ -124,17 +130,17 @@ class SkyCoefficients(NamedTuple):
     ``Coefficients``.
     """
 
-    j_I: jax.Array
-    j_Q: jax.Array
-    j_U: jax.Array
-    j_V: jax.Array
-    alpha_I: jax.Array
-    alpha_Q: jax.Array
-    alpha_U: jax.Array
-    alpha_V: jax.Array
-    rho_Q: jax.Array
-    rho_U: jax.Array
-    rho_V: jax.Array
+    j_I: Points
+    j_Q: Points
+    j_U: Points
+    j_V: Points
+    alpha_I: Points
+    alpha_Q: Points
+    alpha_U: Points
+    alpha_V: Points
+    rho_Q: Points
+    rho_U: Points
+    rho_V: Points
 
 
 for _kind in (Coefficients, SkyCoefficients):

@@ -4,42 +4,53 @@ operation.
 
 import functools
 import math
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from synchrojax.core._inputs import broadcast_shapes, is_traced
+from synchrojax.core._types import Numbers, Shape
 
 # sizes up to the last are filled up to one of these, so that there are few to compile
 STEPS = (128, 1024, 4096)
 
 
-def step(size, steps=STEPS):
+def step(size: int, steps: Sequence[int] = STEPS) -> int:
     """The size to which ``size`` points are filled up: 1 and more than the last step stay what they
     are.
     """
     return next((n for n in steps if n >= size), size) if size > 1 else size
 
 
-def _broadcast(values, dtype):
+def _broadcast(
+    values: Mapping[str, Numbers], dtype: np.dtype
+) -> dict[str, Float[Array, "*points"]]:
     shape = broadcast_shapes([v.shape for v in values.values()])
     return {n: jnp.broadcast_to(jnp.asarray(v, dtype), shape) for n, v in values.items()}
 
 
 @functools.lru_cache(maxsize=256)
-def _program(function, subject, dtype):
+def _program(function: Callable, subject: Hashable, dtype: np.dtype) -> Callable:
     """``function(subject, values)`` compiled, values {name: array} of any shapes that broadcast."""
     return jax.jit(lambda values: function(subject, _broadcast(values, dtype)))
 
 
 @functools.lru_cache(maxsize=256)
-def _packed(function, subject, names):
+def _packed(function: Callable, subject: Hashable, names: tuple[str, ...]) -> Callable:
     """The same for one array [value, ...]: one transfer there."""
-    return jax.jit(lambda columns: function(subject, dict(zip(names, columns, strict=True))))
+
+    def program(columns):
+        # arrays even without jit
+        return function(subject, dict(zip(names, jnp.asarray(columns), strict=True)))
+
+    return jax.jit(program)
 
 
-def _elsewhere(values):
+def _elsewhere(values: Iterable[Numbers]) -> bool:
     """True where an array lies on several devices or another than the usual one, and should stay
     there.
     """
@@ -51,7 +62,12 @@ def _elsewhere(values):
     return False
 
 
-def pack(values, dtype, shape, steps=STEPS):
+def pack(
+    values: Sequence[Numbers],
+    dtype: np.dtype,
+    shape: Shape,
+    steps: Sequence[int] = STEPS,
+) -> Float[np.ndarray, "values points"]:
     """NumPy [value, point] of values broadcast to ``shape``, filled up with their last point."""
     size = math.prod(shape)
     columns = np.empty((len(values), step(size, steps)), dtype)
@@ -61,7 +77,17 @@ def pack(values, dtype, shape, steps=STEPS):
     return columns
 
 
-def pointwise(function, subject, values, dtype, shape, *, inline=False, host=False, steps=STEPS):
+def pointwise(
+    function: Callable,
+    subject: Any,
+    values: Mapping[str, Numbers],
+    dtype: np.dtype,
+    shape: Shape,
+    *,
+    inline: bool = False,
+    host: bool = False,
+    steps: Sequence[int] = STEPS,
+) -> Any:
     """``function(subject, values)`` for ``values`` {name: array} broadcast to ``shape`` and cast to
     ``dtype``.
 

@@ -4,10 +4,14 @@ import contextlib
 import json
 import os
 import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from synchrojax.core._types import PathLike
 
 
 @contextlib.contextmanager
-def written_in_one(path):
+def written_in_one(path: PathLike) -> Iterator[pathlib.Path]:
     """Yields a path beside ``path`` to write to, which takes its place at the end; on any error
     nothing stays.
     """
@@ -25,20 +29,20 @@ def written_in_one(path):
         temporary.unlink(missing_ok=True)
 
 
-def write_text(path, text):
+def write_text(path: PathLike, text: str) -> None:
     """Write ``text`` to ``path`` at once, in UTF-8."""
     with written_in_one(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_text(path):
+def read_text(path: PathLike) -> str:
     """The text of ``path``, UTF-8 with or without a mark of byte order. Raises OSError and
     UnicodeDecodeError.
     """
     return pathlib.Path(path).read_text(encoding="utf-8-sig")
 
 
-def from_json(text, where, kind=dict):
+def from_json(text: Any, where: Any, kind: Any = dict) -> Any:
     """What JSON ``text`` says. Raises ValueError naming ``where`` if it is none, or not of the
     Python type ``kind``.
     """

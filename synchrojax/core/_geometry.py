@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from synchrojax.core._types import Arrays, Reals
 
 
-def _half_tangent(angle):
+def _half_tangent(angle: Reals) -> Float[Array, "..."]:
     """tan(angle / 2), whose sign is that of the sine."""
     return jnp.sin(0.5 * angle) / jnp.cos(0.5 * angle)
 

@@ -10,11 +10,15 @@ import pathlib
 import sys
 import types
 import warnings
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Shaped
+
+from synchrojax.core._types import Arrays, Numbers, Shape
 
 _SHOWN = 120  # characters of a value in a message
 
@@ -23,11 +27,11 @@ class UnitError(ValueError):
     """A value whose unit does not fit; the message names both units."""
 
 
-def is_traced(values):
+def is_traced(values: Iterable) -> bool:
     return any(isinstance(v, jax.core.Tracer) for v in values)
 
 
-def _shown(value):
+def _shown(value: Any) -> str:
     text = " ".join(repr(value).split())
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
@@ -35,7 +39,7 @@ def _shown(value):
 # Units -----------------------------------------------------------------------------------------
 
 
-def _unit_of(value):
+def _unit_of(value: Any) -> Any:
     """What a value says its unit is, or None: astropy and unxt (``unit``), unyt, pint and xarray
     (``units``).
     """
@@ -46,7 +50,7 @@ def _unit_of(value):
     return None
 
 
-def _without_unit(value, what, unit):
+def _without_unit(value: Any, what: str, unit: str) -> Any:
     """The number of a value that carries a unit, in ``unit``. Raises UnitError."""
     own = _unit_of(value)
     if own is None:
@@ -75,7 +79,7 @@ def _without_unit(value, what, unit):
 # Masks and labels ------------------------------------------------------------------------------
 
 
-def _without_mask(value, what):
+def _without_mask(value: Any, what: str) -> Any:
     """The data of a masked array that has no masked element. Raises ValueError."""
     mask = getattr(value, "mask", None)
     # pandas
@@ -93,7 +97,7 @@ def _without_mask(value, what):
     return getattr(value, "unmasked", np.ma.getdata(value))
 
 
-def _labels(value):
+def _labels(value: Any) -> tuple[tuple[Any, ...], dict[str, np.ndarray]] | None:
     """(names of the axes, {name: labels}) of an xarray or pandas object, or None."""
     if hasattr(value, "dims") and hasattr(value, "coords"):
         named = {n: np.asarray(value.coords[n]) for n in value.dims if n in value.coords}
@@ -104,15 +108,13 @@ def _labels(value):
     return None
 
 
-def check_labels(given, what):
+def check_labels(given: Mapping[str, Any], what: Callable[[str], str]) -> None:
     """Raise ValueError where labelled arrays would be paired by position against their labels.
 
     ``given``: {name: value}, ``what``: name -> what a message calls it. Axes are paired from the
     last one, as everywhere; so names and labels of axes that meet must be the same.
     """
-    known = {
-        n: labels for n, v in given.items() if (labels := _labels(v)) is not None and labels[0]
-    }
+    known = {n: found for n, v in given.items() if (found := _labels(v)) is not None and found[0]}
     if len(known) < 2:
         return
     longest = max(known, key=lambda n: len(known[n][0]))
@@ -138,17 +140,17 @@ def check_labels(given, what):
 # Forms -----------------------------------------------------------------------------------------
 
 
-def _is_real(value):
+def _is_real(value: Any) -> bool:
     number = isinstance(value, numbers.Real | decimal.Decimal | np.number)
     return number and not isinstance(value, bool | complex | np.timedelta64)
 
 
-def _is_numeric(dtype):
+def _is_numeric(dtype: Any) -> bool:
     """Whether JAX counts it among real numbers."""
     return jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
 
 
-def _array(value):
+def _array(value: Any) -> Shaped[Arrays, "..."] | None:
     """``value`` as a NumPy or JAX array of real numbers, or None."""
     if isinstance(value, jax.Array) or hasattr(value, "__jax_array__"):
         traced = value if isinstance(value, jax.Array) else jnp.asarray(value)
@@ -172,7 +174,7 @@ def _array(value):
     return None
 
 
-def _numbers(value, what, unit):
+def _numbers(value: Any, what: str, unit: str) -> tuple[Numbers, np.dtype | None]:
     """(array, the dtype that it insists on): None for whole numbers and Python's own, which go
     along with others.
     """
@@ -199,7 +201,7 @@ def _numbers(value, what, unit):
     return array, None if weak else array.dtype
 
 
-def real(value, what, unit=""):
+def real(value: Any, what: str, unit: str = "") -> Numbers:
     """``value`` as an array of real numbers: NumPy's (float32 or float64) or JAX's.
 
     ``what``: how messages call it, ``unit``: in which it is wanted ("": dimensionless). Raises
@@ -208,7 +210,7 @@ def real(value, what, unit=""):
     return _numbers(value, what, unit)[0]
 
 
-def number(value, what, unit=""):
+def number(value: Any, what: str, unit: str = "") -> float:
     """One real number as a float, read as by ``real``."""
     value = real(value, what, unit)
     if np.shape(value):
@@ -216,7 +218,9 @@ def number(value, what, unit=""):
     return float(value)
 
 
-def reals(given, what, unit):
+def reals(
+    given: Mapping[str, Any], what: Callable[[str], str], unit: Callable[[str], str]
+) -> tuple[dict[str, Numbers], np.dtype]:
     """({name: array} of ``given``, the float dtype that they promote to).
 
     ``what``: name -> how messages call it, ``unit``: name -> the unit in which it is wanted. Half
@@ -230,14 +234,14 @@ def reals(given, what, unit):
     return {n: array for n, (array, _) in found.items()}, dtype
 
 
-def broadcast_shapes(shapes):
+def broadcast_shapes(shapes: Sequence[Shape]) -> Shape:
     """The common shape, sizes that are symbols included. Raises ValueError."""
     if all(isinstance(n, int) for shape in shapes for n in shape):
         return np.broadcast_shapes(*shapes)
     return jnp.broadcast_shapes(*shapes)
 
 
-def warn_user(message):
+def warn_user(message: str) -> None:
     """Warn at the line outside this package that led here, however many functions lie between."""
     level, frame, here = 2, sys._getframe(1), str(pathlib.Path(__file__).parents[1])
 
@@ -264,17 +268,25 @@ def float64_is_on() -> bool:
     return _setting("enable_x64")
 
 
-def own_settings(function):
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+# tests refuse ranks that are promoted without a word
+_OWN = {"numpy_dtype_promotion": "standard", "numpy_rank_promotion": "allow"}
+
+
+def own_settings(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Run a function under JAX's usual rules of promotion, whatever its caller has set for code of
     their own.
     """
 
     @functools.wraps(function)
-    def wrapped(*args, **kwargs):
-        usual = {"numpy_dtype_promotion": "standard", "numpy_rank_promotion": "allow"}
-        if all(_setting(name) == value for name, value in usual.items()):
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        if all(_setting(name) == value for name, value in _OWN.items()):
             return function(*args, **kwargs)
-        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        with (
+            jax.numpy_dtype_promotion(_OWN["numpy_dtype_promotion"]),
+            jax.numpy_rank_promotion(_OWN["numpy_rank_promotion"]),
+        ):
             return function(*args, **kwargs)
 
     return wrapped

@@ -1,10 +1,14 @@
 """What a call takes: names, units, broadcasting, and the tests for unphysical input."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from synchrojax.core._inputs import broadcast_shapes, reals
+from synchrojax.core._types import Masks, Numbers, Points, Reals, Shape, Truths
 
 UNITS = {
     "nu": "Hz, observing frequency in the fluid frame",
@@ -23,17 +27,17 @@ COMMON = ("nu", "B", "n_e", "theta")
 _UNITS = {"nu": "Hz", "B": "G", "n_e": "cm^-3", "theta": "rad"}  # the others are dimensionless
 
 
-def describe(names):
+def describe(names: Iterable[str]) -> str:
     """One line per name with its unit, for error messages and ``--help``."""
     return "; ".join(f"{n} [{UNITS.get(n, 'dimensionless')}]" for n in names)
 
 
-def unit_of(name):
+def unit_of(name: str) -> str:
     """The unit of a parameter, as units are written: "Hz", "" for what is dimensionless."""
     return _UNITS.get(name, "")
 
 
-def _named(params, names):
+def _named(params: Any, names: Sequence[str]) -> dict[Any, Any]:
     """``params`` as a mapping, or what is wrong with it. Raises ValueError."""
     fields = getattr(getattr(params, "dtype", None), "names", None)
     if fields:  # a row or column of a structured array, as of a FITS table
@@ -46,7 +50,7 @@ def _named(params, names):
     return {n: params[n] for n in params.keys()}  # noqa: SIM118 (a row of a table iterates over its values)
 
 
-def one_mapping(params, named):
+def one_mapping(params: Any, named: Mapping[str, Any]) -> None:
     """Raise TypeError where values come by name instead of in ``params``."""
     if named or params is None:
         given = ", ".join(f'"{n}": ...' for n in named) or '"nu": ..., "B": ...'
@@ -55,7 +59,9 @@ def one_mapping(params, named):
         )
 
 
-def broadcast(params, names, defaults=MappingProxyType({})):
+def broadcast(
+    params: Any, names: Sequence[str], defaults: Mapping[str, float] = MappingProxyType({})
+) -> tuple[dict[str, Numbers], np.dtype, Shape]:
     """({name: value} of ``params`` in the order of ``names``, their common float dtype, their
     common shape).
 
@@ -85,7 +91,14 @@ def broadcast(params, names, defaults=MappingProxyType({})):
     return values, dtype, shape
 
 
-def unphysical(nu, b, n_e, theta, own, violated):
+def unphysical(
+    nu: Points,
+    b: Points,
+    n_e: Points,
+    theta: Points,
+    own: Iterable[Reals],
+    violated: Mapping[str, Truths],
+) -> Masks:
     """True where no electron gas has such values: nu <= 0, B < 0, n_e < 0, anything not finite.
 
     ``own``: the distribution's parameters, ``violated``: where they break its own conditions.

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -10,13 +11,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 _LOG_EVERY = 10.0  # [s] between lines where standard error is not a terminal
 
 
-def _clock(seconds):
+def _clock(seconds: float | int) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes // 60:d}:{minutes % 60:02d}:{seconds:02d}"
 
 
 @contextlib.contextmanager
-def _every(seconds, action):
+def _every(seconds: float | int, action: Callable[[], None]) -> Iterator[None]:
     """Runs ``action`` every so many seconds beside the block, whatever that waits for."""
     over = threading.Event()
 
@@ -36,7 +37,9 @@ def _every(seconds, action):
 
 
 @contextlib.contextmanager
-def progress(title, total, unit, *, quiet=False):
+def progress(
+    title: str, total: float | int, unit: str, *, quiet: bool = False
+) -> Iterator[Callable[..., None]]:
     """Yields ``advance(steps, note="", counted=True)``; silent with ``quiet``.
 
     A bar on a terminal, a line every ten seconds in a log, also while the first step is still being

@@ -12,7 +12,7 @@ _PREFIXES = {
 _DEGREE = math.pi / 180.0
 
 
-def _prefixed(**units):
+def _prefixed(**units: float) -> dict[str, float]:
     return {
         prefix + name: factor * size
         for name, size in units.items()
@@ -71,7 +71,7 @@ class QuantityError(ValueError):
     """Text that is no number with a unit that fits; the message says what is accepted."""
 
 
-def _spelled(unit):
+def _spelled(unit: str) -> str:
     """One spelling for µ and μ, for cm^-3, cm**-3, cm⁻³, 1/cm^3 and /cm3."""
     plain = unicodedata.normalize("NFKC", unit).replace("\u03bc", "u").replace("\u2212", "-")
     plain = re.sub(r"\s+|\^|\*\*", "", plain)
@@ -79,7 +79,7 @@ def _spelled(unit):
     return f"{inverse[1]}-{inverse[2]}" if inverse else plain
 
 
-def _size(unit, name):
+def _size(unit: str, name: str) -> float:
     """``unit`` in the unit of the parameter ``name``."""
     spelled, kind = _spelled(unit), _KIND_OF.get(name)
     owners = [other for other, (_, units) in _KINDS.items() if spelled in units]
@@ -102,7 +102,7 @@ def _size(unit, name):
     raise QuantityError(f"{unit!r} is not known as a unit{hint}; {takes}")
 
 
-def _split(text):
+def _split(text: str) -> tuple[float, str] | None:
     """(number, unit or ""); None where it does not begin with a number."""
     try:
         return float(text), ""
@@ -111,7 +111,7 @@ def _split(text):
     return (float(match[1]), match[2]) if match and "," not in match[2] else None
 
 
-def quantity(text, name):
+def quantity(text: str, name: str) -> float:
     """The value of ``text`` in the unit of the parameter ``name``: nu, frequency [Hz], B [G], n_e
     [cm^-3], theta, psi [rad], timeout [s]; any other name is dimensionless. Raises QuantityError.
     """
@@ -125,12 +125,12 @@ def quantity(text, name):
         raise QuantityError(f"{text!r}: {error}") from None
 
 
-def ends(low, high, name):
+def ends(low: str, high: str, name: str) -> tuple[float, float]:
     """Both ends of a range as of ``quantity``. Units may not stand at one end alone, unless the
     other is zero.
     """
     values = quantity(low, name), quantity(high, name)
-    units = [_split(text)[1] for text in (low, high)]
+    units = [found[1] for text in (low, high) if (found := _split(text))]
     if bool(units[0]) != bool(units[1]) and values[bool(units[0])] != 0.0:
         raise QuantityError(f"{low}:{high}: give both ends a unit, or none")
     if not all(map(math.isfinite, values)):
@@ -138,7 +138,7 @@ def ends(low, high, name):
     return values
 
 
-def quantity_or_range(text, name):
+def quantity_or_range(text: str, name: str) -> float | tuple[float, float, int]:
     """A value, or (low, high, count) from low:high:count. Raises QuantityError."""
     parts = text.split(":")
     if len(parts) == 1:
@@ -171,5 +171,5 @@ def quantity_or_range(text, name):
     return low, high, count
 
 
-def _such_as(form):
+def _such_as(form: str | None) -> str:
     return f", such as {form or '1:100:50'}"

@@ -1,6 +1,8 @@
 """Programs that run a few times only: compiled quickly rather than well."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 
@@ -10,7 +12,7 @@ _FEWER_PASSES = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization
 
 
 @functools.cache
-def _options():
+def _options() -> dict[str, Any] | None:
     """What of ``_FEWER_PASSES`` the compiler takes; nothing where the device is not a CPU."""
     if jax.default_backend() != "cpu":
         return None
@@ -21,7 +23,7 @@ def _options():
     } or None
 
 
-def _compiles(options):
+def _compiles(options: dict[str, Any]) -> bool:
     try:
         jax.jit(lambda x: x, compiler_options=options).lower(0.0).compile()
     except (RuntimeError, ValueError, TypeError):
@@ -29,6 +31,6 @@ def _compiles(options):
     return True
 
 
-def quick_jit(function):
+def quick_jit(function: Callable) -> Callable:
     """``jax.jit``, compiled in a quarter of the time; it takes several times as long to run."""
     return jax.jit(function, compiler_options=_options())

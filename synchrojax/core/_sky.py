@@ -1,14 +1,19 @@
 """Coefficients in a basis fixed on the sky, and in the orders and signs of other codes."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from synchrojax.core._coefficients import Coefficients, SkyCoefficients, unit_of_coefficient
 from synchrojax.core._compiled import pointwise
 from synchrojax.core._inputs import broadcast_shapes, is_traced, own_settings, reals
+from synchrojax.core._types import Points
 
 
-def turned(c, psi):
+def turned(c: Coefficients, psi: Points) -> SkyCoefficients:
     """``rotate`` for arrays."""
     cos, sin = jnp.cos(2.0 * psi), jnp.sin(2.0 * psi)
     j_q, j_u, alpha_q, alpha_u, rho_q, rho_u = (
@@ -19,12 +24,12 @@ def turned(c, psi):
     )
 
 
-def _turned(_, values):
+def _turned(_: None, values: Mapping[str, Points]) -> SkyCoefficients:
     return turned(Coefficients(*(values[n] for n in Coefficients._fields)), values["psi"])
 
 
 @own_settings
-def rotate(c, psi):
+def rotate(c: Coefficients, psi: Any) -> SkyCoefficients:
     """Turn ``Coefficients`` into a basis fixed on the sky.
 
     ``psi`` [rad], broadcasting with the coefficients: the angle, counter-clockwise as seen by the
@@ -69,7 +74,9 @@ _CONVENTIONS = {
 
 
 @own_settings
-def as_array(c, *, convention):
+def as_array(
+    c: Coefficients | SkyCoefficients, *, convention: str
+) -> Float[Array, "*points coefficients"]:
     """The eight (or eleven) coefficients stacked along a new last axis, in the order and signs of
     another code.
 

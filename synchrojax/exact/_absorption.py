@@ -53,7 +53,10 @@ def _absorption_sums(here, frozen, slices, outer, weight, top, nodes, small_orde
         cross = -2.0 * node.u * node.u_perp * pair.j * pair.dj
         kernels = jnp.stack([parallel + perpendicular, parallel - perpendicular, cross])
         return jnp.concatenate(
-            [jnp.sum(kernels * f, -1), jnp.sum(kernels * (f * log_slope(here, node)), -1)]
+            [
+                jnp.sum(kernels * f[None], -1),
+                jnp.sum(kernels * (f * log_slope(here, node))[None], -1),
+            ]
         )
 
     return jnp.sum(jax.vmap(row)(outer, weight), 0)

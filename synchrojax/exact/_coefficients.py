@@ -1,14 +1,19 @@
 """The integrals as users call them."""
 
+from collections.abc import Mapping
+from typing import Any, Literal, overload
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from synchrojax.core import (
     COMMON,
     GYRO,
     STEPS,
     Coefficients,
+    Points,
     broadcast,
     describe,
     float64_is_on,
@@ -18,13 +23,13 @@ from synchrojax.core import (
     pointwise,
     unphysical,
 )
-from synchrojax.distributions import get_distribution
+from synchrojax.distributions import Distribution, get_distribution
 from synchrojax.exact._errors import estimated_errors, judge, with_rules
 from synchrojax.exact._evaluate import Ruled, evaluate_traced, mode_of_point
-from synchrojax.exact._phase_space import resolution_of
+from synchrojax.exact._phase_space import Resolution, resolution_of
 
 
-def _require_x64():
+def _require_x64() -> None:
     if not float64_is_on():
         raise RuntimeError(
             'the exact integrals need float64: call jax.config.update("jax_enable_x64", True) '
@@ -34,7 +39,14 @@ def _require_x64():
 
 
 @own_settings
-def at_unit_frequency(distribution, s, theta, *, resolution=None, **parameters):
+def at_unit_frequency(
+    distribution: Any,
+    s: Any,
+    theta: Any,
+    *,
+    resolution: Resolution | None = None,
+    **parameters: Any,
+) -> Float[np.ndarray, "points 8"]:
     """The eight coefficients at nu = 1 Hz and n_e = 1 cm^-3 as a NumPy array [point, 8].
 
     ``s`` = nu / nu_c, ``theta`` [rad] and the distribution's own ``parameters`` are one-dimensional
@@ -49,8 +61,37 @@ def at_unit_frequency(distribution, s, theta, *, resolution=None, **parameters):
     )[0]
 
 
+@overload
+def coefficients(
+    distribution: Any,
+    params: Any = None,
+    *,
+    resolution: Resolution | None = None,
+    error: Literal[False] = False,
+    **named: Any,
+) -> Coefficients: ...
+
+
+@overload
+def coefficients(
+    distribution: Any,
+    params: Any = None,
+    *,
+    resolution: Resolution | None = None,
+    error: bool,
+    **named: Any,
+) -> Coefficients | tuple[Coefficients, Coefficients]: ...
+
+
 @own_settings
-def coefficients(distribution, params=None, *, resolution=None, error=False, **named):
+def coefficients(
+    distribution: Any,
+    params: Any = None,
+    *,
+    resolution: Resolution | None = None,
+    error: bool = False,
+    **named: Any,
+) -> Coefficients | tuple[Coefficients, Coefficients]:
     """All eight coefficients from the integrals: the truth that everything else is held to.
 
     ``distribution``: a name (``"thermal"``, ``"powerlaw"``, ``"kappa"``, ``"powerlaw_pitch"``,
@@ -87,7 +128,7 @@ def coefficients(distribution, params=None, *, resolution=None, error=False, **n
     return _coefficients(distribution, values, shape, resolution, error)
 
 
-def _prepared(distribution, values):
+def _prepared(distribution: Distribution, values: Mapping[str, Points]) -> tuple[Points, ...]:
     """What ``_coefficients`` needs of its input, as numbers of one dtype.
 
     s, theta and own parameters, harmless where there is nothing to compute; n_e nu and n_e / nu;

@@ -97,7 +97,7 @@ def rotativity_sums(here, frozen, resolution, small_orders):
             dv = jnp.abs(inner - outer) * cluster * slant * dx
             node = LabSlices.node(here, chi, v)
             f = weight * dv * node.w * jnp.exp(here.log_f(node.gamma, node.mu, node.across) - top)
-            return jnp.sum(kernels(node, debye) * (f * slope(here, node)), -1)
+            return jnp.sum(kernels(node, debye) * (f * slope(here, node))[None], -1)
 
         left, right = LabSlices.limits(frozen, still)
         middle = maximise(lambda v: -exponent(v), left, right, 22)[0]

@@ -17,6 +17,7 @@ from synchrojax.families._base import (
     Comparison,
     Dimensionless,
     Head,
+    Networks,
     Rows,
     SampledFamily,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "Dimensionless",
     "Family",
     "Head",
+    "Networks",
     "Rows",
     "SampledFamily",
     "TableFamily",

@@ -24,16 +24,26 @@ import abc
 import collections
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
+from synchrojax.core import Arrays, Columns, Masks, Points
 from synchrojax.distributions import Distribution
 
-Network = Callable[[jax.Array], jax.Array]  # features [inputs, ...] -> outputs [outputs, ...]
-Ends = tuple[float, float]
+Network: TypeAlias = Callable[[Float[Array, "inputs *points"]], Float[Array, "outputs *points"]]
+Networks: TypeAlias = Mapping[str, Network]
+# features, and what ``combine`` takes beside the output
+Inputs: TypeAlias = tuple[Float[Array, "inputs *points"], Float[Arrays, "extra *points"]]
+Ends: TypeAlias = tuple[float, float]
+# a named tuple of arrays of one shape, each family's own
+Point: TypeAlias = Any
+Eight: TypeAlias = Float[Arrays, "points 8"]
+# points of the unit cube, and columns of what is sampled with them
+Cube: TypeAlias = Float[np.ndarray, "points dimensions"]
+Sample: TypeAlias = dict[str, Float[np.ndarray, " rows"]]
 
 
 class Dimensionless(NamedTuple):
@@ -44,14 +54,14 @@ class Dimensionless(NamedTuple):
     ``rho_v`` as they are.
     """
 
-    log_j: jax.Array
-    j_q: jax.Array
-    j_v: jax.Array
-    log_alpha: jax.Array
-    alpha_q: jax.Array
-    alpha_v: jax.Array
-    rho_q: jax.Array
-    rho_v: jax.Array
+    log_j: Points
+    j_q: Points
+    j_v: Points
+    log_alpha: Points
+    alpha_q: Points
+    alpha_v: Points
+    rho_q: Points
+    rho_v: Points
 
 
 @dataclass(frozen=True)
@@ -78,11 +88,11 @@ class Rows(NamedTuple):
     turns errors of the target into relative errors of a coefficient, 0 for what does not count.
     """
 
-    numbers: Any
-    features: Any
-    extra: Any
-    target: Any
-    weight: Any
+    numbers: Int[Arrays, " rows"]
+    features: Float[Arrays, "rows inputs"]
+    extra: Float[Arrays, "rows extra"]
+    target: Float[Arrays, "rows targets"]
+    weight: Float[Arrays, "rows targets"]
 
 
 def point_type(*fields: str) -> Any:
@@ -90,12 +100,12 @@ def point_type(*fields: str) -> Any:
     return collections.namedtuple("Point", fields)
 
 
-def only_of_rho_q(floor):
+def only_of_rho_q(floor: Points) -> Float[Array, "*points 8"]:
     """``error_scale`` of families whose only coefficient that changes sign is rho_Q."""
     return jnp.stack([*[jnp.zeros_like(floor)] * 6, floor, jnp.zeros_like(floor)], -1)
 
 
-def _everywhere(points):
+def _everywhere(points: Columns) -> Bool[np.ndarray, " rows"]:
     return np.ones(len(next(iter(points.values()))), bool)
 
 
@@ -137,24 +147,24 @@ class AbstractFamily(abc.ABC):
     results: tuple[str, ...]
 
     @abc.abstractmethod
-    def point(self, s, theta, own: Mapping[str, Any]) -> Any:
+    def point(self, s: Points, theta: Points, own: Mapping[str, Points]) -> Point:
         """The point of arrays ``s``, ``theta`` [rad] and parameters {name: array}, all of one
         shape.
         """
 
     @abc.abstractmethod
-    def coordinates(self, p) -> Mapping[str, jax.Array]:
+    def coordinates(self, p: Point) -> dict[str, Points]:
         """{name: value} for the names of ``domain``."""
 
     @abc.abstractmethod
-    def invalid(self, outside: Mapping[str, jax.Array], p) -> tuple[jax.Array, jax.Array]:
+    def invalid(self, outside: Mapping[str, Masks], p: Point) -> tuple[Masks, Masks]:
         """Where the policy "nan" applies: (emission and absorption, rotativities).
 
         ``outside``: for the names of ``domain``, where their coordinate is out of its range.
         """
 
     @abc.abstractmethod
-    def evaluate(self, networks: Mapping[str, Network], p, *, clip: bool) -> Dimensionless:
+    def evaluate(self, networks: Networks, p: Point, *, clip: bool) -> Dimensionless:
         """The coefficients at ``p``.
 
         ``networks``: head -> function. ``clip``: hold the learned corrections at the edge of the
@@ -163,13 +173,13 @@ class AbstractFamily(abc.ABC):
         """
 
     @abc.abstractmethod
-    def results_outside(self, networks: Mapping[str, Network], p) -> tuple[jax.Array, ...]:
+    def results_outside(self, networks: Networks, p: Point) -> tuple[Masks, ...]:
         """For each of ``results``: where it is beyond what the table held that the model was
         trained on.
         """
 
     @abc.abstractmethod
-    def error_scale(self, p, truth: jax.Array) -> jax.Array:
+    def error_scale(self, p: Point, truth: Eight) -> Eight:
         """The least magnitudes that errors are relative to [point, 8], like ``truth``; 0 where they
         always are.
         """
@@ -199,7 +209,7 @@ class SampledFamily(AbstractFamily):
     comparison: Comparison
 
     @abc.abstractmethod
-    def sample(self, u: np.ndarray, margin: float) -> dict[str, np.ndarray]:
+    def sample(self, u: Cube, margin: float | int) -> Sample:
         """Points ``u`` [n, dimensions] of the unit cube to {input: [n]} in the box, widened by
         ``margin``.
 
@@ -208,19 +218,17 @@ class SampledFamily(AbstractFamily):
         """
 
     @abc.abstractmethod
-    def sample_to_learn(self, u: np.ndarray, margin: float) -> dict[str, np.ndarray]:
+    def sample_to_learn(self, u: Cube, margin: float | int) -> Sample:
         """The same for what the networks learn from: rows may come in groups, then more than ``u``
         has.
         """
 
     @abc.abstractmethod
-    def locked(self, table: Mapping[str, np.ndarray]) -> "SampledFamily":
+    def locked(self, table: Columns) -> "SampledFamily":
         """The family with the constants that suit a table, if it has any."""
 
     @abc.abstractmethod
-    def training_rows(
-        self, head: str, table: Mapping[str, np.ndarray], networks: Mapping[str, Network]
-    ) -> Rows:
+    def training_rows(self, head: str, table: Columns, networks: Networks) -> Rows:
         """What the network of ``head`` learns from a table of inputs and the eight coefficients
         {name: [row]}.
 
@@ -228,5 +236,10 @@ class SampledFamily(AbstractFamily):
         """
 
     @abc.abstractmethod
-    def combine(self, head: str, output: jax.Array, extra: jax.Array) -> jax.Array:
+    def combine(
+        self,
+        head: str,
+        output: Float[Arrays, "outputs *points"],
+        extra: Float[Arrays, "extra *points"],
+    ) -> Float[Arrays, "parts *points"]:
         """What is compared with the target: of output [outputs, ...] and ``extra`` [any, ...]."""

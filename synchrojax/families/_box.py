@@ -11,15 +11,17 @@ from types import MappingProxyType
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
-from synchrojax.core import at_least, at_most, within
+from synchrojax.core import Masks, Points, at_least, at_most, within
+from synchrojax.families._base import Cube, Ends, Point, Sample
 
 S_RANGE = (1e1, 1e8)
 S_PERP = 5.0  # lowest s sin(theta)
 THETA_RANGE = (0.0, float(np.pi))
 
 
-def direction_features(s, sine):
+def direction_features(s: Points, sine: Points) -> list[Points]:
     """Network input for the direction: it saturates where only s / sin(theta) matters any more."""
     return [
         2.0 * jnp.exp((float(np.log(S_PERP)) - jnp.log(s * sine)) / 3.0) - 1.0,
@@ -27,7 +29,7 @@ def direction_features(s, sine):
     ]
 
 
-def _wider(low, high):
+def _wider(low: float, high: float) -> Ends:
     """A range three times as wide, in the logarithm where it starts above zero."""
     return (
         (low * low / high, high * high / low) if low > 0.0 else (2.0 * low - high, 2.0 * high - low)
@@ -48,7 +50,7 @@ class Box:
     highest_x: float = np.inf
 
     @property
-    def domain(self):
+    def domain(self) -> dict[str, Ends]:
         """name -> (low, high)."""
         last = {} if self.highest_x == np.inf else {"s_over_sin_theta": (self.s[0], self.highest_x)}
         return {
@@ -59,7 +61,7 @@ class Box:
             **last,
         }
 
-    def coordinates(self, p):
+    def coordinates(self, p: Point) -> dict[str, Points]:
         """The values of ``domain``; theta is never outside."""
         own = {name: getattr(p, name) for name in self.own}
         last = (
@@ -67,7 +69,7 @@ class Box:
         )
         return {"s": p.s, "theta": jnp.zeros_like(p.s), **own, "s_sin_theta": p.s * p.sine, **last}
 
-    def clamp(self, p):
+    def clamp(self, p: Point) -> Point:
         """The nearest point: s and the parameters, then sin(theta) by s sin(theta), then s by s /
         sin(theta).
         """
@@ -79,7 +81,7 @@ class Box:
         p = p._replace(sine=at_least(p.sine, np.sqrt(S_PERP / self.highest_x)))
         return p._replace(s=at_most(p.s, self.highest_x * p.sine))
 
-    def within_reach(self, p):
+    def within_reach(self, p: Point) -> Point:
         """The same of a box so wide that corrections run on, but no number leaves its range."""
         low, high = self.s
         s = within(p.s, low / 10.0, high * 1e3)
@@ -90,7 +92,9 @@ class Box:
         lowest = 0.1 * S_PERP / at_most(s, high)
         return p._replace(s=s, sine=within(p.sine, at_most(lowest, 1.0), 1.0), **own)
 
-    def uniform(self, name, u, margin):
+    def uniform(
+        self, name: str, u: Float[np.ndarray, " rows"], margin: float | int
+    ) -> Float[np.ndarray, " rows"]:
         """Unit numbers to the range of a parameter, widened on both sides by half of ``margin`` -
         1.
         """
@@ -98,7 +102,7 @@ class Box:
         widen = 0.5 * (margin - 1.0)
         return low - widen + (high - low + 2.0 * widen) * u
 
-    def directions(self, u, margin, crowding=1.5):
+    def directions(self, u: Cube, margin: float | int, crowding: float = 1.5) -> Sample:
         """Unit numbers to s and theta <= pi/2: theta half uniform, half logarithmic; more points at
         low s.
         """
@@ -118,6 +122,6 @@ class Box:
         return {"s": low * (high / low) ** (u[:, 0] ** crowding) / sine, "theta": theta}
 
 
-def anywhere(outside):
+def anywhere(outside: Mapping[str, Masks]) -> tuple[Masks, Masks]:
     """``invalid`` of families that hold for all eight in one box."""
     return (functools.reduce(jnp.logical_or, outside.values()),) * 2

@@ -6,17 +6,35 @@ cos(theta), and the rotativities are measured in those of cold plasma.
 """
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
-from synchrojax.core import from_plane, number, sine_cosine, to_plane
+from synchrojax.core import (
+    Arrays,
+    Columns,
+    Masks,
+    Points,
+    from_plane,
+    number,
+    sine_cosine,
+    to_plane,
+)
 from synchrojax.distributions import HIGHEST_GAMMA, Absent, Distribution, Function
 from synchrojax.families._base import (
     Comparison,
+    Cube,
     Dimensionless,
+    Eight,
+    Ends,
     Head,
+    Networks,
+    Point,
     Rows,
+    Sample,
     SampledFamily,
     only_of_rho_q,
     point_type,
@@ -32,7 +50,7 @@ _NEAR_ZERO = (
 )
 
 
-def _ends(name, given):
+def _ends(name: str, given: Any) -> Ends:
     """(low, high) of a range in a box. Raises ValueError."""
     ends = tuple(number(v, f"box of {name}") for v in (given if np.iterable(given) else [given]))
     if len(ends) != 2 or not np.all(np.isfinite(ends)) or not ends[0] < ends[1]:
@@ -62,16 +80,16 @@ class Family(SampledFamily):
 
     def __init__(
         self,
-        name,
-        f,
-        box,
+        name: Any,
+        f: Any,
+        box: Mapping[str, Any],
         *,
-        s=S_RANGE,
-        gamma_min=1.0,
-        gamma_max=HIGHEST_GAMMA,
-        breaks=(),
-        highest_x=None,
-    ):
+        s: Any = S_RANGE,
+        gamma_min: Any = 1.0,
+        gamma_max: Any = HIGHEST_GAMMA,
+        breaks: Any = (),
+        highest_x: Any = None,
+    ) -> None:
         known = isinstance(f, Distribution)
         if known and not (isinstance(breaks, tuple) and not breaks):
             raise ValueError("breaks belong to a function f(gamma, mu): a Distribution has its own")
@@ -89,7 +107,7 @@ class Family(SampledFamily):
                 self.distribution.require_even(**{k: ends[end] for k, ends in box.items()})
         self.maps: tuple = ()
 
-    def _set(self, name, box, s, highest_x):
+    def _set(self, name: Any, box: Mapping[str, Any], s: Any, highest_x: Any) -> None:
         own, s = {k: _ends(k, ends) for k, ends in box.items()}, _ends("s", s)
         self.box = Box(own, s=s, highest_x=min(float(highest_x), s[1] ** 2 / S_PERP))
         self.name, self.parameters, self.domain = str(name), tuple(own), self.box.domain
@@ -103,13 +121,13 @@ class Family(SampledFamily):
 
     # What is learned, on file -----------------------------------------------------------------
 
-    def described(self):
+    def described(self) -> dict[str, str]:
         """All of it but f."""
         rest = {"s": self.box.s, "highest_x": self.box.highest_x, "maps": self.maps}
         return {"family": json.dumps({"name": self.name, "box": self.box.own, **rest})}
 
     @classmethod
-    def read(cls, text):
+    def read(cls, text: str) -> "Family":
         """Inverse of ``described``, without f."""
         family, given = cls.__new__(cls), json.loads(text)
         family._set(given["name"], given["box"], given["s"], given["highest_x"])
@@ -117,24 +135,24 @@ class Family(SampledFamily):
         family.distribution = Absent(family.name, family.parameters)
         return family
 
-    def replaced(self, **changes):
+    def replaced(self, **changes: Any) -> "Family":
         """A copy with other ``maps`` or another ``distribution``."""
         other = object.__new__(type(self))  # a copy goes by way of here
         other.__dict__.update(self.__dict__ | changes)
         return other
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, Family) or self.described() != other.described():
             return False
         return self.distribution == other.distribution
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((self.name, self.maps))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return _rebuilt, (self.described()["family"], self.distribution)
 
-    def locked(self, table):
+    def locked(self, table: Columns) -> "Family":
         """The same family with the maps that suit a table: (sign or 0, scale, mean, deviation) of
         each coefficient.
         """
@@ -157,19 +175,24 @@ class Family(SampledFamily):
 
     # Between physical and network space -------------------------------------------------------
 
-    def point(self, s, theta, own):
+    def point(self, s: Points, theta: Points, own: Mapping[str, Points]) -> Point:
         return self._point(s, *sine_cosine(theta), *(own[name] for name in self.parameters))
 
-    def coordinates(self, p):
+    def coordinates(self, p: Point) -> dict[str, Points]:
         return self.box.coordinates(p)
 
-    def invalid(self, outside, p):
+    def invalid(self, outside: Mapping[str, Masks], p: Point) -> tuple[Masks, Masks]:
         return anywhere(outside)
 
-    def combine(self, head, output, extra):
+    def combine(
+        self,
+        head: str,
+        output: Float[Arrays, "outputs *points"],
+        extra: Float[Arrays, "extra *points"],
+    ) -> Float[Arrays, "outputs *points"]:
         return output
 
-    def _plain(self, p, row):
+    def _plain(self, p: Point, row: Columns) -> list[Float[np.ndarray, " rows"]]:
         """The eight as they are mapped."""
         unit_q, unit_v = cold(p.s, p.sine, p.cosine)
         disk = to_plane(row["j_Q"] / row["j_I"], row["j_V"] / row["j_I"])
@@ -186,7 +209,7 @@ class Family(SampledFamily):
             )
         return [np.asarray(v) for v in values]
 
-    def _features(self, p):
+    def _features(self, p: Point) -> Float[Array, "features *points"]:
         (low, high), highest_x = self.box.s, self.box.highest_x
 
         def scaled(value, a, b):
@@ -206,7 +229,7 @@ class Family(SampledFamily):
             )
         return jnp.stack(rows)
 
-    def training_rows(self, head, table, networks):
+    def training_rows(self, head: str, table: Columns, networks: Networks) -> Rows:
         row = {k: np.asarray(v) for k, v in table.items()}
         keep = np.flatnonzero(oblique(row["theta"]))
         row = {k: v[keep] for k, v in row.items()}
@@ -229,7 +252,7 @@ class Family(SampledFamily):
             keep, self._features(p).T, nothing, np.stack(targets, -1), np.stack(weights, -1)
         )
 
-    def evaluate(self, networks, p, *, clip):
+    def evaluate(self, networks: Networks, p: Point, *, clip: bool) -> Dimensionless:
         p = self.box.clamp(p) if clip else self.box.within_reach(p)
         features = self._features(p)
         outputs = jnp.concatenate([networks[head](features) for head in _RESULTS])
@@ -246,20 +269,20 @@ class Family(SampledFamily):
         alpha = value[4], value[5] * p.cosine
         return Dimensionless(y[0], q, v, y[3], *alpha, unit_q * value[6], unit_v * value[7])
 
-    def results_outside(self, networks, p):
+    def results_outside(self, networks: Networks, p: Point) -> tuple[Masks, ...]:
         return ()
 
-    def error_scale(self, p, truth):
+    def error_scale(self, p: Point, truth: Eight) -> Eight:
         """A rho_Q that changes sign is relative to no less than the scale of its asinh."""
         sign, scale, _, _ = self.maps[6]
         return only_of_rho_q(jnp.abs(cold(p.s, p.sine, p.cosine)[0]) * (0.0 if sign else scale))
 
-    def with_policy(self, policy):
+    def with_policy(self, policy: str) -> "Family":
         return self
 
     # To learn from ---------------------------------------------------------------------------
 
-    def sample(self, u, margin):
+    def sample(self, u: Cube, margin: float | int) -> Sample:
         rows = self.box.directions(u, margin)
         for k, (name, (low, high)) in enumerate(self.box.own.items()):
             if name in self.linear:
@@ -269,9 +292,9 @@ class Family(SampledFamily):
                 rows[name] = low * (high / low) ** u[:, 2 + k]
         return rows
 
-    def sample_to_learn(self, u, margin):
+    def sample_to_learn(self, u: Cube, margin: float | int) -> Sample:
         return self.sample(u, margin)
 
 
-def _rebuilt(text, distribution):
+def _rebuilt(text: str, distribution: Distribution) -> Family:
     return Family.read(text).replaced(distribution=distribution)

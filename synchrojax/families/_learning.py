@@ -1,17 +1,20 @@
 """What training rows of several families share."""
 
 import numpy as np
+from jaxtyping import Bool, Float
+
+from synchrojax.core import Arrays
 
 FLOOR = 0.03  # of the scale of rho_Q: below, its errors are not relative any more
 
 
-def angle_weight(sine):
+def angle_weight(sine: Float[Arrays, " rows"]) -> Float[np.ndarray, " rows"]:
     """Weight of rho_V at small angles: d/d theta is 1 / sin(theta) times the slope with the
     logarithm that is seen.
     """
     return np.clip(0.05 / np.maximum(sine, 1e-4), 1.0, 4.0)
 
 
-def oblique(theta):
+def oblique(theta: Float[Arrays, " rows"]) -> Bool[np.ndarray, " rows"]:
     """Where V carries information: not at right angles."""
     return np.abs(np.cos(theta)) > 1e-12

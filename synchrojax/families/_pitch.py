@@ -7,12 +7,24 @@ are those of the isotropic distribution times sin^k(theta) up to terms of order 
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
+from jaxtyping import Array, Float
 
-from synchrojax.core import at_least, at_most, kept, product, reciprocal, square_root, within
+from synchrojax.core import (
+    Arrays,
+    Points,
+    Reals,
+    at_least,
+    at_most,
+    kept,
+    product,
+    reciprocal,
+    square_root,
+    within,
+)
+from synchrojax.families._base import Point
 from synchrojax.families._single_electron import conversion_cone, power_until
 
 BOX = {"k": (0.0, 4.0)}
@@ -26,12 +38,12 @@ class Smear(NamedTuple):
     averaged.
     """
 
-    log_across: jax.Array
-    share: jax.Array
-    log_power: jax.Array
+    log_across: Points
+    share: Points
+    log_power: Points
 
 
-def smear(p, gamma):
+def smear(p: Point, gamma: Points) -> Smear:
     """What electrons of Lorentz factor ``gamma`` make of the angle of ``p``."""
     direct = p.sine * p.sine
     cone = 3.0 * p.cosine * p.cosine * reciprocal(1.0 + gamma * gamma)
@@ -75,19 +87,21 @@ _TABLES = np.zeros((13, 4))
 _TABLES[:5], _TABLES[5:9, :3], _TABLES[9:] = _ALONG, _ACROSS, _BETWEEN
 
 
-def _polynomials(v, q):
+def _polynomials(
+    v: Float[Arrays, "nodes *points"], q: Points
+) -> list[Float[Array, "nodes *points"]]:
     """Those three."""
     rows = product(jnp.asarray(_TABLES, q.dtype), jnp.stack([jnp.ones_like(q), q, q * q, q**3]))
     found = []
     for table in rows[:5], rows[5:9], rows[9:]:
-        total = table[-1]
+        total = table[-1][None]
         for row in table[-2::-1]:
-            total = total * v + row
+            total = total * v + row[None]
         found.append(total)
     return found
 
 
-def log_smeared(p, gamma):
+def log_smeared(p: Point, gamma: Float[Arrays, "nodes *points"]) -> Float[Arrays, "nodes *points"]:
     """ln of sin^k over sin^k(theta) as rho_Q of electrons with ``gamma`` sees it far above
     resonance, to 2 %.
 
@@ -96,22 +110,25 @@ def log_smeared(p, gamma):
     """
     # the bounds here and below hold off poles that are met far outside the box alone
     log_gamma = at_least(jnp.log(gamma), -0.5)
+    k, sine, cosine = p.k[None], p.sine[None], p.cosine[None]
     v, q = reciprocal(1.0 + log_gamma), 0.5 * within(p.k, -0.2, 4.2) - 1.0
     # of electrons far from the line of sight, for k -> 4
-    spread = 0.05 * p.k**2 * power_until(p.k - 4.0, log_gamma)
-    x = at_least(p.k * spread, -0.9)
+    spread = 0.05 * k**2 * power_until(k - 4.0, log_gamma)
+    x = at_least(k * spread, -0.9)
     small = jnp.abs(x) < 1e-3
     safe = jnp.where(small, 1.0, x)
     growth = jnp.where(small, 1.0 - 0.5 * x, jnp.log1p(safe) * reciprocal(safe))
     log_along, across, between = _polynomials(v, q)
-    slant = p.cosine * reciprocal(gamma * p.sine)
+    slant = cosine * reciprocal(gamma * sine)
     along = jnp.exp(log_along + 2.0 * spread * growth) * slant * slant
     lost = across * reciprocal(gamma * gamma)
     gain = along * (between * (1.0 - lost) + along) - lost * (2.0 - lost)
-    return 0.25 * p.k * jnp.log1p(at_least(gain, -0.9))
+    return 0.25 * k * jnp.log1p(at_least(gain, -0.9))
 
 
-def off_cone(p, gamma, log_x):
+def off_cone(
+    p: Point, gamma: Float[Arrays, "nodes *points"], log_x: Float[Arrays, "nodes *points"]
+) -> Float[Arrays, "nodes *points"]:
     """What sin^k changes in rho_Q of electrons with ``gamma``, over sin^k(theta) and the
     high-frequency limit.
 
@@ -123,7 +140,7 @@ def off_cone(p, gamma, log_x):
     return cone * cone * jnp.expm1(log_smeared(p, kept(gamma * square_root(cone))))
 
 
-def rotation_v(p, cone):
+def rotation_v(p: Point, cone: Points) -> tuple[Points, Points]:
     """What anisotropy makes of rho_V: the factor of the isotropic one, and the logarithm that it
     gains.
 
@@ -138,7 +155,7 @@ def rotation_v(p, cone):
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
 
 
-def rotation_v_ratio(p, gamma):
+def rotation_v_ratio(p: Point, gamma: Float[Array, " gammas"]) -> Float[Array, " gammas"]:
     """rho_V of electrons of Lorentz factor ``gamma`` far above resonance, over that of isotropic
     ones, to 1e-5.
 
@@ -152,23 +169,23 @@ def rotation_v_ratio(p, gamma):
     high = jnp.arcsinh((gamma * p.sine**2 / (1.0 + p.cosine) - 1.0 / (gamma + u)) / p.sine)
     middle, total = jnp.clip(0.0, low, high), jnp.zeros_like(gamma[..., 0])
     for start, stop in ((low, middle), (middle, high)):
-        v = 0.5 * (stop + start + (stop - start) * _NODES)
+        v = 0.5 * (stop + start + (stop - start) * _NODES[None])
         along = p.sine * jnp.sinh(v) + p.cosine * gamma  # u_par
         g = (gamma - p.cosine * along) / p.sine
         power = at_least(1.0 - (along / u) ** 2, 1e-30) ** (0.5 * p.k)
         each = -power * g * jnp.sinh(v) / jnp.cosh(v) ** 2
-        total = total + 0.5 * (stop - start)[..., 0] * jnp.sum(_WEIGHTS * each, -1)
+        total = total + 0.5 * (stop - start)[..., 0] * jnp.sum(_WEIGHTS[None] * each, -1)
     return 0.5 * total / (p.cosine * 2.0 * jnp.arcsinh(jnp.sqrt(0.5 * (gamma[..., 0] - 1.0))))
 
 
-def angle_weight(sine):
+def angle_weight(sine: Float[Arrays, " rows"]) -> Float[np.ndarray, " rows"]:
     """Weight of rho_V as in ``_learning``, but that sin^k changes its slope down to theta = 1 /
     gamma = 1e-3.
     """
     return np.clip(np.minimum(0.05 / sine, 3e4 * sine), 1.0, None)
 
 
-def curvature(p):
+def curvature(p: Point) -> Float[Array, "2 *points"]:
     """What multiplies the two parts of a correction: sin^k over the cone of an electron bends by k
     (k cos^2 - 1).
     """
@@ -176,7 +193,7 @@ def curvature(p):
     return jnp.stack([jnp.ones_like(bend), bend])
 
 
-def second_order(p, log_x):
+def second_order(p: Point, log_x: Points) -> Float[Array, "*points"]:
     """What ``off_cone`` leaves to learn of its own size, as far as it falls with s sin(theta).
 
     It holds the bend of sin^k over the cone of an electron, so that the square of that is left, a
@@ -188,6 +205,6 @@ def second_order(p, log_x):
     return z * (0.02 + width + z) * reciprocal((1.0 + z) * (1.0 + z + width))
 
 
-def log_mean(k):
+def log_mean(k: Reals) -> Float[Array, "..."]:
     """ln of the mean of sin^k over all directions."""
     return gammaln(1.5) + gammaln(1.0 + 0.5 * k) - gammaln(1.5 + 0.5 * k)

@@ -1,5 +1,7 @@
 """Which distributions have a family: by name, or one of the user's own."""
 
+from typing import Any
+
 from synchrojax.families._base import AbstractFamily, SampledFamily
 from synchrojax.families._custom import Family
 from synchrojax.families._tabular import TableFamily
@@ -17,7 +19,7 @@ DESCRIBED = {
 }
 
 
-def get_family(name) -> SampledFamily:
+def get_family(name: Any) -> SampledFamily:
     """The family of a name, or the one that was given."""
     if not isinstance(name, str):
         return name

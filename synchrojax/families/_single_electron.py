@@ -1,9 +1,12 @@
 """rho_Q of one ultrarelativistic electron, and what its cone of emission makes of it."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
-from synchrojax.core import reciprocal
+from synchrojax.core import Reals, reciprocal
 
 # rho_Q of one ultrarelativistic electron over its high-frequency limit is m^2 h(m), m = x^(2/3) /
 # (1 + x^(2/3)) and x = (gamma_0 / gamma)^2. h by AAA (Nakatsukasa et al. 2018, SIAM J. Sci. Comput.
@@ -19,11 +22,11 @@ _KERNEL_POLES = (
 )
 
 
-def _poles(pairs, m):
+def _poles(pairs: Sequence[tuple[float, ...]], m: Reals) -> Reals:
     return sum((a * m + b) * reciprocal((m + c) * m + d) for a, b, c, d in pairs)
 
 
-def conversion_kernel(log_x):
+def conversion_kernel(log_x: Reals) -> Float[Array, "..."]:
     """rho_Q of one ultrarelativistic electron over its high-frequency limit, x = gamma_0^2 /
     gamma^2.
     """
@@ -40,7 +43,7 @@ _CONE_POLES = (
 )
 
 
-def conversion_cone(log_x):
+def conversion_cone(log_x: Reals) -> Float[Array, "..."]:
     """Angle^2 weighted by rho_Q of one ultrarelativistic electron, over its high-frequency limit;
     to 2e-3.
     """
@@ -48,7 +51,7 @@ def conversion_cone(log_x):
     return m * (_CONE + _poles(_CONE_POLES, m))
 
 
-def _mean_power(z):
+def _mean_power(z: Reals) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """Int_0^1 exp(z t) dt, to 2e-7, and its derivative."""
     small = jnp.abs(z) < 1e-3
     growth, over = jnp.expm1(z), reciprocal(jnp.where(small, 1.0, z))
@@ -57,7 +60,7 @@ def _mean_power(z):
 
 
 @jax.custom_jvp
-def power_until(exponent, length):
+def power_until(exponent: Reals, length: Reals) -> Reals:
     """Int_0^length exp(exponent t) dt."""
     return length * _mean_power(exponent * length)[0]
 

@@ -4,13 +4,26 @@ networks.
 
 import functools
 import json
+from collections.abc import Mapping
 from dataclasses import replace
+from types import ModuleType
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
+from synchrojax.core import Columns, Masks, Points
 from synchrojax.distributions import Absent
-from synchrojax.families._base import AbstractFamily, Dimensionless, Head, point_type
+from synchrojax.families._base import (
+    AbstractFamily,
+    Dimensionless,
+    Eight,
+    Head,
+    Networks,
+    Point,
+    point_type,
+)
 from synchrojax.tables import RESULTS, RHO_Q_SIGN, configuration, network_space
 from synchrojax.tables.mapping import LN10
 
@@ -28,7 +41,7 @@ class TableFamily(AbstractFamily):
     block = 4096
     default_policy = "configured"
 
-    def __init__(self, name, config, lowest_sine):
+    def __init__(self, name: Any, config: configuration.Config, lowest_sine: float) -> None:
         if not config.is_locked:
             raise ValueError(
                 "the configuration is not locked: `synchrojax lock` stores bounds, means and "
@@ -36,13 +49,14 @@ class TableFamily(AbstractFamily):
             )
         self.name, self.config, self.lowest_sine = str(name), config, float(lowest_sine)
         self.parameters = tuple(m.name for m in config.params if m.name not in ("s", "theta"))
-        self.domain = {m.name: (m.phys_min, m.phys_max) for m in config.params}
+        ends: dict[str, Any] = {m.name: (m.phys_min, m.phys_max) for m in config.params}
+        self.domain = ends
         self.distribution = Absent(self.name, self.parameters)
         self._point = point_type("s", "theta", *self.parameters)
         self.members: dict = {}  # of each head: the results it gives, in order
         for result in config.results:
             self.members.setdefault(result.head, []).append(result)
-        middle = {m.name: np.array([0.5 * (m.phys_min + m.phys_max)]) for m in config.params}
+        middle = {name: np.array([0.5 * (low + high)]) for name, (low, high) in ends.items()}
         self.results = tuple(result.mapping.name for result in config.results)
         self.heads = {}
         for head, results in self.members.items():
@@ -53,7 +67,7 @@ class TableFamily(AbstractFamily):
 
     # On file ---------------------------------------------------------------------------------
 
-    def described(self):
+    def described(self) -> dict[str, str]:
         text = configuration.dump(self.config)
         return {
             "table": json.dumps(
@@ -62,7 +76,7 @@ class TableFamily(AbstractFamily):
         }
 
     @classmethod
-    def read(cls, text):
+    def read(cls, text: str) -> "TableFamily":
         """Inverse of ``described``."""
         given = json.loads(text)
         return cls(
@@ -71,34 +85,34 @@ class TableFamily(AbstractFamily):
             given["lowest_sine"],
         )
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, TableFamily) and self.described() == other.described()
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((self.name, self.lowest_sine, self.config))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return TableFamily.read, (self.described()["table"],)
 
-    def with_policy(self, policy):
+    def with_policy(self, policy: str) -> "TableFamily":
         params = tuple(replace(m, out_of_sample=_POLICIES[policy]) for m in self.config.params)
         return TableFamily(self.name, replace(self.config, params=params), self.lowest_sine)
 
     # Between physical and network space -------------------------------------------------------
 
-    def point(self, s, theta, own):
+    def point(self, s: Points, theta: Points, own: Mapping[str, Points]) -> Point:
         return self._point(s, theta, *(own[name] for name in self.parameters))
 
-    def coordinates(self, p):
+    def coordinates(self, p: Point) -> dict[str, Points]:
         """The values of ``domain``, theta folded into 0..pi/2."""
         values = p._asdict() | {"theta": network_space.fold(p.theta, jnp)[0]}
         return {m.name: values[m.name] for m in self.config.params}
 
-    def invalid(self, outside, p):
+    def invalid(self, outside: Mapping[str, Masks], p: Point) -> tuple[Masks, Masks]:
         """Where the policy "nan" applies: ``evaluate`` has put NaN there already."""
         return (jnp.zeros_like(p.s, bool),) * 2
 
-    def features(self, head, values, xp=jnp):
+    def features(self, head: str, values: Mapping[str, Points], xp: ModuleType = jnp) -> list[Any]:
         """Rows of input of a network: the mapped inputs, or those and combinations that the physics
         suggests.
         """
@@ -110,7 +124,9 @@ class TableFamily(AbstractFamily):
         along, across = log_s - xp.log(sine), log_s + xp.log(sine)
         return [*rows, across, along, sine * sine, xp.exp(-across / 3.0)]
 
-    def targets(self, head, columns):
+    def targets(
+        self, head: str, columns: Columns
+    ) -> tuple[Float[np.ndarray, "rows results"], Float[np.ndarray, "rows results"]]:
         """(targets, weights that make their errors relative) [rows, results] from columns of
         network space (NumPy).
         """
@@ -132,7 +148,7 @@ class TableFamily(AbstractFamily):
             weights.append(np.where(known, m.x_std * size, 0.0))
         return np.stack(targets, -1), np.stack(weights, -1)
 
-    def eight(self, columns):
+    def eight(self, columns: Columns) -> Float[np.ndarray, "rows 8"]:
         """The eight of physics at nu = 1 Hz, n_e = 1 cm^-3 as [row, 8] from columns of network
         space (NumPy).
         """
@@ -153,7 +169,7 @@ class TableFamily(AbstractFamily):
             [j, j * j_q, j * j_v, alpha, alpha * alpha_q, alpha * alpha_v, rho_q, rho_v], -1
         )
 
-    def error_scale(self, p, truth):
+    def error_scale(self, p: Point, truth: Eight) -> Eight:
         """Results mapped by asinh are relative to no less than the scale below which they count as
         near zero.
         """
@@ -167,7 +183,7 @@ class TableFamily(AbstractFamily):
                 known[m.name] = np.full_like(known[m.name], m.scale)
         return np.abs(self.eight(columns | known))
 
-    def mean_squares(self, networks, columns):
+    def mean_squares(self, networks: Networks, columns: Columns) -> dict[str, float]:
         """{result: mean squared error in network space} over columns of it (NumPy), where its
         mapping is defined.
         """
@@ -185,7 +201,9 @@ class TableFamily(AbstractFamily):
                 )
         return found
 
-    def outputs(self, networks, values):
+    def outputs(
+        self, networks: Networks, values: Mapping[str, Points]
+    ) -> dict[str, Float[Array, "*points"]]:
         """{result: what its network gives} at ``values`` of the inputs."""
         known: dict = {}
         for head, results in self.members.items():
@@ -193,7 +211,7 @@ class TableFamily(AbstractFamily):
             known |= {result.mapping.name: n for result, n in zip(results, outputs, strict=True)}
         return known
 
-    def held(self, p):
+    def held(self, p: Point) -> tuple[dict[str, Any], Any, Points]:
         """({input: value under its policy}, where a policy gives NaN, sign of V coefficients)."""
         theta, sign = network_space.fold(p.theta, jnp)
         values, outside = p._asdict() | {"theta": theta}, []
@@ -202,15 +220,18 @@ class TableFamily(AbstractFamily):
             outside.append(bad)
         return values, functools.reduce(jnp.logical_or, outside), sign
 
-    def results_outside(self, networks, p):
+    def results_outside(self, networks: Networks, p: Point) -> tuple[Masks, ...]:
         values, bad, _ = self.held(p)
-        outputs, mappings = self.outputs(networks, values), [r.mapping for r in self.config.results]
+        outputs = self.outputs(networks, values)
+        ends: dict[str, Any] = {
+            r.mapping.name: (r.mapping.norm_min, r.mapping.norm_max) for r in self.config.results
+        }
         return tuple(
-            bad | ~((outputs[m.name] >= m.norm_min) & (outputs[m.name] <= m.norm_max))
-            for m in mappings
+            bad | ~((outputs[name] >= low) & (outputs[name] <= high))
+            for name, (low, high) in ends.items()
         )
 
-    def evaluate(self, networks, p, *, clip):
+    def evaluate(self, networks: Networks, p: Point, *, clip: bool) -> Dimensionless:
         """Out of the table each input follows its own policy, whatever ``clip`` says."""
         values, bad, sign = self.held(p)
         outputs = self.outputs(networks, values)
@@ -220,7 +241,7 @@ class TableFamily(AbstractFamily):
             t * LN10 if m.maptype in _LOGARITHMIC else jnp.log(m.restore(t))
             for t, m in (known["j_I"], known["alpha_I"])
         ]
-        rest = {
+        rest: dict[str, Any] = {
             name: m.restore(t) for name, (t, m) in known.items() if name not in ("j_I", "alpha_I")
         }
         theta = values["theta"]

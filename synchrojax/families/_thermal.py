@@ -9,18 +9,25 @@ the sign of V. Everything here is a pure function of one point, with arrays broa
 
 import functools
 import math
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from synchrojax.core import (
     E2_OVER_MC,
     ELECTRON_CHARGE,
     ELECTRON_MASS,
     SPEED_OF_LIGHT,
+    Arrays,
+    Columns,
+    Masks,
+    Points,
+    Reals,
     at_least,
     at_most,
     complex_root,
@@ -37,9 +44,14 @@ from synchrojax.core import (
 from synchrojax.distributions import get_distribution
 from synchrojax.families._base import (
     Comparison,
+    Cube,
     Dimensionless,
+    Eight,
+    Ends,
     Head,
+    Networks,
     Rows,
+    Sample,
     SampledFamily,
     only_of_rho_q,
 )
@@ -63,21 +75,21 @@ class Point(NamedTuple):
     Logarithms go with them, so that each is taken once, whatever is cut off.
     """
 
-    s: jax.Array
-    sine: jax.Array
-    cosine: jax.Array
-    theta_e: jax.Array
-    log_s: jax.Array
-    log_sine: jax.Array
-    log_theta_e: jax.Array
+    s: Points
+    sine: Points
+    cosine: Points
+    theta_e: Points
+    log_s: Points
+    log_sine: Points
+    log_theta_e: Points
 
 
-def x_of(p):
+def x_of(p: Point) -> Points:
     """s / (theta_e^2 sin(theta))."""
     return p.s / p.theta_e / (p.theta_e * at_least(p.sine, 1e-30))
 
 
-def clamp(p, *, s, theta_e):
+def clamp(p: Point, *, s: Ends, theta_e: Ends) -> Point:
     """The nearest point with s and theta_e inside given ranges, then sin(theta) up to s' = 5."""
     perp, highest = DOMAIN["s_sin_theta"]
     clipped = within(p.s, *s)
@@ -104,13 +116,13 @@ def clamp(p, *, s, theta_e):
 class Saddle(NamedTuple):
     """Where f J^2 peaks: sinh(alpha), the exponent above 1 / theta_e, and the harmonic ripple."""
 
-    sinh: jax.Array
-    exponent: jax.Array
-    ripple_cos: jax.Array
-    ripple_sin: jax.Array
+    sinh: Points
+    exponent: Points
+    ripple_cos: Points
+    ripple_sin: Points
 
 
-def hyperbolic(alpha):
+def hyperbolic(alpha: Points) -> tuple[Points, Points, Points]:
     """sinh(alpha), 1 / sinh(alpha) and coth(alpha) for alpha > 0."""
     decay, square = jnp.exp(-alpha), -jnp.expm1(-2.0 * alpha)
     over = reciprocal(square)
@@ -121,7 +133,7 @@ def hyperbolic(alpha):
     )
 
 
-def _excess(alpha):
+def _excess(alpha: Reals) -> Float[Array, "..."]:
     """sinh(2 alpha) - 2 alpha for alpha > 0, without cancellation."""
     small = alpha < 0.7
     a = jnp.where(small, alpha, 0.5)
@@ -131,7 +143,7 @@ def _excess(alpha):
     return jnp.where(small, cubic, jnp.sinh(2.0 * b) - 2.0 * b)
 
 
-def _coth_excess(alpha, coth):
+def _coth_excess(alpha: Points, coth: Points) -> Float[Array, "*points"]:
     """alpha coth(alpha) - 1 for alpha > 0, without cancellation."""
     small = alpha < 0.7
     a = jnp.where(small, alpha, 0.5)
@@ -141,7 +153,7 @@ def _coth_excess(alpha, coth):
 
 
 @jax.custom_jvp  # the derivative follows from the root, whatever the steps to it
-def _real_root(y):
+def _real_root(y: Reals) -> Float[Array, "..."]:
     """sinh(2 alpha) - 2 alpha = y."""
     large = y > 4.0
     yl = jnp.where(large, y, 4.0)
@@ -178,7 +190,7 @@ _RIPPLE_SMOOTH = (
 )
 
 
-def ripple_square(y):
+def ripple_square(y: Points) -> tuple[Points, Points]:
     """Square of the exponent of the first Poisson term over s'^2 (1 + y), to 4e-7: real and
     imaginary part.
     """
@@ -193,7 +205,7 @@ def ripple_square(y):
     return real, imag
 
 
-def saddle(p):
+def saddle(p: Point) -> Saddle:
     """The stationary point of gamma / theta_e + 2 xi over phase space.
 
     With s' = s sin(theta), tau = theta_e sin(theta) and q = s' tau it lies at sinh(2 alpha) - 2
@@ -236,7 +248,7 @@ def saddle(p):
 # Baselines -----------------------------------------------------------------------------
 
 
-def log_emissivity(p, exponent):
+def log_emissivity(p: Point, exponent: Points) -> Points:
     """ln of the approximate j_I at nu = 1 Hz, n_e = 1 cm^-3.
 
     Mahadevan, Narayan & Yi 1996 (ApJ 465, 327), eqs. 31 and 33, with their ultrarelativistic
@@ -251,7 +263,7 @@ def log_emissivity(p, exponent):
     return norm - x / 6.0 + jnp.log(shape * per_k2) - exponent
 
 
-def faraday_limits(p):
+def faraday_limits(p: Point) -> tuple[Points, Points]:
     """rho_Q and rho_V at high frequency for nu = 1 Hz, n_e = 1 cm^-3 (Shcherbakov 2008, ApJ 688,
     695).
 
@@ -269,16 +281,16 @@ def faraday_limits(p):
 # Network input -------------------------------------------------------------------------
 
 
-def _log_x(p):
+def _log_x(p: Point) -> Points:
     return p.log_s - 2.0 * p.log_theta_e - p.log_sine
 
 
-def _log_y(p):
+def _log_y(p: Point) -> Points:
     """ln of s / (1 + theta_e^2 sin(theta)): distance from the cyclotron or the synchrotron peak."""
     return p.log_s - jnp.log1p(p.theta_e * p.theta_e * p.sine)
 
 
-def emission_features(p, highest_x=math.inf):
+def emission_features(p: Point, highest_x: float = math.inf) -> Float[Array, "4 *points"]:
     log_x = at_most(_log_x(p), math.log(highest_x))
     log_q = p.log_s + p.log_theta_e + 2.0 * p.log_sine
     return stacked(
@@ -291,7 +303,7 @@ def emission_features(p, highest_x=math.inf):
     )
 
 
-def rotation_features(p):
+def rotation_features(p: Point) -> Float[Array, "4 *points"]:
     log_y = at_most(_log_y(p), math.log(1e4))
     log_s = at_most(p.log_s + p.log_sine, math.log(1e5))
     return stacked(
@@ -307,7 +319,9 @@ def rotation_features(p):
 # Bijections between network output and physics -------------------------------------------
 
 
-def decode_stokes(y, log_base, cosine, sinh):
+def decode_stokes(
+    y: Float[Arrays, "3 *points"], log_base: Points, cosine: Points, sinh: Points
+) -> tuple[Points, Points, Points]:
     """Three free numbers -> ln j_I, j_Q / j_I, j_V / j_I with sqrt(j_Q^2 + j_V^2) < j_I, V odd in
     cos(theta).
 
@@ -317,7 +331,9 @@ def decode_stokes(y, log_base, cosine, sinh):
     return log_base + y[0], *from_plane(-size[0], cosine * sinh * size[1])
 
 
-def encode_stokes(log_j, q, v, log_base, cosine, sinh):
+def encode_stokes(
+    log_j: Points, q: Points, v: Points, log_base: Points, cosine: Points, sinh: Points
+) -> Float[Array, "3 *points"]:
     """Inverse of ``decode_stokes`` for j_Q < 0 and j_V cos(theta) > 0."""
     a, b = to_plane(q, v)
     return jnp.stack([log_j - log_base, jnp.log(-a), jnp.log(b / (cosine * sinh))])
@@ -326,7 +342,7 @@ def encode_stokes(log_j, q, v, log_base, cosine, sinh):
 _LOWEST = 0.04  # rho_Q stays above minus this times its low-frequency law (exact: above -0.024)
 
 
-def _rotation_frame(p):
+def _rotation_frame(p: Point) -> tuple[Points, Points, Points]:
     """The low-frequency law of rho_Q and the envelopes of the corrections, which vanish at high
     frequency.
     """
@@ -341,7 +357,7 @@ def _rotation_frame(p):
     )
 
 
-def decode_rotation(y, p):
+def decode_rotation(y: Float[Arrays, "2 *points"], p: Point) -> tuple[Points, Points]:
     """Two free numbers -> rho_Q and rho_V over their high-frequency limits; either sign is
     possible.
     """
@@ -349,7 +365,7 @@ def decode_rotation(y, p):
     return low * ((1.0 + _LOWEST) * jnp.exp(scale_q * y[0]) - _LOWEST), 1.0 + scale_v * y[1]
 
 
-def encode_rotation(ratio_q, ratio_v, p):
+def encode_rotation(ratio_q: Points, ratio_v: Points, p: Point) -> Float[Array, "2 *points"]:
     """Inverse of ``decode_rotation`` where the ratios are physical."""
     low, scale_q, scale_v = _rotation_frame(p)
     return jnp.stack(
@@ -360,7 +376,7 @@ def encode_rotation(ratio_q, ratio_v, p):
 # A space-filling sample of the box -------------------------------------------------------
 
 
-def sample(u, margin):
+def sample(u: Cube, margin: float | int) -> Sample:
     """Map points u of the unit cube [n, 3] into the box, widened by the factor ``margin``.
 
     Half of them fill the box of the emission (theta_e and x limited), half that of the
@@ -413,16 +429,16 @@ class ThermalFamily(SampledFamily):
     base = None
     comparison = Comparison()
 
-    def __reduce__(self):
+    def __reduce__(self) -> str:
         return "THERMAL"  # one object, under that name below
 
-    def point(self, s, theta, own):
+    def point(self, s: Points, theta: Points, own: Mapping[str, Points]) -> Point:
         (sine, cosine), theta_e = sine_cosine(theta), own["theta_e"]
         # no slope of a logarithm leaves the range of float32; what follows uses s from 10 up
         logs = jnp.log(at_least(s, 1e-30)), jnp.log(at_least(sine, 1e-30)), jnp.log(theta_e)
         return Point(s, sine, cosine, theta_e, *logs)
 
-    def coordinates(self, p):
+    def coordinates(self, p: Point) -> dict[str, Points]:
         never = jnp.zeros_like(p.s)
         return {
             "s": p.s,
@@ -432,20 +448,22 @@ class ThermalFamily(SampledFamily):
             "x": x_of(p),
         }
 
-    def invalid(self, outside, p):
+    def invalid(self, outside: Mapping[str, Masks], p: Point) -> tuple[Masks, Masks]:
         cold = p.theta_e < ROTATION_THETA_E * (1.0 - 1e-6)
         hot = p.theta_e > DOMAIN["theta_e"][1] * (1.0 + 1e-6)
         rotation = outside["s"] | outside["s_sin_theta"] | (outside["theta_e"] & (cold | hot))
         return functools.reduce(jnp.logical_or, outside.values()), rotation
 
-    def combine(self, head, output, extra):
+    def combine(
+        self, head: str, output: Float[Arrays, "outputs *points"], extra: Float[Arrays, "2 *points"]
+    ) -> Float[Array, "parts *points"]:
         """[3 k, ...] network output -> [k, ...]: a mean and the two phases of the ripple ``extra``
         [2, ...].
         """
         mean, cos_part, sin_part = jnp.split(output, 3)
         return mean + extra[:1] * cos_part + extra[1:] * sin_part
 
-    def evaluate(self, networks, p, *, clip):
+    def evaluate(self, networks: Networks, p: Point, *, clip: bool) -> Dimensionless:
         """With ``clip`` the corrections see the nearest point of the box; saddle and limits keep
         the true point.
         """
@@ -475,32 +493,32 @@ class ThermalFamily(SampledFamily):
         )
         return Dimensionless(log_j, q, v, log_alpha, q, v, limit_q * ratio_q, limit_v * ratio_v)
 
-    def results_outside(self, networks, p):
+    def results_outside(self, networks: Networks, p: Point) -> tuple[Masks, ...]:
         return ()
 
-    def error_scale(self, p, truth):
+    def error_scale(self, p: Point, truth: Eight) -> Eight:
         """rho_Q, which changes sign, is relative to no less than 2 % of its low-frequency law."""
         floor = 0.02 * _rotation_frame(p)[0] * jnp.abs(faraday_limits(p)[0])
         return only_of_rho_q(floor)
 
-    def with_policy(self, policy):
+    def with_policy(self, policy: str) -> "ThermalFamily":
         return self
 
-    def described(self):
+    def described(self) -> dict[str, str]:
         return {}
 
     # To learn from ---------------------------------------------------------------------------
 
-    def sample(self, u, margin):
+    def sample(self, u: Cube, margin: float | int) -> Sample:
         return sample(u, margin)
 
-    def sample_to_learn(self, u, margin):
+    def sample_to_learn(self, u: Cube, margin: float | int) -> Sample:
         return sample(u, margin)
 
-    def locked(self, table):
+    def locked(self, table: Columns) -> "ThermalFamily":
         return self
 
-    def training_rows(self, head, table, networks):
+    def training_rows(self, head: str, table: Columns, networks: Networks) -> Rows:
         """``extra``: cos and sin of the ripple. V carries no information at right angles; rho_V
         counts more near B.
         """
@@ -509,11 +527,11 @@ class ThermalFamily(SampledFamily):
             np.asarray(table["theta"]),
             {"theta_e": np.asarray(table["theta_e"])},
         )
-        keep = np.abs(p.cosine) > 1e-12
+        use = np.abs(p.cosine) > 1e-12
         if head == "emission":
-            keep &= (p.theta_e > DOMAIN["theta_e"][0] / 1.25) & (x_of(p) < 1.25 * DOMAIN["x"][1])
-            keep &= np.asarray(table["j_I"]) > 0.0
-        keep = np.flatnonzero(keep)
+            use &= (p.theta_e > DOMAIN["theta_e"][0] / 1.25) & (x_of(p) < 1.25 * DOMAIN["x"][1])
+            use &= np.asarray(table["j_I"]) > 0.0
+        keep = np.flatnonzero(use)
         p, row = Point(*(v[keep] for v in p)), {k: np.asarray(v)[keep] for k, v in table.items()}
         wave = saddle(p)
         ripple = jnp.stack([wave.ripple_cos, wave.ripple_sin]).T

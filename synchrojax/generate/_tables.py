@@ -13,17 +13,22 @@ import shlex
 import string
 import subprocess
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
+from jaxtyping import Float
 from scipy.stats import qmc
 
 from synchrojax import exact
-from synchrojax.core import from_json, number, progress, read_text, write_text
+from synchrojax.core import Columns, PathLike, from_json, number, progress, read_text, write_text
 from synchrojax.families import get_family
 from synchrojax.tables import table_files
 
+# coefficients, milliseconds, {failed row: why}
+Chunk: TypeAlias = tuple[Float[np.ndarray, "rows 8"], Float[np.ndarray, " rows"], dict[int, str]]
 PART_ROWS = 4096
 COMMAND_ROWS = 256  # of a program that may take seconds for each
 FAILED = "failed"
@@ -35,7 +40,9 @@ class GenerateError(ValueError):
     """A table that cannot be made; the message says why."""
 
 
-def draw(name, n, *, seed, margin, to_learn=False):
+def draw(
+    name: Any, n: int, *, seed: int, margin: float | int, to_learn: bool = False
+) -> dict[str, Float[np.ndarray, " rows"]]:
     """Scrambled Sobol sample of the box: ``{input: array}``, 8 significant digits.
 
     ``to_learn``: what the networks of that family learn from instead, which may be pairs of rows.
@@ -52,7 +59,7 @@ def draw(name, n, *, seed, margin, to_learn=False):
 # What workers do: functions of plain data, so that they travel to other processes and machines
 
 
-def _exact_chunk(distribution, rows):
+def _exact_chunk(distribution: Any, rows: Mapping[str, Any]) -> Chunk:
     """(values [row, 8], milliseconds [row], {failed row: why}) of one chunk."""
     begin = time.perf_counter()
     with jax.enable_x64(True):
@@ -61,12 +68,12 @@ def _exact_chunk(distribution, rows):
     return values, np.full(len(values), elapsed), {}
 
 
-def _argument(word):
+def _argument(word: str) -> str | bytes:
     """A word for a program in UTF-8, whatever the locale says."""
     return word if os.name == "nt" else word.encode("utf-8", "surrogateescape")
 
 
-def _command_chunk(words, timeout, rows):
+def _command_chunk(words: list[str], timeout: float | int, rows: Columns) -> Chunk:
     """The same by running a program once for each row."""
     names = list(rows)
     values, elapsed, failed = (
@@ -191,7 +198,7 @@ def _workers(executor, workers, default):
 
 
 @contextlib.contextmanager
-def dask_executor(address):
+def dask_executor(address: str) -> Iterator[Any]:
     """An ``Executor`` of the Dask cluster whose scheduler is at ``address``. Needs distributed."""
     try:
         from distributed import Client
@@ -205,7 +212,7 @@ def dask_executor(address):
         yield client.get_executor(pure=False)
 
 
-def _prepare(out, settings):
+def _prepare(out: PathLike, settings: Mapping[str, Any]) -> pathlib.Path:
     """The directory, checked against what is there."""
     out = pathlib.Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -227,7 +234,7 @@ def _prepare(out, settings):
     return out
 
 
-def _check_size(n, margin, suffix):
+def _check_size(n: int, margin: float | int, suffix: str) -> None:
     if suffix not in table_files.SUFFIXES:
         raise table_files.TableError(
             f"format {suffix!r}: expected one of {', '.join(table_files.SUFFIXES)}"
@@ -289,8 +296,17 @@ def _fill(out, points, linear, suffix, size, job, function, who, quiet):
 
 
 def generate(
-    name, n, out, *, seed=0, margin=1.2, suffix=".txt.gz", quiet=False, executor=None, workers=None
-):
+    name: Any,
+    n: int,
+    out: PathLike,
+    *,
+    seed: int = 0,
+    margin: float | int = 1.2,
+    suffix: str = ".txt.gz",
+    quiet: bool = False,
+    executor: Any = None,
+    workers: int | None = None,
+) -> pathlib.Path:
     """Write ``n`` rows of exact coefficients for ``name``, a distribution or a ``Family``, into the
     directory ``out``.
 
@@ -330,18 +346,18 @@ def generate(
 
 
 def generate_command(
-    command,
-    inputs,
-    n,
-    out,
+    command: str,
+    inputs: Mapping[str, Sequence[Any]],
+    n: int,
+    out: PathLike,
     *,
-    seed=0,
-    timeout=60.0,
-    suffix=".txt.gz",
-    quiet=False,
-    executor=None,
-    workers=None,
-):
+    seed: int = 0,
+    timeout: float | int = 60.0,
+    suffix: str = ".txt.gz",
+    quiet: bool = False,
+    executor: Any = None,
+    workers: int | None = None,
+) -> tuple[pathlib.Path, int]:
     """Write a table with a program of your own as the calculator; returns (directory, points that
     failed).
 

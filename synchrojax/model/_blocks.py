@@ -1,6 +1,8 @@
 """Pointwise functions of many points in blocks that fit the cache."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ import jax.numpy as jnp
 _LANES = 64  # a block is a multiple of this: vector units idle at odd lengths
 
 
-def blockwise(function, values, block):
+def blockwise(function: Callable, values: Any, block: int) -> Any:
     """``function(values)`` for a pytree of arrays of one shape; on CPU in blocks of so many points
     where they are many.
 

@@ -9,18 +9,22 @@ import functools
 import hashlib
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int32
 
 from synchrojax.core import (
     COMMON,
     GYRO,
     Coefficients,
+    Masks,
+    Points,
+    Reals,
     bounded_exp,
     bounded_product,
     broadcast,
@@ -35,10 +39,13 @@ from synchrojax.core import (
     unphysical,
     with_tangents_times,
 )
-from synchrojax.families import AbstractFamily
+from synchrojax.families import AbstractFamily, Networks
 from synchrojax.model._blocks import blockwise
 from synchrojax.model._files import MODEL_FILE, packaged, read_model
 from synchrojax.networks import each_member, members_of
+
+# inputs broadcast to one shape, in a program
+Values: TypeAlias = Mapping[str, Points]
 
 POLICIES = ("clip", "extrapolate", "nan")
 
@@ -59,18 +66,18 @@ class Model:
     ``networks``: head -> module, a function of its features [inputs, ...].
     """
 
-    networks: Mapping[str, Any]
+    networks: Networks
     family: AbstractFamily
     out_of_domain: str
     report_text: str
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         size = sum(getattr(leaf, "size", 1) for leaf in jax.tree.leaves(self.networks))
         policy = f"out_of_domain={self.out_of_domain!r}"
         return f"Model({self.distribution}: {', '.join(self.inputs)}; {size} weights; {policy})"
 
     @functools.cached_property
-    def is_traced(self):
+    def is_traced(self) -> bool:
         """True where weights are traced, in a function that takes the model as an argument."""
         leaves = jax.tree.leaves(self.networks)
         return any(
@@ -78,7 +85,7 @@ class Model:
         )
 
     @functools.cached_property
-    def _identity(self):
+    def _identity(self) -> tuple[Any, ...]:
         digest = hashlib.sha256()
         leaves, tree = jax.tree.flatten(self.networks)
         for leaf in map(np.asarray, leaves):
@@ -87,12 +94,12 @@ class Model:
             )
         return digest.digest(), tree, self.family, self.out_of_domain, self.report_text
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, Model) or self is other:
             return self is other if isinstance(other, Model) else NotImplemented
         return not (self.is_traced or other.is_traced) and self._identity == other._identity
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         if self.is_traced:
             raise TypeError(
                 "a Model whose weights are being traced has no hash: close over the model, or "
@@ -100,49 +107,49 @@ class Model:
             )
         return hash(self._identity)
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {
             name: getattr(self, name)
             for name in ("networks", "family", "out_of_domain", "report_text")
         }
 
-    def __call__(self, *_, **__):
+    def __call__(self, *_, **__) -> NoReturn:
         raise TypeError(
             'a Model is no function: call model.coefficients({"nu": ..., "B": ..., ...})'
         )
 
     @property
-    def distribution(self):
+    def distribution(self) -> str:
         """The name of the distribution."""
         return self.family.name
 
     @property
-    def inputs(self):
+    def inputs(self) -> tuple[str, ...]:
         """Names that ``params`` may hold, in order; gamma_min and gamma_max have defaults."""
         return (*COMMON, *self.family.parameters)
 
     @property
-    def defaults(self):
+    def defaults(self) -> Mapping[str, float]:
         """Values of the inputs that may be left out."""
         return self.family.distribution.defaults
 
     @property
-    def domain(self):
+    def domain(self) -> dict[str, tuple[float, float]]:
         """name -> (low, high): the trained box; s = nu / nu_c."""
         return dict(self.family.domain)
 
     @property
-    def report(self):
+    def report(self) -> Any:
         """The accuracy measured in training, and on which held-out rows."""
         return json.loads(self.report_text)
 
-    def _pointwise(self, function, params, named):
+    def _pointwise(self, function: Callable, params: Any, named: Mapping[str, Any]) -> Any:
         one_mapping(params, named)
         values, dtype, shape = broadcast(params, self.inputs, self.defaults)
         return pointwise(function, self, values, dtype, shape, inline=self.is_traced)
 
     @own_settings
-    def coefficients(self, params=None, /, **named):
+    def coefficients(self, params: Any = None, /, **named: Any) -> Coefficients:
         """The eight coefficients for ``params``, a mapping of array-likes that broadcast.
 
         nu [Hz] > 0, B [G] >= 0, n_e [cm^-3] >= 0, theta [rad], and the distribution's parameters;
@@ -156,7 +163,7 @@ class Model:
         return self._pointwise(_coefficients, params, named)
 
     @own_settings
-    def spread(self, params=None, /, **named):
+    def spread(self, params: Any = None, /, **named: Any) -> Coefficients:
         """Standard deviations of the eight over the members of an ensemble: an estimate of the
         error.
 
@@ -170,7 +177,7 @@ class Model:
         return self._pointwise(_spread, params, named)
 
     @own_settings
-    def flags(self, params=None, /, **named):
+    def flags(self, params: Any = None, /, **named: Any) -> Int32[Array, "*points"]:
         """int32 per point: bit i = entry i of ``domain`` exceeded, highest used bit = unphysical
         input.
 
@@ -181,7 +188,7 @@ class Model:
         return self._pointwise(_flags, params, named)[0]
 
     @own_settings
-    def output_flags(self, params=None, /, **named):
+    def output_flags(self, params: Any = None, /, **named: Any) -> Int32[Array, "*points"]:
         """int32 per point: bit i = result i of the configuration beyond what the table held.
 
         Such results follow their ``out_of_sample``. Raises ValueError for a model that was not made
@@ -199,11 +206,11 @@ class Model:
 # ---------
 
 
-def _coefficients(model, values):
+def _coefficients(model: Model, values: Values) -> Coefficients:
     return blockwise(functools.partial(_coefficients_at, model), values, model.family.block)
 
 
-def _spread(model, values):
+def _spread(model: Model, values: Values) -> Coefficients:
     def one(networks):
         return _coefficients(replace(model, networks=networks), values)
 
@@ -212,7 +219,7 @@ def _spread(model, values):
     )
 
 
-def _flags(model, values):
+def _flags(model: Model, values: Values) -> tuple[Int32[Array, "*points"]]:
     def flags(values):
         here = situation(model, values)
         outside = outside_of(model.family, here)
@@ -224,7 +231,7 @@ def _flags(model, values):
     return blockwise(flags, values, model.family.block)
 
 
-def _output_flags(model, values):
+def _output_flags(model: Model, values: Values) -> tuple[Int32[Array, "*points"]]:
     def flags(values):
         here = situation(model, values)
         return (
@@ -239,7 +246,7 @@ def _output_flags(model, values):
     return blockwise(flags, values, model.family.block)
 
 
-def _bits(masks):
+def _bits(masks: Sequence[Masks]) -> Int32[Array, "*points"]:
     """int32: bit i is set where ``masks[i]`` holds."""
     bits = [jnp.where(mask, 1 << i, 0) for i, mask in enumerate(masks)]
     return functools.reduce(jnp.add, bits).astype(jnp.int32)
@@ -252,13 +259,13 @@ class Situation(NamedTuple):
     electron. ``own``: the distribution's parameters.
     """
 
-    unphysical: jax.Array
-    empty: jax.Array
-    own: Mapping[str, jax.Array]
+    unphysical: Masks
+    empty: Masks
+    own: Mapping[str, Reals]
     point: Any
 
 
-def situation(model, values, scale=1.0):
+def situation(model: Model, values: Values, scale: Reals = 1.0) -> Situation:
     """``Situation`` of {input: array}, the field in units of ``scale`` [G]."""
     family = model.family
     nu, b, n_e, theta = (values[name] for name in COMMON)
@@ -272,11 +279,11 @@ def situation(model, values, scale=1.0):
     return Situation(bad, empty, own, family.point(s, jnp.where(empty, 1.0, theta), safe))
 
 
-def _middle(low, high):
+def _middle(low: float, high: float) -> float:
     return float(np.sqrt(low * high) if low > 0.0 else 0.5 * (low + high))
 
 
-def outside_of(family, here):
+def outside_of(family: AbstractFamily, here: Situation) -> dict[str, Masks]:
     """{name of ``domain``: where the point is out of its range}; nowhere where there is nothing."""
     slack = 4.0 * jnp.finfo(jax.tree.leaves(here.point)[0].dtype).eps
     coordinates = family.coordinates(here.point)
@@ -291,17 +298,19 @@ def outside_of(family, here):
     }
 
 
-def _coefficients_at(model, values):
+def _coefficients_at(model: Model, values: Values) -> Coefficients:
     """``Coefficients`` of a block of points."""
     b = values["B"]
     scale = _tangent_scale(b)
-    values = {name: with_tangents_times(v, scale) for name, v in values.items() if name != "B"}
-    here = situation(model, {**values, "B": over_with_tangents(b, scale)}, scale)
+    scaled: dict[str, Any] = {
+        name: with_tangents_times(v, scale) for name, v in values.items() if name != "B"
+    }
+    here = situation(model, scaled | {"B": over_with_tangents(b, scale)}, scale)
     found = model.family.evaluate(
         model.networks, here.point, clip=model.out_of_domain != "extrapolate"
     )
 
-    nu, n_e = (jnp.where(here.empty, 1.0, values[name]) for name in ("nu", "n_e"))
+    nu, n_e = (jnp.where(here.empty, 1.0, scaled[name]) for name in ("nu", "n_e"))
     log_nu, log_n, per_nu = jnp.log(nu), jnp.log(n_e), ratio(n_e, nu)
     j, alpha = (
         bounded_exp(v) for v in ((found.log_j + log_nu) + log_n, (found.log_alpha - log_nu) + log_n)
@@ -327,12 +336,12 @@ def _coefficients_at(model, values):
     c = jax.tree.map(with_limits, c, sizes)
     if model.out_of_domain == "nan":
         emission, rotation = model.family.invalid(outside_of(model.family, here), here.point)
-        wrong = Coefficients(*[emission] * 6, *[rotation] * 2)
+        wrong = Coefficients._make([*[emission] * 6, *[rotation] * 2])
         c = jax.tree.map(lambda value, wrong: jnp.where(wrong, jnp.nan, value), c, wrong)
     return jax.tree.map(lambda value: with_tangents_times(value, 1.0 / scale), c)
 
 
-def _tangent_scale(b):
+def _tangent_scale(b: Points) -> Float[Array, "*points"]:
     """A power of two near a small B, since d/dB of what depends on nu / B may leave the range of
     the numbers.
     """
@@ -343,12 +352,12 @@ def _tangent_scale(b):
 # Models by name and by path -----------------------------------------------------------------------
 
 
-def models():
+def models() -> tuple[str, ...]:
     """Names of the packaged models."""
     return tuple(sorted(p.stem for p in packaged("any").parent.glob("*.safetensors")))
 
 
-def load(name, *, out_of_domain=None):
+def load(name: Any, *, out_of_domain: Any = None) -> Model:
     """A packaged model by name (see ``models()``) or the path of one trained by you, a file or its
     directory.
 
@@ -371,7 +380,7 @@ def load(name, *, out_of_domain=None):
     return Model(networks, family, out_of_domain or family.default_policy, json.dumps(report))
 
 
-def _path_of(name):
+def _path_of(name: str) -> pathlib.Path:
     """The file of a model. Raises ValueError."""
     path = pathlib.Path(name)
     if name in models():

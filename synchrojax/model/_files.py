@@ -3,16 +3,20 @@
 import importlib.resources
 import json
 import pathlib
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import safetensors
 import safetensors.numpy
+from jaxtyping import Shaped
 
-from synchrojax.core import from_json, written_in_one
-from synchrojax.families import DESCRIBED, FAMILIES
+from synchrojax.core import PathLike, from_json, written_in_one
+from synchrojax.families import DESCRIBED, FAMILIES, AbstractFamily
 from synchrojax.networks import described, restored, tensors_of
 from synchrojax.tables import RESULTS
 
+Tensors: TypeAlias = dict[str, Shaped[np.ndarray, "..."]]
 FORMAT = "synchrojax-model-1"
 MODEL_FILE = "model.safetensors"  # in the directory of a configuration
 
@@ -21,14 +25,19 @@ class ModelFileError(ValueError):
     """A file that is not a usable model; the message names file and tensor."""
 
 
-def packaged(name):
+def packaged(name: str) -> pathlib.Path:
     """Where the packaged model of that name is."""
     return pathlib.Path(
         str(importlib.resources.files("synchrojax") / "weights" / f"{name}.safetensors")
     )
 
 
-def write_model(path, family, networks, report):
+def write_model(
+    path: PathLike,
+    family: AbstractFamily,
+    networks: Mapping[str, Any],
+    report: Mapping[str, Any],
+) -> None:
     """Write ``networks`` (head -> module) with what makes family and modules again, and ``report``,
     as data.
     """
@@ -52,11 +61,13 @@ def write_model(path, family, networks, report):
         safetensors.numpy.save_file(tensors, temporary, header)
 
 
-def _number(value):
-    return isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
+def _number(value: Any) -> bool:
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+    )
 
 
-def _field(path, header, key, kind=dict):
+def _field(path: pathlib.Path, header: Mapping[str, str], key: str, kind: Any = dict) -> Any:
     """The JSON of one header field, or nothing where the field is absent. Raises ModelFileError
     naming it.
     """
@@ -70,7 +81,7 @@ def _field(path, header, key, kind=dict):
         raise ModelFileError(str(error)) from None
 
 
-def _check_domain(path, header, family):
+def _check_domain(path: pathlib.Path, header: Mapping[str, str], family: AbstractFamily) -> None:
     """The box that the file names must be one, of the inputs of its family."""
     domain = _field(path, header, "domain")
     for name, ends in domain.items():
@@ -90,7 +101,7 @@ def _check_domain(path, header, family):
         )
 
 
-def _check_shapes(path, header, tensors):
+def _check_shapes(path: pathlib.Path, header: Mapping[str, str], tensors: Tensors) -> None:
     """The shapes that the file names must be those of its tensors."""
     for name, shape in _field(path, header, "shapes").items():
         if name not in tensors:
@@ -104,7 +115,7 @@ def _check_shapes(path, header, tensors):
             )
 
 
-def _family(path, header):
+def _family(path: pathlib.Path, header: Mapping[str, str]) -> AbstractFamily:
     """What the header says the networks are for."""
     distribution = header.get("distribution")
     entry = next((key for key in DESCRIBED if key in header), None)
@@ -141,7 +152,7 @@ def _family(path, header):
         raise refuse(str(error)) from None
 
 
-def read_model(path):
+def read_model(path: PathLike) -> tuple[AbstractFamily, dict[str, Any], dict[str, Any]]:
     """(family, weights, report) of a model file, checked before use."""
     path = pathlib.Path(path)
     if not path.is_file():
@@ -172,7 +183,9 @@ def read_model(path):
     return family, networks, report
 
 
-def _descriptions(path, header, family, tensors):
+def _descriptions(
+    path: pathlib.Path, header: Mapping[str, str], family: AbstractFamily, tensors: Tensors
+) -> tuple[dict[str, Any], Tensors]:
     """({head: what ``restored`` takes}, tensors by the names that it knows), checked against the
     family.
 

@@ -3,10 +3,12 @@ of theirs runs.
 """
 
 import pathlib
+from typing import Any, TypeAlias
 
 import numpy as np
+from jaxtyping import Float
 
-from synchrojax.core import from_json
+from synchrojax.core import PathLike, from_json
 from synchrojax.families import TableFamily
 from synchrojax.model._files import ModelFileError, write_model
 from synchrojax.networks import Perceptron
@@ -14,14 +16,16 @@ from synchrojax.tables import configuration
 from synchrojax.tables.configuration import ConfigError, Result
 from synchrojax.tables.network_space import SPACES
 
+# kernel and bias
+Layer: TypeAlias = tuple[Float[np.ndarray, "inputs outputs"], Float[np.ndarray, " outputs"]]
 _ACTIVATIONS = ("relu", "tanh", "sigmoid", "linear")
 
 
-def _text(value):
+def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _layers(path, text):
+def _layers(path: pathlib.Path, text: str) -> list[Any]:
     """The descriptions of the layers in the JSON ``text`` of a Keras model."""
     where = f"{path}: model_config"
     try:
@@ -35,11 +39,11 @@ def _layers(path, text):
     return layers
 
 
-def _is_layer(layer):
+def _is_layer(layer: Any) -> bool:
     return isinstance(layer, dict) and isinstance(layer.get("config"), dict)
 
 
-def read_dense(path):
+def read_dense(path: PathLike) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
     """(((kernel, bias), ...), (activation, ...)) of a Sequential model of Dense layers that Keras 2
     or 3 saved as .h5.
 
@@ -115,7 +119,7 @@ def read_dense(path):
     return tuple(weights), tuple(activations)
 
 
-def import_neurosynchro(directory, out):
+def import_neurosynchro(directory: PathLike, out: PathLike) -> pathlib.Path:
     """Write the model ``out`` (.safetensors) from a trained neurosynchro ``directory``; returns
     ``out``.
 

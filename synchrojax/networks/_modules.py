@@ -2,20 +2,23 @@
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jaxtyping import Array, Float, Shaped
 
+from synchrojax.core import Arrays
 from synchrojax.networks._perceptron import Perceptron
 
 KINDS: dict[str, type] = {"perceptron": Perceptron}  # what files call them -> the module
 
 
-def register(name):
+def register(name: str) -> Callable[[type], type]:
     """Decorator: let model files hold networks of this class under ``name``.
 
     The class is an ``nnx.Module``: ``__init__(self, inputs, outputs, *, ..., rngs)``,
@@ -32,12 +35,12 @@ def register(name):
     return keep
 
 
-def initial(kind, *, seed, **settings):
+def initial(kind: type, *, seed: int, **settings: Any) -> Any:
     """A fresh network of a class of ``KINDS`` or any other, its weights drawn from ``seed``."""
     return kind(**settings, rngs=nnx.Rngs(seed))
 
 
-def described(module):
+def described(module: Any) -> dict[str, Any]:
     """What ``restored`` makes a module like ``module`` from, as plain data. Raises ValueError for
     unregistered ones.
     """
@@ -52,7 +55,7 @@ def described(module):
     return {"kind": name, **module.settings()}
 
 
-def tensors_of(module):
+def tensors_of(module: nnx.Module) -> dict[str, Shaped[np.ndarray, "..."]]:
     """{dotted name in the tree of the module: NumPy array}; those of an ensemble with a leading
     axis.
     """
@@ -64,7 +67,7 @@ def tensors_of(module):
 
 
 @functools.lru_cache(maxsize=256)
-def _shape_of(kind, description):
+def _shape_of(kind: type, description: str) -> tuple[Any, tuple[Any, ...]]:
     """(how it is built, its flat state without numbers) of a module: tracing one takes 10 ms."""
     with jax.enable_x64(True):
         shape = nnx.eval_shape(lambda: kind(**json.loads(description), rngs=nnx.Rngs(0)))
@@ -72,7 +75,9 @@ def _shape_of(kind, description):
     return graph, tuple(nnx.to_flat_state(state))
 
 
-def restored(description, tensors, where):
+def restored(
+    description: Mapping[str, Any], tensors: dict[str, Shaped[np.ndarray, "..."]], where: str
+) -> nnx.Module:
     """The module of a ``described`` one and its tensors, which are taken out of the mapping
     ``tensors``.
 
@@ -116,32 +121,32 @@ class Ensemble(nnx.Module):
     of members.
     """
 
-    def __init__(self, stacked):
+    def __init__(self, stacked: Any) -> None:
         self.stacked = stacked
 
     @classmethod
-    def of(cls, members):
+    def of(cls, members: Sequence[nnx.Module]) -> "Ensemble":
         """Of a list of modules."""
         return cls(jax.tree.map(lambda *w: jnp.stack(w), *members))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(jax.tree.leaves(self.stacked)[0])
 
-    def __call__(self, x):
+    def __call__(self, x: Float[Arrays, "inputs *points"]) -> Float[Array, "outputs *points"]:
         return jnp.mean(jax.vmap(lambda network: network(x))(self.stacked), 0)
 
-    def first(self):
+    def first(self) -> Any:
         """One member."""
         return jax.tree.map(lambda w: w[0], self.stacked)
 
 
-def members_of(networks: Mapping):
+def members_of(networks: Mapping[str, Any]) -> int:
     """How many networks each head of a model has: 1, or the size of an ensemble."""
     first = next(iter(networks.values()))
     return len(first) if isinstance(first, Ensemble) else 1
 
 
-def each_member(function, networks):
+def each_member(function: Callable, networks: Mapping[str, Any]) -> Any:
     """``function`` of the networks of every member, results along a new first axis."""
     return jax.vmap(function)({head: ensemble.stacked for head, ensemble in networks.items()})
 
@@ -154,12 +159,12 @@ class Frame:
     graph: nnx.GraphDef
     rest: nnx.State
 
-    def module(self, parameters):
+    def module(self, parameters: Any) -> Any:
         """The module with such parameters."""
         return nnx.merge(self.graph, parameters, self.rest)
 
 
-def parameters_of(module):
+def parameters_of(module: Any) -> tuple[Any, Frame]:
     """(its trainable parameters, the ``Frame`` around them): constants, which are no ``nnx.Param``,
     stay as they are.
 

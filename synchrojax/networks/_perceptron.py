@@ -1,9 +1,12 @@
 """Fully connected networks, points along the last axes."""
 
 import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -24,7 +27,15 @@ class Affine(nnx.Module):
     axis.
     """
 
-    def __init__(self, inputs, outputs, *, kernel_init, bias_init, rngs):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        kernel_init: Callable,
+        bias_init: Callable,
+        rngs: nnx.Rngs,
+    ) -> None:
         dtype = jax.dtypes.canonicalize_dtype(float)  # float64 where that is on
         self.kernel = nnx.Param(kernel_init(rngs.params(), (inputs, outputs), dtype))
         self.bias = nnx.Param(bias_init(rngs.params(), (outputs,), dtype))
@@ -44,8 +55,16 @@ class Perceptron(nnx.Module):
     """
 
     def __init__(
-        self, inputs, outputs, *, widths, activation="tanh", output="linear", scale=None, rngs
-    ):
+        self,
+        inputs: Any,
+        outputs: Any,
+        *,
+        widths: Any,
+        activation: Any = "tanh",
+        output: Any = "linear",
+        scale: float | None = None,
+        rngs: nnx.Rngs,
+    ) -> None:
         unknown = [name for name in (activation, output) if name not in ACTIVATIONS]
         if unknown:
             raise ValueError(f"activation {unknown[0]!r} is not one of {', '.join(ACTIVATIONS)}")
@@ -71,7 +90,11 @@ class Perceptron(nnx.Module):
         return last(x)
 
     @classmethod
-    def of(cls, layers, **options):
+    def of(
+        cls,
+        layers: Sequence[tuple[Float[np.ndarray, "_ _"], Float[np.ndarray, " _"]]],
+        **options: Any,
+    ) -> "Perceptron":
         """From layers ((kernel [inputs, outputs], bias [outputs]), ...) that are there."""
         inputs, *widths = (len(kernel) for kernel, _ in layers)
         shape = {"widths": widths, **options}
@@ -80,7 +103,7 @@ class Perceptron(nnx.Module):
             own.kernel, own.bias = nnx.Param(kernel), nnx.Param(bias)
         return module
 
-    def settings(self):
+    def settings(self) -> dict[str, Any]:
         """What ``Perceptron(**settings, rngs=...)`` makes one of the same shape from."""
         inputs, *widths, outputs = self.sizes
         own = {"activation": self.activation, "output": self.output}

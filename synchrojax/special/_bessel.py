@@ -16,13 +16,17 @@ xi = a (alpha - tanh alpha) and z = a sech(alpha); the scaled values never over-
 import functools
 import math
 import pathlib
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
 
+from synchrojax.core import Points, Reals
 from synchrojax.special._modified_bessel import horner
 
 ORDER_SPLIT = 5.0  # the interpolated form starts here
@@ -35,19 +39,19 @@ _TABLES = dict(
 class BesselPair(NamedTuple):
     """Scaled J e^xi, J' e^xi, Y e^-xi, Y' e^-xi and xi; ' is d/dz at fixed order."""
 
-    j: object
-    dj: object
-    y: object
-    dy: object
-    xi: object
+    j: Points
+    dj: Points
+    y: Any  # like j, or none where it is left out
+    dy: Any
+    xi: Points
 
 
-def _centre(value, lo, hi):
+def _centre(value: Points, lo: float, hi: float) -> Float[Array, "*points"]:
     """Map lo..hi to -1..1, and hold values outside at the ends."""
     return (2.0 * jnp.clip(value, lo, hi) - (lo + hi)) / (hi - lo)
 
 
-def _stack_tables(*names):
+def _stack_tables(*names: str) -> Float[np.ndarray, "powers tables functions *inner"]:
     """Highest power first: [power, table, function, ...], short tables padded with zeros."""
     tables = [_TABLES[n] for n in names]
     terms = max(t.shape[1] for t in tables)
@@ -61,7 +65,11 @@ _OLVER = _stack_tables("olver_near", "olver_middle", "olver_far")
 _AIRY = _stack_tables("airy_near", "airy_middle", "airy_far")
 
 
-def _polynomials(table, positions, inner=None):
+def _polynomials(
+    table: Float[np.ndarray, "powers tables functions *inner"],
+    positions: Sequence[Points],
+    inner: Points | None = None,
+) -> Float[Array, "tables functions *points"]:
     """[table, function, ...]: every polynomial of a stack at its position.
 
     A scan, not an unrolled Horner: XLA would duplicate shared subexpressions without bound.
@@ -71,7 +79,8 @@ def _polynomials(table, positions, inner=None):
 
     def step(value, row):
         if inner is not None:
-            row = horner([row[..., k].reshape(shape) for k in range(row.shape[-1])], inner)
+            each = [row[..., k].reshape(shape) for k in range(row.shape[-1])]
+            row = horner(each, inner[None, None])
         else:
             row = row.reshape(shape)
         return value * u + row, None
@@ -80,7 +89,7 @@ def _polynomials(table, positions, inner=None):
     return jax.lax.scan(step, start, jnp.asarray(table, u.dtype))[0]
 
 
-def debye_angle(x, y):
+def debye_angle(x: Reals, y: Reals) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """alpha and alpha - tanh(alpha) for x = sech(alpha), y = tanh(alpha), without cancellation."""
     small = y < 0.3
     ys = jnp.where(small, y, 0.1)
@@ -92,7 +101,7 @@ def debye_angle(x, y):
     return jnp.where(small, series + ys, alpha), jnp.where(small, series, alpha - yl)
 
 
-def _airy(eta, xi, functions):
+def _airy(eta: Points, xi: Points, functions: int) -> list[Float[Array, "*points"]]:
     """Ai e^xi, Ai' e^xi (and Bi e^-xi, Bi' e^-xi) for eta >= 0, xi = 2/3 eta^1.5."""
     e = jnp.maximum(eta, 1.0)
     quarter = jnp.sqrt(jnp.sqrt(e))
@@ -111,7 +120,7 @@ def _airy(eta, xi, functions):
     return out
 
 
-def _uniform(a, x, y, second_kind):
+def _uniform(a: Points, x: Points, y: Points, second_kind: bool) -> BesselPair:
     alpha, excess = debye_angle(x, y)
     xi = a * excess
     zeta = jnp.cbrt(2.25 * excess * excess)
@@ -169,7 +178,7 @@ _RECIPROCAL_GAMMA = (
 )
 
 
-def _small_order(a, x, y, second_kind):
+def _small_order(a: Points, x: Points, y: Points, second_kind: bool) -> BesselPair:
     """Series for 0 < a < 6: all terms are needed only for z < 6."""
     z = a * x
     xi = a * debye_angle(x, y)[1]
@@ -245,7 +254,9 @@ def _small_order(a, x, y, second_kind):
     return BesselPair(j=j, dj=dj, y=y0 * shrink, dy=(a / z * y0 - y1) * shrink, xi=xi)
 
 
-def scaled_bessel(a, x, y, *, small_orders=True, second_kind=True):
+def scaled_bessel(
+    a: Reals, x: Reals, y: Reals, *, small_orders: bool = True, second_kind: bool = True
+) -> BesselPair:
     """Scaled Bessel functions at order ``a`` and argument ``a x``, y = sqrt(1 - x^2).
 
     Passing both x and y keeps full precision at either end. ``small_orders=False`` leaves the
@@ -257,12 +268,12 @@ def scaled_bessel(a, x, y, *, small_orders=True, second_kind=True):
     low = a < ORDER_SPLIT
     big = _uniform(jnp.where(low, ORDER_SPLIT, a), x, y, second_kind)
     small = _small_order(jnp.where(low, a, 1.0), x, y, second_kind)
-    return BesselPair(
-        *(None if b is None else jnp.where(low, s, b) for s, b in zip(small, big, strict=True))
+    return BesselPair._make(
+        None if b is None else jnp.where(low, s, b) for s, b in zip(small, big, strict=True)
     )
 
 
-def bessel(a, z):
+def bessel(a: ArrayLike, z: ArrayLike) -> tuple[Points, Points, Points, Points]:
     """J_a(z), Y_a(z), J_a'(z), Y_a'(z) for real order 0 < a <= 1e12 and 0 < z < a.
 
     Arrays broadcast; float64. Relative error 1e-10 or better wherever the value is representable
@@ -278,10 +289,13 @@ def bessel(a, z):
 
 # Debye products --------------------------------------------------------------------------
 
+Polynomial: TypeAlias = list[Fraction]  # constant first
+Rows: TypeAlias = list[tuple[float, ...]]
+
 DEBYE_ORDERS = 14
 
 
-def _multiply(p, q):
+def _multiply(p: Polynomial, q: Polynomial) -> Polynomial:
     out = [Fraction(0)] * (len(p) + len(q) - 1)
     for i, u in enumerate(p):
         for k, v in enumerate(q):
@@ -289,17 +303,18 @@ def _multiply(p, q):
     return out
 
 
-def _derivative(p):
+def _derivative(p: Polynomial) -> Polynomial:
     return [k * c for k, c in enumerate(p)][1:] or [Fraction(0)]
 
 
-def _add(p, q):
+def _add(p: Polynomial, q: Polynomial) -> Polynomial:
     n = max(len(p), len(q))
-    return [(p[i] if i < len(p) else 0) + (q[i] if i < len(q) else 0) for i in range(n)]
+    none = Fraction(0)
+    return [(p[i] if i < len(p) else none) + (q[i] if i < len(q) else none) for i in range(n)]
 
 
 @functools.cache
-def _debye_products():
+def _debye_products() -> tuple[Rows, Rows, Rows]:
     """Rows of powers of p^2 - 1 behind ``debye_products``; U and V of DLMF 10.41.9-10.41.10.
 
     The products are prefactor * sum_m (p/a)^m R_m(p^2) with p = coth(alpha).
@@ -347,7 +362,7 @@ def _debye_products():
     return floats(jy), floats(both), floats([[2 * c for c in product(u, v, m)] for m in odd])
 
 
-def debye_products(excess, inverse):
+def debye_products(excess: Reals, inverse: Reals) -> tuple[Reals, Reals, Reals]:
     """Debye remainders of the products, for xi > 25 or so.
 
     With excess = p^2 - 1 = z^2 / (a^2 - z^2) and inverse = 1 / sqrt(a^2 - z^2), returns

@@ -2,6 +2,7 @@
 
 import math
 import pathlib
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +17,8 @@ _TERMS = 14
 _EULER = 0.57721566490153286061
 
 
-def _harmonic(k):
-    return sum(1.0 / i for i in range(1, k + 1))
+def _harmonic(k: int) -> float:
+    return sum((1.0 / i for i in range(1, k + 1)), 0.0)
 
 
 # coefficients of (x^2 / 4)^k
@@ -27,7 +28,7 @@ _I1 = [1.0 / (math.factorial(k) * math.factorial(k + 1)) for k in range(_TERMS)]
 _K1 = [c * (0.5 * (_harmonic(k) + _harmonic(k + 1)) - _EULER) for k, c in enumerate(_I1)]
 
 
-def horner(coefficients, t):
+def horner(coefficients: Sequence[Reals], t: Reals) -> Reals:
     """The polynomial with ``coefficients``, constant first."""
     value = coefficients[-1]
     for c in coefficients[-2::-1]:
@@ -44,7 +45,7 @@ def scaled_k012(
 
 
 @jax.custom_jvp
-def _scaled_k01(x):
+def _scaled_k01(x: Reals) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     near = x < 2.0
     xn = jnp.where(near, x, 1.0)
     q = 0.25 * xn * xn

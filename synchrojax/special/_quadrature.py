@@ -1,24 +1,31 @@
 """Nodes, weights and the trimming of integration ranges to where the integrand lives."""
 
 import functools
+from collections.abc import Callable
 from fractions import Fraction
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
+from synchrojax.core import Reals
+
+# nodes or weights of a rule
+Nodes: TypeAlias = Float[np.ndarray, " nodes"]
 _GOLDEN = 0.6180339887498949
 
 
 @functools.cache
-def legendre(n):
+def legendre(n: int) -> tuple[Nodes, Nodes]:
     """Gauss-Legendre nodes and weights on [0, 1]."""
     x, w = np.polynomial.legendre.leggauss(n)
     return 0.5 * (x + 1.0), 0.5 * w
 
 
 @functools.cache
-def composite(n, split):
+def composite(n: int, split: float) -> tuple[Nodes, Nodes]:
     """The same with n nodes, half of them on each side of ``split``: another rule of nearly the
     same accuracy.
     """
@@ -29,7 +36,7 @@ def composite(n, split):
 
 
 @functools.cache
-def gregory_weights(terms, order):
+def gregory_weights(terms: int, order: int) -> Float[np.ndarray, " terms"]:
     """Weights w with sum_(k<terms) w_k F(k) + Int_(terms-1)^inf F dx = sum_(k>=0) F(k).
 
     The end correction is Gregory's, in backward differences up to ``order``.
@@ -49,7 +56,9 @@ def gregory_weights(terms, order):
     return np.array([float(w) for w in weights])
 
 
-def maximise(function, lo, hi, steps):
+def maximise(
+    function: Callable, lo: Reals, hi: Reals, steps: int
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Golden-section search: where a unimodal scalar function is largest on [lo, hi]."""
 
     def shrink(_, state):
@@ -67,7 +76,9 @@ def maximise(function, lo, hi, steps):
     return jnp.where(f1 > f2, x1, x2), jnp.maximum(f1, f2)
 
 
-def trim(function, lo, hi, drop, *, steps=26, edge_steps=10):
+def trim(
+    function: Callable, lo: Reals, hi: Reals, drop: float, *, steps: int = 26, edge_steps: int = 10
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """The part of [lo, hi] where a unimodal log-weight is within ``drop`` of its maximum."""
     peak, top = maximise(function, lo, hi, steps)
 
@@ -86,7 +97,17 @@ def trim(function, lo, hi, drop, *, steps=26, edge_steps=10):
     return out_l, out_r
 
 
-def scan(function, lo, hi, drop, *, points=48, refinements=2, refined_points=16, smallest=1e-4):
+def scan(
+    function: Callable,
+    lo: Reals,
+    hi: Reals,
+    drop: float,
+    *,
+    points: int = 48,
+    refinements: int = 2,
+    refined_points: int = 16,
+    smallest: float = 1e-4,
+) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
     """As ``trim`` for a log-weight with several scales: a geometric scan upward from ``lo``.
 
     Returns an interval that holds every scanned point within ``drop`` of the highest, and
@@ -109,7 +130,9 @@ def scan(function, lo, hi, drop, *, points=48, refinements=2, refined_points=16,
     return left, right, best
 
 
-def kinks(function, lo, hi, *, points=2000, most=4):
+def kinks(
+    function: Callable, lo: float, hi: float, *, points: int = 2000, most: int = 4
+) -> Float[np.ndarray, " kinks"]:
     """Where a function of one variable, array to array [..., points], has kinks or jumps: up to
     ``most``, in order.
 

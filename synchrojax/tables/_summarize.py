@@ -1,11 +1,13 @@
 """What is in a table: columns, ranges, holes, signs, duplicates, sampling density."""
 
 import pathlib
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Shaped, UInt64
 
-from synchrojax.core import new_figure, progress, save_figure
+from synchrojax.core import PathLike, new_figure, progress, save_figure
 from synchrojax.tables import table_files
 
 BINS = 10
@@ -37,7 +39,7 @@ class Summary(NamedTuple):
     columns: dict
 
 
-def _keys(columns):
+def _keys(columns: Sequence[Shaped[np.ndarray, " rows"]]) -> UInt64[np.ndarray, " rows"]:
     """A 64-bit number per row that depends on all its inputs."""
     key = np.zeros(len(columns[0]), np.uint64)
     with np.errstate(over="ignore"):
@@ -50,7 +52,7 @@ def _keys(columns):
     return key
 
 
-def summarize(table, *, quiet=False):
+def summarize(table: PathLike, *, quiet: bool = False) -> Summary:
     """A ``Summary`` of a table directory or file; meta columns too. Raises TableError."""
     files = table_files.parts(table)
     kinds = table_files.header_of(files[0])
@@ -106,7 +108,7 @@ def summarize(table, *, quiet=False):
     return Summary(len(files), rows, holes, duplicates, columns)
 
 
-def report_lines(summary):
+def report_lines(summary: Summary) -> Iterator[str]:
     """The summary as text."""
     s = summary
     files = f"{s.files} file{'s' * (s.files != 1)}"
@@ -124,7 +126,7 @@ def report_lines(summary):
         yield f"{n + '(' + c.kind + ')':<{width}}" + "".join(f"{v:>9}" for v in c.density)
 
 
-def picture(table, path):
+def picture(table: PathLike, path: PathLike) -> None:
     """Histograms of all columns, results of either sign by the logarithm of their magnitude. Needs
     matplotlib.
     """

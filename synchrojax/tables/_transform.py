@@ -8,13 +8,19 @@ import shutil
 
 import numpy as np
 
-from synchrojax.core import float64_is_on, progress, write_text
+from synchrojax.core import PathLike, float64_is_on, progress, write_text
 from synchrojax.tables import configuration, network_space, table_files
 
 REJECTED = "rejected"
 
 
-def transform(table, directory, out, *, quiet=False):
+def transform(
+    table: PathLike,
+    directory: PathLike,
+    out: PathLike,
+    *,
+    quiet: bool = False,
+) -> tuple[dict[str, int], int]:
     """Write ``table`` in the network space of the configuration in ``directory`` to the new
     directory ``out``.
 

@@ -2,15 +2,18 @@
 nn_config.toml.
 """
 
+import collections.abc
 import difflib
 import math
 import pathlib
 import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, NoReturn
 
 import tomli_w
 
-from synchrojax.core import read_text, write_text
+from synchrojax.core import PathLike, read_text, write_text
 from synchrojax.tables.mapping import (
     BOUNDS,
     KINDS,
@@ -77,12 +80,12 @@ class Result:
     changes: tuple = ()  # ((key of Recipe, value), ...)
 
     @property
-    def recipe(self):
+    def recipe(self) -> Recipe:
         """The recipe with the changes of this result."""
         return replace(RECIPES[self.trainer], **dict(self.changes))
 
     @property
-    def head(self):
+    def head(self) -> str:
         """The network it belongs to."""
         return self.group or self.mapping.name
 
@@ -98,28 +101,30 @@ class Config:
     results: tuple[Result, ...]
 
     @property
-    def space(self):
+    def space(self) -> Any:
         """Which network space the results belong to (see ``network_space``)."""
         return space_of([r.mapping.name for r in self.results])
 
     @property
-    def mappings(self):
+    def mappings(self) -> tuple[Mapping, ...]:
         """Of all columns."""
         return (*self.params, *(r.mapping for r in self.results))
 
     @property
-    def is_locked(self):
+    def is_locked(self) -> bool:
         """True once bounds, means and deviations are there."""
         return all(m.is_locked for m in self.mappings)
 
-    def with_mappings(self, mappings):
+    def with_mappings(self, mappings: Sequence[Mapping]) -> "Config":
         """The same with other mappings, in the order of ``mappings``."""
         cut = len(self.params)
         results = [replace(r, mapping=m) for r, m in zip(self.results, mappings[cut:], strict=True)]
         return replace(self, params=tuple(mappings[:cut]), results=tuple(results))
 
 
-def default(inputs, *, convention, space="synchrojax"):
+def default(
+    inputs: collections.abc.Mapping[str, str], *, convention: str, space: str = "synchrojax"
+) -> Config:
     """A fresh configuration. ``inputs``: {name: "log" | "lin"}; s and theta are added where they
     are missing.
     """
@@ -150,25 +155,25 @@ def default(inputs, *, convention, space="synchrojax"):
     return Config(convention, tuple(params), tuple(results))
 
 
-def _unknown(key, known, where):
+def _unknown(key: str, known: tuple[str, ...], where: PathLike) -> NoReturn:
     near = difflib.get_close_matches(key, known, 1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
     raise ConfigError(f"{where}: unknown key {key!r}{hint}")
 
 
-def _choice(value, choices, where):
+def _choice(value: Any, choices: tuple[str, ...], where: str) -> None:
     if value not in choices:
         raise ConfigError(f"{where}: {value!r} is not one of {', '.join(choices)}")
 
 
-def _number(value, where, kind=float):
+def _number(value: Any, where: str, kind: type = float) -> Any:
     good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not good or (kind is int and value != int(value)):
         raise ConfigError(f"{where}: {value!r} is not a {'whole ' * (kind is int)}number")
     return kind(value)
 
 
-def _mapping_of(entry, where, *, auto):
+def _mapping_of(entry: dict[str, Any], where: str, *, auto: bool) -> Mapping:
     for key in ("name", "maptype"):
         if not isinstance(entry.get(key), str):
             raise ConfigError(f"{where}: key {key!r} is missing or not text")
@@ -189,7 +194,7 @@ def _mapping_of(entry, where, *, auto):
     return Mapping(**{**rest, **numbers})
 
 
-def _result_of(entry, where):
+def _result_of(entry: dict[str, Any], where: str) -> Result:
     mapping = _mapping_of(entry, where, auto=True)
     where = f"{where} ({mapping.name})"
     trainer = entry.get("trainer", "binary" if mapping.name.endswith("_sign") else "recommended")
@@ -222,7 +227,7 @@ def _result_of(entry, where):
     return result
 
 
-def parse(text, name):
+def parse(text: str, name: PathLike) -> Config:
     """A ``Config`` from TOML ``text``; ``name`` stands in messages. A nn_config.toml of
     neurosynchro is taken as it is.
 
@@ -309,13 +314,13 @@ def parse(text, name):
     return config
 
 
-def path_of(directory):
+def path_of(directory: PathLike) -> pathlib.Path:
     """The configuration file in ``directory``, or ``directory`` itself if it is a file."""
     directory = pathlib.Path(directory)
     return directory if directory.suffix == ".toml" else directory / FILE
 
 
-def read(directory):
+def read(directory: PathLike) -> Config:
     """The ``Config`` in a directory."""
     path = path_of(directory)
     try:
@@ -327,7 +332,7 @@ def read(directory):
     return parse(text, path)
 
 
-def dump(config):
+def dump(config: Config) -> str:
     """TOML text of ``config``."""
 
     def entry(mapping):
@@ -348,7 +353,7 @@ def dump(config):
     )
 
 
-def write(directory, config):
+def write(directory: PathLike, config: Config) -> pathlib.Path:
     """Write the configuration file at once: a killed run leaves the old one."""
     path = path_of(directory)
     write_text(path, dump(config))

@@ -1,6 +1,7 @@
 """The eight coefficients at many points, for people, for machines and for spreadsheets."""
 
 import json
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -24,21 +25,21 @@ class Listing(NamedTuple):
         return len(self.flags)
 
     @property
-    def varied(self):
+    def varied(self) -> list[str]:
         """Names of the inputs that have more than one value."""
         return [n for n, v in self.inputs.items() if len(v) and np.any(v != v[0])]
 
 
-def unit_of_input(name):
+def unit_of_input(name: str) -> str:
     """The unit alone, without what the input is."""
     return UNITS.get(name, "dimensionless").split(",")[0]
 
 
-def _number(value):
+def _number(value: float | np.generic) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def as_json(listing):
+def as_json(listing: Listing) -> str:
     """One object for a point, a list of them for several; NaN as null."""
     rows = []
     for i in range(listing.count):
@@ -51,7 +52,7 @@ def as_json(listing):
     return json.dumps(rows[0] if len(rows) == 1 else rows)
 
 
-def as_csv(listing):
+def as_csv(listing: Listing) -> str:
     """Comma-separated values under a header that names the units; every digit."""
     header = [f"{n} [{unit_of_input(n)}]" for n in listing.inputs] + [
         f"{n} [{unit_of_coefficient(n)}]" for n in NAMES
@@ -67,7 +68,7 @@ def as_csv(listing):
     return "\n".join([",".join([*header, "flags"]), *rows]) + "\n"
 
 
-def _one_point(listing):
+def _one_point(listing: Listing) -> Iterator[str]:
     for n, v in listing.inputs.items():
         yield f"{n:<10} {v[0]:<12.6g} {UNITS.get(n, '')}".rstrip()
     yield ""
@@ -83,7 +84,7 @@ def _one_point(listing):
         yield f"{line}  {unit_of_coefficient(n)}"
 
 
-def as_lines(listing):
+def as_lines(listing: Listing) -> Iterator[str]:
     """Lines for people: the eight under each other for one point, a tab-separated table for
     several.
     """

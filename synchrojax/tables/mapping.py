@@ -5,12 +5,17 @@ neurosynchro (Williams 2018), whose seven mappings are all here; ``asinh`` is fo
 signs over many decades.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple, cast
+from types import ModuleType
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float
+
+from synchrojax.core import Reals
 
 LN10 = float(np.log(10.0))
 BOUNDS = {"empirical": None, "theta": (0.0, 0.5 * np.pi)}
@@ -26,13 +31,13 @@ class Kind(NamedTuple):
     in words.
     """
 
-    forward: object
-    inverse: object
-    valid: object
+    forward: Callable
+    inverse: Callable
+    valid: Callable
     domain: str
 
 
-def _sigmoid(t, _, xp):
+def _sigmoid(t: Reals, _: float | None, xp: ModuleType) -> Reals:
     return jax.nn.sigmoid(t) if xp is jnp else 0.5 * (1.0 + np.tanh(0.5 * t))
 
 
@@ -95,7 +100,7 @@ class Mapping:
     norm_max: float | None = None
 
     @property
-    def is_locked(self):
+    def is_locked(self) -> bool:
         """True once all its numbers are there."""
         asinh = self.maptype == "asinh"
         return (
@@ -104,35 +109,35 @@ class Mapping:
         )
 
     @property
-    def _kind(self):
+    def _kind(self) -> Kind:
         return KINDS[self.maptype]
 
-    def valid(self, p):
+    def valid(self, p: Float[np.ndarray, "..."]) -> Bool[np.ndarray, "..."]:
         """Where the transformation is defined (NumPy)."""
         return np.isfinite(p) & self._kind.valid(p)
 
     @property
-    def domain(self):
+    def domain(self) -> str:
         """Where the transformation is defined, in words."""
         return self._kind.domain
 
-    def transform(self, p, xp=jnp):
+    def transform(self, p: Reals, xp: ModuleType = jnp) -> Reals:
         """t of p."""
         return self._kind.forward(p, self.scale, xp)
 
-    def restore(self, t, xp=jnp):
+    def restore(self, t: Reals, xp: ModuleType = jnp) -> Reals:
         """Inverse of ``transform``: the magnitude for abs_log, the sign for sign."""
         return self._kind.inverse(t, self.scale, xp)
 
-    def normalize(self, p, xp=jnp):
+    def normalize(self, p: Reals, xp: ModuleType = jnp) -> Reals:
         """n of p, with no policy applied."""
-        return (self.transform(p, xp) - self.x_mean) / self.x_std
+        return (self.transform(p, xp) - cast(float, self.x_mean)) / cast(float, self.x_std)
 
-    def transformed(self, n):
+    def transformed(self, n: Reals) -> Reals:
         """t of n."""
-        return n * self.x_std + self.x_mean
+        return n * cast(float, self.x_std) + cast(float, self.x_mean)
 
-    def held(self, p):
+    def held(self, p: Reals) -> tuple[Reals, Any]:
         """(input p under ``out_of_sample``, where it has to give NaN)."""
         if self.out_of_sample == "clip":
             p = jnp.clip(p, self.phys_min, self.phys_max)
@@ -141,21 +146,22 @@ class Mapping:
         outside = ~((p >= low - width) & (p <= high + width))
         return p, outside & (self.out_of_sample == "nan")
 
-    def to_network(self, p):
+    def to_network(self, p: Reals) -> Reals:
         """n of an input p under ``out_of_sample``; JAX, differentiable."""
         p, bad = self.held(p)
         return jnp.where(bad, jnp.nan, self.normalize(p))
 
-    def from_network(self, n):
+    def from_network(self, n: Reals) -> Reals:
         """t of an output n under ``out_of_sample``; JAX, differentiable."""
         if self.out_of_sample == "clip":
             n = jnp.clip(n, self.norm_min, self.norm_max)
         t = self.transformed(n)
         if self.out_of_sample == "nan":
-            t = jnp.where((n >= self.norm_min) & (n <= self.norm_max), t, jnp.nan)
+            low, high = cast(float, self.norm_min), cast(float, self.norm_max)
+            t = jnp.where((n >= low) & (n <= high), t, jnp.nan)
         return t
 
-    def locked(self, samples):
+    def locked(self, samples: Float[np.ndarray, " samples"]) -> tuple["Mapping", int]:
         """(the same mapping with all its numbers from ``samples`` (NumPy), how many samples it
         cannot take).
 

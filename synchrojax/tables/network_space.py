@@ -8,9 +8,13 @@ rotativities over those of cold plasma; all of them may have either sign. ``neur
 rho_V below a right angle built in, and the sign of rho_Q apart.
 """
 
-import numpy as np
+from collections.abc import Iterable, Mapping
+from types import ModuleType
 
-from synchrojax.core import E2_OVER_MC, from_plane, to_plane
+import numpy as np
+from jaxtyping import Bool, Float
+
+from synchrojax.core import E2_OVER_MC, Columns, Points, from_plane, to_plane
 from synchrojax.tables.table_files import RESULTS
 
 SPACES = {
@@ -30,7 +34,7 @@ CONVENTIONS = tuple(RHO_Q_SIGN)
 _RIGHT = 1e-12  # |cos(theta)| below which V carries no information
 
 
-def space_of(results):
+def space_of(results: Iterable[str]) -> str | None:
     """The space that a set of result names belongs to, or None; rho_Q_sign may be missing."""
     for space, names in SPACES.items():
         if set(results) in (set(names), set(names) - {"rho_Q_sign"}):
@@ -38,7 +42,7 @@ def space_of(results):
     return None
 
 
-def fold(theta, xp=np):
+def fold(theta: Points, xp: ModuleType = np) -> tuple[Points, Points]:
     """(theta in 0..pi/2, sign of the V coefficients): all there is to the angle for an f even in
     mu.
     """
@@ -47,7 +51,7 @@ def fold(theta, xp=np):
     return xp.where(mirrored, np.pi - theta, theta), xp.where(mirrored, -1.0, 1.0)
 
 
-def reasons(columns, space):
+def reasons(columns: Columns, space: str) -> dict[str, Bool[np.ndarray, " rows"]]:
     """Why rows of the eight coefficients cannot be learned, in order: {reason: mask}; ``columns``
     with the inputs.
     """
@@ -79,18 +83,20 @@ def reasons(columns, space):
     return found
 
 
-def cold(s, sine, cosine):
+def cold(s: Points, sine: Points, cosine: Points) -> tuple[Points, Points]:
     """rho_Q and rho_V of cold plasma at nu = 1 Hz, n_e = 1 cm^-3."""
     ratio = sine / s
     return -E2_OVER_MC * ratio * ratio, 2.0 * E2_OVER_MC * cosine / s
 
 
-def to_network(columns, space, convention):
+def to_network(
+    columns: Columns, space: str, convention: str
+) -> dict[str, Float[np.ndarray, " rows"]]:
     """{result: array} in network space of valid rows (NumPy). ``convention``: of rho_Q in the
     table.
     """
     c = columns
-    theta, sign = fold(c["theta"])
+    theta, sign = (np.asarray(v) for v in fold(c["theta"]))
     if space == "neurosynchro":
         j_p, alpha_p = np.hypot(c["j_Q"], c["j_V"]), np.hypot(c["alpha_Q"], c["alpha_V"])
         return {
@@ -105,7 +111,7 @@ def to_network(columns, space, convention):
             "rho_Q_sign": np.sign(c["rho_Q"]),
         }
     cosine = np.cos(theta)
-    unit_q, unit_v = cold(c["s"], np.sin(theta), cosine)
+    unit_q, unit_v = (np.asarray(v) for v in cold(c["s"], np.sin(theta), cosine))
     out: dict = {}
     for kind in ("j", "alpha"):
         q, v = to_plane(c[f"{kind}_Q"] / c[f"{kind}_I"], sign * c[f"{kind}_V"] / c[f"{kind}_I"])
@@ -121,7 +127,15 @@ def to_network(columns, space, convention):
     return {k: out[k] for k in SPACES[space]}
 
 
-def from_network(values, space, convention, s, sine, cosine, xp):
+def from_network(
+    values: Mapping[str, Points],
+    space: str,
+    convention: str,
+    s: Points,
+    sine: Points,
+    cosine: Points,
+    xp: ModuleType,
+) -> tuple[Points, Points, Points, Points, Points, Points]:
     """(j_Q / j_I, j_V / j_I, alpha_Q / alpha_I, alpha_V / alpha_I, rho_Q, rho_V) in the signs of
     physics, any angle.
 

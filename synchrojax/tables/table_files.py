@@ -13,10 +13,13 @@ import io
 import pathlib
 import re
 import zlib
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
-from synchrojax.core import progress, written_in_one
+from synchrojax.core import Columns, PathLike, progress, written_in_one
 
 RESULTS = ("j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V", "rho_Q", "rho_V")
 SUFFIXES = (".txt", ".txt.gz", ".parquet")
@@ -28,12 +31,12 @@ class TableError(ValueError):
     """A table that cannot be used; the message names file, line and column."""
 
 
-def suffix_of(path):
+def suffix_of(path: PathLike) -> str | None:
     name = pathlib.Path(path).name
     return next((s for s in SUFFIXES if name.endswith(s)), None)
 
 
-def _pyarrow():
+def _pyarrow() -> Any:
     try:
         import pyarrow.parquet
     except ImportError:
@@ -43,7 +46,7 @@ def _pyarrow():
     return pyarrow
 
 
-def write_part(path, columns):
+def write_part(path: PathLike, columns: Columns) -> None:
     """Write ``{"name(kind)": array}`` to ``path`` at once: a killed run leaves no half file."""
     path = pathlib.Path(path)
     with written_in_one(path) as temporary:
@@ -60,7 +63,7 @@ def write_part(path, columns):
         temporary.write_bytes(gzip.compress(data, mtime=0) if path.name.endswith(".gz") else data)
 
 
-def _decoded(path):
+def _decoded(path: pathlib.Path) -> str:
     try:
         raw = path.read_bytes()
         return (gzip.decompress(raw) if path.name.endswith(".gz") else raw).decode(_ENCODING)
@@ -68,7 +71,7 @@ def _decoded(path):
         raise TableError(f"{path}: cannot be read ({error}); it may be truncated") from None
 
 
-def _nameless(path, header):
+def _nameless(path: pathlib.Path, header: list[str]) -> str:
     """What to say of a header with an empty name: mostly a tab at its end or pandas' index."""
     number = header.index("") + 1
     if path.name.endswith(".parquet"):
@@ -79,7 +82,7 @@ def _nameless(path, header):
     return f"{path}, line 1: column {number} has no name{hint}"
 
 
-def _checked(path, header):
+def _checked(path: pathlib.Path, header: Iterable[str]) -> dict[str, str]:
     """{name: kind} of a header; refuses other forms and names that stand there twice."""
     found: dict = {}
     header = list(header)
@@ -98,7 +101,7 @@ def _checked(path, header):
     return found
 
 
-def header_of(path):
+def header_of(path: PathLike) -> dict[str, str]:
     """{name: kind} of the columns of a part file, in order."""
     path = pathlib.Path(path)
     if path.name.endswith(".parquet"):
@@ -123,7 +126,9 @@ def header_of(path):
     return _checked(path, header)
 
 
-def _slowly(path, lines, header):
+def _slowly(
+    path: pathlib.Path, lines: list[str], header: list[str]
+) -> Float[np.ndarray, "rows columns"]:
     """Rows of text one by one: finds what is wrong; empty cells, text in meta columns are NaN."""
     kinds = _checked(path, header).values()
     rows = []
@@ -151,7 +156,7 @@ def _slowly(path, lines, header):
     return np.array(rows).reshape(len(rows), len(header))
 
 
-def _read_text(path):
+def _read_text(path: pathlib.Path) -> dict[str, Float[np.ndarray, " rows"]]:
     head, _, body = _decoded(path).partition("\n")
     header = head.rstrip("\r").split("\t")
     if header == [""]:
@@ -166,7 +171,7 @@ def _read_text(path):
     return dict(zip(header, rows.T, strict=True))
 
 
-def read_part(path):
+def read_part(path: PathLike) -> dict[str, Float[np.ndarray, " rows"]]:
     """``{"name(kind)": array}`` of one part file; empty cells (as in pandas) and text in meta
     columns are NaN.
     """
@@ -193,7 +198,7 @@ def read_part(path):
         ) from None
 
 
-def parts(directory):
+def parts(directory: PathLike) -> list[pathlib.Path]:
     """The part files of a table, in order; ``directory`` may be a single file."""
     directory = pathlib.Path(directory)
     if directory.is_file():
@@ -211,10 +216,13 @@ def parts(directory):
     return found
 
 
-def read_named(path, names=None):
+def read_named(
+    path: PathLike, names: Sequence[str] | None = None
+) -> dict[str, Float[np.ndarray, " rows"]]:
     """``{name: array}`` of one part: ``names``, or all but meta columns. Raises TableError for
     missing ones.
     """
+    path = pathlib.Path(path)
     part = read_part(path)
     kinds = _checked(path, part)
     named = dict(zip(kinds, part.values(), strict=True))
@@ -226,7 +234,14 @@ def read_named(path, names=None):
     return {n: np.array(named[n]) for n in names}  # copies: a view would keep all columns alive
 
 
-def read_columns(directory, names=None, *, max_rows=None, seed=0, quiet=True):
+def read_columns(
+    directory: PathLike,
+    names: Sequence[str] | None = None,
+    *,
+    max_rows: int | None = None,
+    seed: int = 0,
+    quiet: bool = True,
+) -> dict[str, Float[np.ndarray, " rows"]]:
     """``{name: array}`` of all parts: ``names``, or all but meta columns. Values need not be
     finite.
 
@@ -236,9 +251,9 @@ def read_columns(directory, names=None, *, max_rows=None, seed=0, quiet=True):
     store: list = []
     held = 0
 
-    def pruned():
+    def pruned(most):
         keys = np.concatenate([key for key, _ in store])
-        limit = np.partition(keys, max_rows - 1)[max_rows - 1]
+        limit = np.partition(keys, most - 1)[most - 1]
         return [
             (key[key <= limit], {n: v[key <= limit] for n, v in part.items()})
             for key, part in store
@@ -253,18 +268,18 @@ def read_columns(directory, names=None, *, max_rows=None, seed=0, quiet=True):
             store.append((key, part))
             held += count
             if max_rows and held > 2 * max_rows:
-                store = pruned()
+                store = pruned(max_rows)
                 held = sum(len(key) for key, _ in store)
             advance(1)
     if max_rows and held > max_rows:
-        store = pruned()
+        store = pruned(max_rows)
     columns = {}
-    for n in names:  # one at a time: no second copy of the whole table
+    for n in names or ():  # one at a time: no second copy of the whole table
         columns[n] = np.concatenate([part.pop(n) for _, part in store])
     return columns
 
 
-def read_table(directory, inputs):
+def read_table(directory: PathLike, inputs: Iterable[str]) -> dict[str, Float[np.ndarray, " rows"]]:
     """``{name: array}`` of all parts: ``inputs`` and the eight results; meta columns are dropped.
 
     Raises TableError for missing columns and for values that are not finite.

@@ -6,13 +6,17 @@ bottom.
 
 import functools
 import json
+import pathlib
 import shutil
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
-from synchrojax.families import get_family
+from synchrojax.core import PathLike
+from synchrojax.families import Rows, get_family
 from synchrojax.model import packaged, read_model, write_model
 from synchrojax.networks import Perceptron, initial, parameters_of
 from synchrojax.tables import table_files
@@ -47,7 +51,7 @@ class Options(NamedTuple):
     test: float = 0.1
 
 
-def residuals_of(combine):
+def residuals_of(combine: Callable) -> Callable:
     """(module, ``Rows``) -> relative errors [row, targets]; of one row [targets]."""
 
     def residuals(module, rows):
@@ -56,7 +60,7 @@ def residuals_of(combine):
     return residuals
 
 
-def draw_blocks(blocks, step, options):
+def draw_blocks(blocks: Rows, step: int, options: Options) -> Rows:
     """The blocks of one iteration, the same again after a restart."""
     more = max(4 // blocks.target.shape[-1], 1)
     rows = options.final_rows if step > 0.85 * options.iterations else more * options.rows
@@ -67,7 +71,16 @@ def draw_blocks(blocks, step, options):
     return jax.tree.map(lambda a: a[index], blocks)
 
 
-def fit(rows, combine, module, options, *, checkpoints=None, quiet=False, title="train"):
+def fit(
+    rows: Sequence[Rows],
+    combine: Callable,
+    module: Any,
+    options: Options,
+    *,
+    checkpoints: PathLike | None = None,
+    quiet: bool = False,
+    title: str = "train",
+) -> tuple[Any, Float[np.ndarray, "steps 3"]]:
     """Fit one network by least squares. ``rows`` = (train, validation) ``Rows``. Returns (module,
     history).
 
@@ -81,7 +94,7 @@ def fit(rows, combine, module, options, *, checkpoints=None, quiet=False, title=
     )
 
     def start():
-        warm = {
+        warm: dict[str, Any] = {
             "steps": options.adam_steps,
             "batch_size": options.adam_batch,
             "rate": options.adam_rate,
@@ -110,21 +123,21 @@ _SCORES = {
 }
 
 
-def _scores(errors):
+def _scores(errors: Float[np.ndarray, "rows targets"]) -> dict[str, Any]:
     rounded = {k: [float(f"{x:.3g}") for x in f(errors)] for k, f in _SCORES.items()}
     return {"rows": len(errors), **rounded}
 
 
 def train(
-    table,
-    out,
+    table: PathLike,
+    out: PathLike,
     *,
-    distribution="thermal",
-    options=Options(),
-    network=Perceptron,
-    overwrite=False,
-    quiet=False,
-):
+    distribution: Any = "thermal",
+    options: Options = Options(),
+    network: type = Perceptron,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> pathlib.Path:
     """Train all networks of ``distribution``, a name or a ``Family``, on a table directory and
     write the model ``out``.
 

@@ -4,13 +4,14 @@ import contextlib
 import logging
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
+from jaxtyping import Float, Int
 
-from synchrojax.core import float64_is_on, loss_curve, progress, save_figure, write_text
+from synchrojax.core import PathLike, float64_is_on, loss_curve, progress, save_figure, write_text
 
 SAVE_EVERY = 20.0  # [s] between checkpoints
 
@@ -67,10 +68,10 @@ def run(
     plan: Plan,
     *,
     like: Any,
-    checkpoints=None,
-    quiet=False,
-    title="train",
-    unit="iterations",
+    checkpoints: PathLike | None = None,
+    quiet: bool = False,
+    title: str = "train",
+    unit: str = "iterations",
     callback: Callable[[State], None] = lambda state: None,
 ) -> State:
     """Steps of ``optimiser`` until the plan is fulfilled; ``State.best`` has the lowest validation
@@ -162,14 +163,16 @@ class _Checkpoints:
 # Around a loop -----------------------------------------------------------------------------------
 
 
-def split(n, options):
+def split(
+    n: int, options: Any
+) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " validation"], Int[np.ndarray, " test"]]:
     """Disjoint row numbers (train, validation, test), fixed by the seed."""
     order = np.random.default_rng(options.seed).permutation(n)
     validation, test = int(options.validation * n), int(options.test * n)
     return order[validation + test :], order[:validation], order[validation : validation + test]
 
 
-def parts_of(n, options):
+def parts_of(n: int, options: Any) -> Int[np.ndarray, " rows"]:
     """Per row 0, 1 or 2: training, validation or test."""
     part = np.zeros(n, int)
     for k, index in enumerate(split(n, options)):
@@ -177,7 +180,7 @@ def parts_of(n, options):
     return part
 
 
-def history_of(*states):
+def history_of(*states: State) -> Float[np.ndarray, "steps 3"]:
     """[step, (training loss, validation loss, seconds)] of loops that follow each other."""
     rows, before = [], 0.0
     for state in states:
@@ -187,7 +190,7 @@ def history_of(*states):
     return np.concatenate(rows)
 
 
-def save_history(path, histories):
+def save_history(path: pathlib.Path, histories: Mapping[str, Float[np.ndarray, "_ 3"]]) -> None:
     """Beside the model ``path``: the losses of each network as .loss.csv and, with matplotlib,
     .loss.png.
     """
@@ -199,7 +202,7 @@ def save_history(path, histories):
         save_figure(loss_curve(histories, path.stem), path.with_suffix(".loss.png"), dpi=150)
 
 
-def model_path(out, *, overwrite):
+def model_path(out: PathLike, *, overwrite: bool) -> pathlib.Path:
     """``out`` as the path of a new model file. Raises TrainingError."""
     out = pathlib.Path(out)
     out = out if out.suffix else out.with_suffix(".safetensors")
@@ -210,7 +213,7 @@ def model_path(out, *, overwrite):
     return out
 
 
-def workplace(out, settings):
+def workplace(out: pathlib.Path, settings: str) -> pathlib.Path:
     """The directory that keeps the state of a training of ``out``; refuses that of another one."""
     work = out.with_suffix(".checkpoints")
     work.mkdir(parents=True, exist_ok=True)
@@ -224,7 +227,7 @@ def workplace(out, settings):
     return work
 
 
-def require_x64():
+def require_x64() -> None:
     """Raise RuntimeError where float64 is off."""
     if not float64_is_on():
         raise RuntimeError('training needs float64: jax.config.update("jax_enable_x64", True)')

@@ -3,18 +3,22 @@ has.
 """
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Float
+
+from synchrojax.core import Arrays
 
 BLOCK = 1024  # rows per block of the Gauss-Newton sums
 
 
-def blocks_of(rows):
+def blocks_of(rows: Any) -> Any:
     """``Rows`` as [block, row, ...], with zero-weight rows to fill the last block."""
     n = len(rows.features)
     fill = -n % BLOCK
@@ -40,7 +44,9 @@ class LevenbergMarquardt:
     (``blocks_of``).
     """
 
-    def __init__(self, residuals, frame, like, draw):
+    def __init__(
+        self, residuals: Callable, frame: Any, like: Any, draw: Callable[[int], Any]
+    ) -> None:
         self._draw = draw
         flat, self._unravel = ravel_pytree(like)
         size = flat.size
@@ -79,22 +85,22 @@ class LevenbergMarquardt:
         self._sum, self._solve = jax.jit(sum_of_squares), jax.jit(solve)
         self._equations = jax.jit(normal_equations)
 
-    def start(self, parameters):
+    def start(self, parameters: Any) -> Damping:
         return Damping(np.array(1e-3))
 
-    def exhausted(self, memory):
+    def exhausted(self, memory: Damping) -> bool:
         return bool(memory.damping > 1e8)
 
-    def loss(self, parameters, blocks):
+    def loss(self, parameters: Any, blocks: Any) -> float:
         """Root mean square of the residuals of rows in blocks."""
         return self._root(self._sum(ravel_pytree(parameters)[0], blocks), blocks)
 
     @staticmethod
-    def _root(total, blocks):
+    def _root(total: Float[Arrays, ""], blocks: Any) -> float:
         count = float(jnp.sum(blocks.weight[..., 0] > 0.0)) * blocks.target.shape[-1]
         return float(np.sqrt(total / count))
 
-    def update(self, parameters, memory, step):
+    def update(self, parameters: Any, memory: Damping, step: int) -> tuple[Any, Damping, float]:
         """The damping follows success and failure."""
         blocks = self._draw(step)
         flat, damping = ravel_pytree(parameters)[0], float(memory.damping)
@@ -118,17 +124,27 @@ class Gradient:
     the order of the rows.
     """
 
-    def __init__(self, transformation, loss, frame, data, *, batch_size, seed, done=0):
+    def __init__(
+        self,
+        transformation: optax.GradientTransformation,
+        loss: Callable,
+        frame: Any,
+        data: Any,
+        *,
+        batch_size: int,
+        seed: int,
+        done: int = 0,
+    ) -> None:
         self._fixed = {"transformation": transformation, "loss": loss, "batch_size": batch_size}
         self._frame, self._data, self._seed, self._done = frame, data, seed, done
 
-    def start(self, parameters):
+    def start(self, parameters: Any) -> Any:
         return self._fixed["transformation"].init(parameters)
 
-    def exhausted(self, memory):
+    def exhausted(self, memory: Any) -> bool:
         return False
 
-    def update(self, parameters, memory, step):
+    def update(self, parameters: Any, memory: Any, step: int) -> tuple[Any, Any, float]:
         key = jax.random.key(self._seed + 1000003 * (self._done + step))
         parameters, memory, loss = _epoch(
             parameters, memory, self._frame, self._data, key, **self._fixed
@@ -155,7 +171,17 @@ def _epoch(parameters, memory, frame, data, key, *, transformation, loss, batch_
     return parameters, memory, jnp.mean(losses)
 
 
-def brief_adam(residuals, frame, parameters, rows, *, steps, batch_size, rate, seed):
+def brief_adam(
+    residuals: Callable,
+    frame: Any,
+    parameters: Any,
+    rows: Any,
+    *,
+    steps: int,
+    batch_size: int,
+    rate: float,
+    seed: int,
+) -> Any:
     """Parameters after so many steps of Adam on random batches, the rate decaying to zero along a
     cosine.
     """
@@ -185,6 +211,6 @@ def loss_of(parameters, frame, data, *, loss):
 
 
 @functools.lru_cache(maxsize=16)
-def adam(rate):
+def adam(rate: float | int) -> optax.GradientTransformation:
     """One object per rate, so that compiled programs are found again."""
     return optax.adam(rate)

@@ -4,17 +4,20 @@ import functools
 import json
 import pathlib
 import shutil
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array, Bool, Float, Int
 
-from synchrojax.core import write_text
+from synchrojax.core import Columns, PathLike, write_text
 from synchrojax.families import Rows, TableFamily
 from synchrojax.model import MODEL_FILE, write_model
 from synchrojax.networks import Ensemble, Perceptron, initial, parameters_of
 from synchrojax.tables import RESULTS, configuration, network_space, table_files
+from synchrojax.tables.configuration import Config, Recipe
 from synchrojax.train._distribution import Options, fit
 from synchrojax.train._loop import (
     Plan,
@@ -40,7 +43,14 @@ class TableOptions(NamedTuple):
     test: float = 0.1
 
 
-def lock(table, directory, *, overwrite=False, drop=False, quiet=False):
+def lock(
+    table: PathLike,
+    directory: PathLike,
+    *,
+    overwrite: bool = False,
+    drop: bool = False,
+    quiet: bool = False,
+) -> dict[str, int]:
     """Store bounds, means and deviations of the columns of ``table`` in the configuration of
     ``directory``.
 
@@ -68,7 +78,7 @@ def lock(table, directory, *, overwrite=False, drop=False, quiet=False):
     return rejected
 
 
-def _require_network_space(table, config, directory):
+def _require_network_space(table: PathLike, config: Config, directory: PathLike) -> None:
     """Say what to do with a table that nobody transformed."""
     found = table_files.header_of(table_files.parts(table)[0])
     if set(RESULTS) <= set(found) and not {r.mapping.name for r in config.results} <= set(found):
@@ -92,7 +102,9 @@ def _refuse(table, mapping, count, path):
             )
 
 
-def _deviations(output, rows):
+def _deviations(
+    output: Float[Array, "results rows"], rows: Rows
+) -> Float[np.ndarray, "rows results"]:
     """Errors in network space in units of their standard deviation, [row, result]; 0 for values
     that do not count.
     """
@@ -119,7 +131,19 @@ def _uncounted(parameters, memory):
     return parameters, memory, (np.inf, np.inf)
 
 
-def fit_adam(rows, module, recipe, seed, *, patience, checkpoints=None, quiet=False, title="train"):
+def fit_adam(
+    rows: Sequence[Rows],
+    module: Any,
+    recipe: Recipe,
+    seed: int,
+    *,
+    patience: int,
+    checkpoints: pathlib.Path | None = None,
+    quiet: bool = False,
+    title: str = "train",
+) -> tuple[
+    Any, Float[np.ndarray, "steps 3"], Int[np.ndarray, " clipped"], Float[np.ndarray, " clipped"]
+]:
     """Two passes of Adam with sigma-clipping between them, as neurosynchro trains (Williams 2018).
 
     ``rows`` = (train, validation). Mean squared error, or cross-entropy for a sigmoid output.
@@ -168,7 +192,9 @@ def fit_adam(rows, module, recipe, seed, *, patience, checkpoints=None, quiet=Fa
     )
 
 
-def _fold_in(module, mean, deviation):
+def _fold_in(
+    module: Perceptron, mean: Float[np.ndarray, " inputs"], deviation: Float[np.ndarray, " inputs"]
+) -> Perceptron:
     """The same network for features that are not normalised."""
     layers = [
         (np.asarray(layer.kernel[...]), np.asarray(layer.bias[...])) for layer in module.layers
@@ -227,8 +253,14 @@ def _fit_head(head, recipe, rows, options, seed, *, checkpoints, quiet, title):
 
 
 def train_table(
-    table, directory, *, out=None, options=TableOptions(), overwrite=False, quiet=False
-):
+    table: PathLike,
+    directory: PathLike,
+    *,
+    out: PathLike | None = None,
+    options: TableOptions = TableOptions(),
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> pathlib.Path:
     """Train what the configuration in ``directory`` says on ``table`` (network space) and write the
     model ``out``.
 
@@ -323,7 +355,7 @@ def train_table(
     return out
 
 
-def _rows(family, head, columns, use):
+def _rows(family: TableFamily, head: str, columns: Columns, use: Bool[np.ndarray, " rows"]) -> Rows:
     """``Rows`` of a head from columns of network space."""
     features = np.stack(family.features(head, columns, np), -1)
     target, weight = family.targets(head, columns)
@@ -345,7 +377,9 @@ def _require_rows(table, results, rows):
             )
 
 
-def _save_clipped(path, columns, config, clipped):
+def _save_clipped(
+    path: pathlib.Path, columns: Columns, config: Config, clipped: list[tuple[Any, ...]]
+) -> None:
     names = [m.name for m in config.mappings]
     lines = [",".join(["network", "member", "deviations", *names])]
     for head, member, row, deviations in clipped:
@@ -354,6 +388,6 @@ def _save_clipped(path, columns, config, clipped):
     write_text(path, "\n".join(lines) + "\n")
 
 
-def held_out(options):
+def held_out(options: TableOptions) -> Callable[[int], Bool[np.ndarray, " rows"]]:
     """numbers of rows -> mask of those that a training with ``options`` left out for testing."""
     return lambda n: parts_of(n, options) == 2

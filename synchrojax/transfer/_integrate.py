@@ -130,14 +130,17 @@ def _associative(start, cells, along):
             )
         ray = jax.tree.map(lambda x: x[0], ray)
     matrix, light = ray
-    passed = sum(matrix[..., :, k, *[slice(None)] * start[k].ndim] * start[k] for k in range(4))
+    wide = [jnp.expand_dims(v, range(matrix.ndim - 1 - v.ndim)) for v in start]
+    passed = sum(matrix[..., :, k, *[slice(None)] * start[k].ndim] * wide[k] for k in range(4))
     c = cells[0]
     kinds = ([getattr(c, n) for n in c._fields if n.startswith(k)] for k in ("j", "alpha"))
     physical = functools.reduce(jnp.logical_and, map(_physical, kinds))
-    physical = jax.lax.cummin(physical.astype(np.int8)) > 0 if along else jnp.all(physical, 0)
-    return _bounded(
-        tuple(jnp.moveaxis(passed + light, -1 - start[0].ndim, 0)), physical & _physical(start)
-    )
+    entered = _physical(start)
+    if along:
+        physical, entered = jax.lax.cummin(physical.astype(np.int8)) > 0, entered[None]
+    else:
+        physical = jnp.all(physical, 0)
+    return _bounded(tuple(jnp.moveaxis(passed + light, -1 - start[0].ndim, 0)), physical & entered)
 
 
 def ways(start, cells, method, along):

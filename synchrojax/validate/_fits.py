@@ -9,11 +9,22 @@ against the exact integrals in its own range. Left out, because it could not be 
 of kappa (Pandya et al. 2016, eq. 45).
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln, hyp2f1
+from jaxtyping import Array, Bool, Float
 
-from synchrojax.core import E2_OVER_MC, ELECTRON_CHARGE, ELECTRON_MASS, SPEED_OF_LIGHT
+from synchrojax.core import (
+    E2_OVER_MC,
+    ELECTRON_CHARGE,
+    ELECTRON_MASS,
+    SPEED_OF_LIGHT,
+    Columns,
+    Points,
+    Reals,
+)
 from synchrojax.special import scaled_k012
 from synchrojax.tables.network_space import cold
 from synchrojax.tables.table_files import RESULTS
@@ -22,7 +33,7 @@ from synchrojax.tables.table_files import RESULTS
 _EMISSION = ELECTRON_CHARGE**2 / SPEED_OF_LIGHT
 
 
-def _gamma(x):
+def _gamma(x: Reals) -> Float[Array, "..."]:
     return jnp.exp(gammaln(x))
 
 
@@ -30,7 +41,7 @@ def _all(j, alpha, rho):
     return tuple(jnp.broadcast_arrays(*j, *alpha, *rho))
 
 
-def thermal(s, theta, theta_e):
+def thermal(s: Points, theta: Points, theta_e: Points) -> tuple[Float[Array, "*points"], ...]:
     """Pandya et al. 2016 (ApJ 822, 34), eqs. 29 and 31 with Kirchhoff's law; rotativities of Dexter
     2016, app. B.
 
@@ -63,7 +74,9 @@ def thermal(s, theta, theta_e):
     return _all(j, alpha, (cold_q * f * (k1 / k2 + 6.0 * theta_e), cold_v * (k0 - drop) / k2))
 
 
-def powerlaw(s, theta, p, gamma_min, gamma_max):
+def powerlaw(
+    s: Points, theta: Points, p: Points, gamma_min: Points, gamma_max: Points
+) -> tuple[Float[Array, "*points"], ...]:
     """Pandya et al. 2016, eqs. 33-34 and 40-41; rotativities of Jones & O'Dell 1977 (ApJ 214, 522)
     as in Dexter 2016.
 
@@ -91,14 +104,18 @@ def powerlaw(s, theta, p, gamma_min, gamma_max):
     bend = 0.5 * p - 1.0
     small = jnp.abs(bend) < 1e-4  # (1 - r^bend) / bend
     reach = -jnp.log(gamma_min**2 / x)
-    conversion = jnp.where(small, reach, -jnp.expm1(-bend * reach) / jnp.where(small, 1.0, bend))
+    conversion: Any = jnp.where(
+        small, reach, -jnp.expm1(-bend * reach) / jnp.where(small, 1.0, bend)
+    )
     conversion = norm * gamma_min ** (2.0 - p) * conversion
     rotation = (p + 2.0) / (p + 1.0) * norm * gamma_min ** (-p - 1.0) * jnp.log(gamma_min)
     cold_q, cold_v = cold(s, sine, jnp.cos(theta))
     return _all((j_i, j_q, j_v), (a_i, a_q, a_v), (cold_q * conversion, cold_v * rotation))
 
 
-def kappa(s, theta, kappa, w):
+def kappa(
+    s: Points, theta: Points, kappa: Points, w: Points
+) -> tuple[Float[Array, "*points"], ...]:
     """Pandya et al. 2016, eqs. 35-38 and 42-44, for 2.5 < kappa < 7.5, 3 < w < 40; no alpha_V.
 
     Rotativities of Marszewski et al. 2021 (ApJ 921, 17), given for kappa = 3.5, 4, 4.5 and 5,
@@ -168,7 +185,7 @@ _ROTATION = (
 )
 
 
-def _kappa_rotativities(x, kappa, w):
+def _kappa_rotativities(x: Points, kappa: Points, w: Points) -> list[Float[Array, "*points"]]:
     """rho_Q and rho_V over those of cold plasma."""
     root, slow = jnp.sqrt(w), jnp.exp(-5.0 * w)
     k0, _, k2 = scaled_k012(1.0 / w)
@@ -190,7 +207,7 @@ def _kappa_rotativities(x, kappa, w):
     ]
 
 
-def _hypergeometric(kappa, kw):
+def _hypergeometric(kappa: Points, kw: Points) -> Float[Array, "*points"]:
     """2F1(kappa - 1/3, kappa + 1; kappa + 2/3; -kappa w), by Pfaff's transformation inside the unit
     disk.
     """
@@ -202,7 +219,7 @@ def _hypergeometric(kappa, kw):
 FITS = {"thermal": thermal, "powerlaw": powerlaw, "kappa": kappa}
 
 
-def stated(name, points):
+def stated(name: str, points: Columns) -> dict[str, Bool[np.ndarray, " rows"]]:
     """Where the authors of ``FITS[name]`` state it to hold, for {input: array}: {result: mask}."""
     s, sine = points["s"], np.sin(points["theta"])
     inside = (s > 10.0) & (sine > np.sin(np.radians(15.0)))

@@ -2,16 +2,19 @@
 
 import os
 import time
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float
 
 from synchrojax import exact
-from synchrojax.core import GYRO, progress, quick_jit
-from synchrojax.families import SampledFamily, TableFamily, is_packaged
+from synchrojax.core import GYRO, Columns, PathLike, Points, Reals, progress, quick_jit
+from synchrojax.families import AbstractFamily, SampledFamily, TableFamily, is_packaged
 from synchrojax.generate import draw
+from synchrojax.model import Model
 from synchrojax.tables import RESULTS, RHO_Q_SIGN, network_space, table_files
 from synchrojax.validate import _fits
 
@@ -44,7 +47,7 @@ class Validation(NamedTuple):
     network_mse: dict
 
 
-def _unit(family, direction, points):
+def _unit(family: Any, direction: str, points: Columns) -> Float[np.ndarray, " rows"]:
     """What a step along an input is measured in: ln of it, but theta in sin(theta) and other linear
     ones in 1.
     """
@@ -57,24 +60,23 @@ def _unit(family, direction, points):
 class _Integrals:
     """The exact coefficients of ``distribution`` at points [point, 8], with progress."""
 
-    def __init__(self, distribution, advance):
+    def __init__(self, distribution: Any, advance: Callable) -> None:
         self.distribution, self._advance = distribution, advance
 
-    def __call__(self, points):
+    def __call__(self, points: Columns) -> Float[np.ndarray, "rows 8"]:
         """``points``: {input: array} of one length."""
         n = len(next(iter(points.values())))
         found = []
         for part in np.array_split(np.arange(n), -(-n // _AT_ONCE)):
-            found.append(
-                exact.at_unit_frequency(
-                    self.distribution, **{k: v[part] for k, v in points.items()}
-                )
-            )
+            rows: dict[str, Any] = {k: v[part] for k, v in points.items()}
+            found.append(exact.at_unit_frequency(self.distribution, **rows))
             self._advance(len(part))
         return np.concatenate(found)
 
 
-def _exact_slopes(integrals, family, points, directions):
+def _exact_slopes(
+    integrals: Callable, family: SampledFamily, points: Columns, directions: Sequence[str]
+) -> dict[str, Float[np.ndarray, "rows 8"]]:
     """Derivatives of c with each input, in the units of ``_unit``."""
 
     def at(direction, shift):
@@ -89,7 +91,7 @@ def _exact_slopes(integrals, family, points, directions):
     }
 
 
-def integrals_of(family, n, *, slopes):
+def integrals_of(family: SampledFamily, n: int, *, slopes: bool) -> int:
     """How many exact integrals ``validate`` needs for ``n`` points: four more for each slope, one
     for a reference.
     """
@@ -98,7 +100,7 @@ def integrals_of(family, n, *, slopes):
     return n * (1 + 4 * len(inputs) * bool(slopes) + has_reference)
 
 
-def duration(family, n, *, slopes):
+def duration(family: SampledFamily, n: int, *, slopes: bool) -> float:
     """About how long ``validate`` takes for ``n`` points [s], with compilation, on a machine that
     does nothing else.
     """
@@ -110,13 +112,13 @@ def duration(family, n, *, slopes):
     )
 
 
-def _at_unit_frequency(points):
+def _at_unit_frequency(points: Mapping[str, Points]) -> dict[str, Reals]:
     """``params`` for inputs of a table: nu = 1 Hz, n_e = 1 cm^-3, B from s."""
     rest = {k: v for k, v in points.items() if k != "s"}
     return {"nu": 1.0, "B": 1.0 / (GYRO * points["s"]), "n_e": 1.0, **rest}
 
 
-def _at_unit_field(points):
+def _at_unit_field(points: Mapping[str, Points]) -> dict[str, Reals]:
     """``params`` for the same inputs, frequencies from s: in ``flags`` the end of the box is not
     rounded away.
     """
@@ -124,14 +126,14 @@ def _at_unit_field(points):
     return {"nu": GYRO * points["s"], "B": 1.0, "n_e": 1.0, **rest}
 
 
-def _model_values(model, points):
+def _model_values(model: Model, points: Columns) -> Float[np.ndarray, "rows 8"]:
     """The eight at nu = 1 Hz, n_e = 1 cm^-3 as [point, 8]."""
     return np.stack(
         [np.asarray(v) for v in quick_jit(model.coefficients)(_at_unit_frequency(points))], -1
     )
 
 
-def _point_of(family, points):
+def _point_of(family: AbstractFamily, points: Mapping[str, Points]) -> Any:
     return family.point(points["s"], points["theta"], {k: points[k] for k in family.parameters})
 
 
@@ -150,7 +152,9 @@ def _sample_of(model, fit, points, truth):
     return (np.asarray(v) for v in quick_jit(everything)(points, jnp.asarray(truth)))
 
 
-def _model_slopes(model, points, directions):
+def _model_slopes(
+    model: Model, points: Columns, directions: Sequence[str]
+) -> dict[str, Float[np.ndarray, "rows 8"]]:
     """As ``_exact_slopes``, by differentiation."""
 
     def hat(*values):
@@ -167,7 +171,15 @@ def _model_slopes(model, points, directions):
     }
 
 
-def validate(model, *, n=5000, seed=12345, slopes=True, family=None, quiet=False):
+def validate(
+    model: Model,
+    *,
+    n: int = 5000,
+    seed: int = 12345,
+    slopes: bool = True,
+    family: Any = None,
+    quiet: bool = False,
+) -> Validation:
     """Compare ``model`` with the exact integrals on ``n`` fresh points of its box. Needs float64.
 
     ``family``: the ``Family`` of a distribution of your own, since a model file does not hold its
@@ -240,8 +252,15 @@ def validate(model, *, n=5000, seed=12345, slopes=True, family=None, quiet=False
 
 
 def validate_table(
-    model, table, *, convention=None, max_rows=200_000, seed=0, rows=None, quiet=True
-):
+    model: Model,
+    table: PathLike,
+    *,
+    convention: str | None = None,
+    max_rows: int = 200_000,
+    seed: int = 0,
+    rows: Callable[[int], Bool[np.ndarray, " rows"]] | None = None,
+    quiet: bool = True,
+) -> Validation:
     """Compare ``model`` with a table: of the eight coefficients, or in the network space of the
     model. Needs float64.
 
@@ -292,7 +311,9 @@ def validate_table(
     return Validation(points, used, values, {}, nothing, nowhere, linear, truth, ours, squares)
 
 
-def _read(table, family, max_rows, seed, quiet):
+def _read(
+    table: PathLike, family: AbstractFamily, max_rows: int, seed: int, quiet: bool
+) -> dict[str, Float[np.ndarray, " rows"]]:
     """Columns of a table: inputs, and the eight coefficients or, for a model of a table, results in
     network space.
     """
@@ -308,7 +329,7 @@ def _read(table, family, max_rows, seed, quiet):
     return table_files.read_columns(table, names, max_rows=max_rows, seed=seed, quiet=quiet)
 
 
-def summary(validation, *, fits=False):
+def summary(validation: Validation, *, fits: bool = False) -> dict[str, dict[str, dict[str, Any]]]:
     """Nested dict: quantity -> coefficient -> median, p90, p99, max, points; ``fits``: of the
     formulas too.
     """
@@ -332,7 +353,7 @@ def summary(validation, *, fits=False):
     return {title: {c: row(e) for c, e in errors.items()} for title, errors in tables.items()}
 
 
-def cost(model, *, n=1_000_000, points=None):
+def cost(model: Model, *, n: int = 1_000_000, points: Columns | None = None) -> dict[str, Any]:
     """Weights of ``model``, and ns per point of one jitted call for ``n`` points of its box.
 
     The best of three calls, of fewer where they take seconds, without compilation.
@@ -355,7 +376,7 @@ def cost(model, *, n=1_000_000, points=None):
     return result
 
 
-def report_lines(summarised):
+def report_lines(summarised: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
     """The summary as text."""
     for title, rows in summarised.items():
         yield f"{title:<26}" + "".join(f"{k:>11}" for k in QUANTILES) + f"{'points':>9}"

@@ -4,11 +4,14 @@ import base64
 import html
 import io
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
-from synchrojax.core import loss_curve, new_figure, unit_of_coefficient, write_text
-from synchrojax.tables.listing import NAMES, unit_of_input
+from synchrojax.core import PathLike, loss_curve, new_figure, unit_of_coefficient, write_text
+from synchrojax.tables.listing import NAMES, Listing, unit_of_input
 from synchrojax.tables.table_files import RESULTS
 
 _SHOWN = 20_000  # points in a picture
@@ -18,7 +21,7 @@ _STYLE = (
 )
 
 
-def check_picture(path):
+def check_picture(path: PathLike) -> None:
     """Raise ValueError where matplotlib cannot write what the suffix of ``path`` says, RuntimeError
     without it.
     """
@@ -30,7 +33,13 @@ def check_picture(path):
         )
 
 
-def _signed(axes, x, values, sign, **style):
+def _signed(
+    axes: Any,
+    x: Float[np.ndarray, " points"],
+    values: Float[np.ndarray, " points"],
+    sign: float,
+    **style: Any,
+) -> None:
     """|values| where they have that sign, continued to where it changes; a lone point as a dot."""
     here = np.sign(values) == sign
     y = np.where(here, np.abs(values), np.nan)
@@ -39,7 +48,7 @@ def _signed(axes, x, values, sign, **style):
     axes.plot(x[lone], y[lone], "." if sign > 0 else "x", color=style["color"])
 
 
-def curves(listing, *, title=""):
+def curves(listing: Listing, *, title: str = "") -> Any:
     """The eight of a ``Listing`` against its one varied input: positive ones solid, negative ones
     dashed.
 
@@ -71,7 +80,7 @@ def curves(listing, *, title=""):
     return figure
 
 
-def _errors(validation, title):
+def _errors(validation: Any, title: str) -> Any:
     """Errors of the values against every input, all coefficients; published fits in grey."""
     inputs = [n for n in validation.points if np.ptp(validation.points[n]) > 0.0]
     figure = new_figure(2.6 * len(inputs), 11.0)
@@ -97,7 +106,7 @@ def _errors(validation, title):
     return figure
 
 
-def _truth(validation):
+def _truth(validation: Any) -> Any:
     """Prediction over truth, by the logarithm of their magnitude; red where truth is negative."""
     figure = new_figure(11.0, 5.6)
     for axes, (k, name) in zip(figure.subplots(2, 4).ravel(), enumerate(RESULTS), strict=True):
@@ -116,7 +125,7 @@ def _truth(validation):
     return figure
 
 
-def _histogram(validation):
+def _histogram(validation: Any) -> Any:
     figure = new_figure(8.0, 4.0)
     axes = figure.subplots()
     bins = np.linspace(-8.0, 1.0, 91)
@@ -128,7 +137,7 @@ def _histogram(validation):
     return figure
 
 
-def _loss(path):
+def _loss(path: PathLike) -> Any:
     """The loss curve from the .loss.csv of a training."""
     try:
         rows = np.atleast_1d(
@@ -142,7 +151,7 @@ def _loss(path):
     )
 
 
-def figures(validation, *, title="", loss=None):
+def figures(validation: Any, *, title: str = "", loss: PathLike | None = None) -> dict[str, Any]:
     """{name: matplotlib Figure}: errors against each input, truth against prediction, histogram,
     and the loss curve.
 
@@ -158,7 +167,7 @@ def figures(validation, *, title="", loss=None):
     return found
 
 
-def write_html(path, title, text, pictures):
+def write_html(path: PathLike, title: str, text: str, pictures: Mapping[str, Any]) -> None:
     """One page with the table ``text`` and all ``pictures`` inside it."""
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(title)}</title>"

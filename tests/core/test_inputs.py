@@ -964,6 +964,7 @@ def test_arithmetic(kind, numbers):
         (jnp.asarray(column) * c, numbers[:, None, None] * column),
         (np.array([1.0, 2.0]) * c, numbers[:, None] * np.array([1.0, 2.0])),
         (c / column, numbers[:, None, None] / column),
+        (column * c + column[:, 0] * c, numbers[:, None, None] * (column + column[:, 0])),
         (
             jax.jit(lambda x, y, w: w * x + (1.0 - w) * y)(c, d, 0.25),
             0.25 * numbers + 0.75 * numbers[::-1],

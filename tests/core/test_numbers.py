@@ -32,11 +32,7 @@ FUNCTIONS = {
         X,
     ),
     "stacked": (lambda x: core.stacked([x, 2.0 * x]), lambda x: jnp.stack([x, 2.0 * x]), X),
-    "stacked_once": (
-        lambda x: core.stacked_once([x, x * x]),
-        lambda x: jnp.stack([x, x * x]),
-        X,
-    ),
+    "kept": (lambda x: core.kept({"x": x * x})["x"] * x, lambda x: x**3, X),
 }
 
 

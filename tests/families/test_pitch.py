@@ -23,8 +23,8 @@ def integrals(request):
 
 
 def point(theta, k, s=1e3):
-    theta, k = jnp.asarray(theta), jnp.asarray(k)
-    return SimpleNamespace(s=jnp.asarray(s), sine=jnp.sin(theta), cosine=jnp.cos(theta), k=k)
+    theta, k, s = jnp.broadcast_arrays(*(jnp.asarray(v, float) for v in (theta, k, s)))
+    return SimpleNamespace(s=s, sine=jnp.sin(theta), cosine=jnp.cos(theta), k=k)
 
 
 def test_cone_of_one_electron(integrals):
@@ -40,26 +40,28 @@ def test_smeared_power(integrals, k):
         truth = np.array([np.log(integrals.smeared(gamma, t, k)) for t in theta]) - k * np.log(
             np.sin(theta)
         )
-        ours = np.asarray(_pitch.log_smeared(point(theta, k), jnp.asarray(gamma)))
+        ours = np.asarray(_pitch.log_smeared(point(theta, k), jnp.full((1, 5), gamma))[0])
         assert np.max(np.abs(ours - truth)) < 0.02 + 0.01 * k
 
 
 def test_off_cone_is_the_smear_at_high_frequency_and_its_bend_below():
-    p, gamma, log_x = point(0.7, 2.0), jnp.asarray([1e3, 1e5]), np.log(1e4)
+    p, gamma, log_x = point(0.7, 2.0), jnp.asarray([1e3, 1e5]), jnp.full(2, np.log(1e4))
     high = np.asarray(_pitch.off_cone(p, gamma, log_x))
     assert np.allclose(high, np.expm1(_pitch.log_smeared(p, gamma)), rtol=1e-3)
     # linear in the mean square angle: c / gamma^2
     for x in (1e-3, 0.1, 1.0, 3.0):
-        ratio = np.asarray(_pitch.off_cone(p, gamma, np.log(x))) / high
+        ratio = np.asarray(_pitch.off_cone(p, gamma, jnp.full(2, np.log(x)))) / high
         # twice the error of the fit
         assert np.allclose(ratio, _single_electron.conversion_cone(np.log(x)), rtol=4e-2)
 
 
 def test_nothing_is_smeared_without_anisotropy():
     p = point([1e-3, 0.5, 1.5], 0.0)
-    assert np.allclose(_pitch.off_cone(p, jnp.asarray(3.0), 0.0), 0.0, atol=1e-15)
-    assert np.allclose(_pitch.second_order(p, jnp.asarray(0.0)), 0.0, atol=1e-15)
-    fixed, spread = _pitch.rotation_v(p, jnp.asarray(0.1))
+    assert np.allclose(
+        _pitch.off_cone(p, jnp.full((1, 3), 3.0), jnp.zeros((1, 3))), 0.0, atol=1e-15
+    )
+    assert np.allclose(_pitch.second_order(p, jnp.zeros(3)), 0.0, atol=1e-15)
+    fixed, spread = _pitch.rotation_v(p, jnp.full(3, 0.1))
     assert np.allclose(fixed, 1.0)
     assert np.allclose(spread, 0.0, atol=1e-12)
 
@@ -83,5 +85,5 @@ def test_rotation_of_one_electron(k):
             epsabs=1e-12,
             epsrel=1e-9,
         )[0]
-        ratio = _pitch.rotation_v_ratio(point(theta, k), jnp.asarray(gamma))
+        ratio = _pitch.rotation_v_ratio(point(theta, k), jnp.asarray([gamma]))[0]
         assert np.isclose(ratio, plain * u / (2.0 * sine * cosine * np.arccosh(gamma)), rtol=2e-5)

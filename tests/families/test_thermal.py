@@ -19,6 +19,7 @@ TABLE = "data/thermal_heldout"
 
 
 def point(s, theta, theta_e):
+    s, theta, theta_e = jnp.broadcast_arrays(s, theta, theta_e)
     return _thermal.THERMAL.point(s, theta, {"theta_e": theta_e})
 
 
@@ -66,9 +67,10 @@ def test_stokes_stay_inside_the_disk(y0, y1, y2, theta, alpha):
 def test_stokes_round_trip(y0, y1, y2, theta, alpha):
     with jax.enable_x64(True):
         y, cosine = jnp.asarray([y0, y1, y2]), jnp.cos(theta)
-        decoded = _thermal.decode_stokes(y, 0.3, cosine, alpha)
+        base, alpha = jnp.asarray(0.3), jnp.asarray(alpha)
+        decoded = _thermal.decode_stokes(y, base, cosine, alpha)
         assert np.allclose(
-            _thermal.encode_stokes(*decoded, 0.3, cosine, alpha), y, rtol=0, atol=1e-9
+            _thermal.encode_stokes(*decoded, base, cosine, alpha), y, rtol=0, atol=1e-9
         )
 
 
@@ -151,7 +153,7 @@ def test_gradients_of_the_maps():
 
     check_grads(exponent, (300.0, 0.8, 4.0), 2, rtol=1e-4)
     check_grads(
-        lambda y: jnp.stack(_thermal.decode_stokes(y, 0.1, 0.4, 0.3)),
+        lambda y: jnp.stack(_thermal.decode_stokes(y, *jnp.asarray([0.1, 0.4, 0.3]))),
         (jnp.asarray([0.1, -0.2, 0.3]),),
         2,
     )

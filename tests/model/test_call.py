@@ -233,7 +233,9 @@ def test_float32_agrees_with_float64(model):
         )
         p = _thermal.THERMAL.point(jnp.asarray(points["s"]), jnp.asarray(points["theta"]), points)
         floor = (
-            np.asarray(_thermal.THERMAL.error_scale(p, None))[:, 6] * 1e6 / np.float64(params["nu"])
+            np.asarray(_thermal.THERMAL.error_scale(p, double.T))[:, 6]
+            * 1e6
+            / np.float64(params["nu"])
         )
     scale = np.abs(double)
     representable = scale > 1e-37

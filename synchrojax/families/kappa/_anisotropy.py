@@ -2,14 +2,15 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
-from synchrojax.core import reciprocal, stacked
-
+from synchrojax.core import Arrays, Reals, reciprocal, stacked
 from synchrojax.families import _pitch
+from synchrojax.families._base import Inputs
 from synchrojax.families.kappa import _physics as physics
 
 
-def log_rotation_v(p, frame, cone):
+def log_rotation_v(p: physics.Point, frame: physics.Frame, cone: Reals) -> Float[Array, "*points"]:
     """ln of what anisotropy makes of rho_V: the logarithm over angles that it gains
     (``_pitch.rotation_v``).
     """
@@ -17,7 +18,9 @@ def log_rotation_v(p, frame, cone):
     return jnp.log(fixed + spread / (1.0 + jnp.log1p(frame.width))) - _pitch.log_mean(p.k)
 
 
-def combine(head, output, extra):
+def combine(
+    head: str, output: Float[Arrays, "outputs *points"], extra: Float[Arrays, "extra *points"]
+) -> Float[Array, "parts *points"]:
     """What anisotropy adds: parts that stay and parts that fall as 1 / s'."""
     if head in ("pitch_emission", "pitch_absorption"):
         k, slow = extra
@@ -25,7 +28,9 @@ def combine(head, output, extra):
     return jnp.sum(extra * output, 0, keepdims=True)
 
 
-def inputs(p, frame, isotropic):
+def inputs(
+    p: physics.Point, frame: physics.Frame, isotropic: Float[Array, "features *points"]
+) -> dict[str, Inputs]:
     """head -> (features, what ``combine`` takes) for the networks of anisotropy.
 
     ``isotropic``: ``features`` as an array.
@@ -39,11 +44,14 @@ def inputs(p, frame, isotropic):
     return {
         "pitch_emission": stokes,
         "pitch_absorption": stokes,
-        "pitch_rho_Q_far": (far, 0.02 * k * smear.share),
-        "pitch_rho_Q": (jnp.concatenate([isotropic, added[:1]]), falling * _pitch.curvature(p)),
+        "pitch_rho_Q_far": (far, 0.02 * k * smear.share[None]),
+        "pitch_rho_Q": (
+            jnp.concatenate([isotropic, added[:1]]),
+            falling[None] * _pitch.curvature(p),
+        ),
         "pitch_rho_V_far": (jnp.concatenate([far, added[3:]]), k),
         "pitch_rho_V": (
             jnp.concatenate([isotropic, added[:3]]),
-            k * jax.nn.sigmoid(3.0 - 2.0 * frame.log_x),
+            k * jax.nn.sigmoid(3.0 - 2.0 * frame.log_x)[None],
         ),
     }

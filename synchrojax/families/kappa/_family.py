@@ -1,13 +1,37 @@
 """Kappa electrons as families."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import jax.numpy as jnp
+from jaxtyping import Float
 
-from synchrojax.core import at_most, from_plane, kept, sine_cosine, stacked
+from synchrojax.core import (
+    Arrays,
+    Columns,
+    Masks,
+    Points,
+    at_most,
+    from_plane,
+    kept,
+    sine_cosine,
+    stacked,
+)
 from synchrojax.distributions import get_distribution
 from synchrojax.families import _pitch
-from synchrojax.families._base import Comparison, Dimensionless, Head, SampledFamily, only_of_rho_q
+from synchrojax.families._base import (
+    Comparison,
+    Cube,
+    Dimensionless,
+    Eight,
+    Head,
+    Networks,
+    Point,
+    Rows,
+    Sample,
+    SampledFamily,
+    only_of_rho_q,
+)
 from synchrojax.families._box import Box, anywhere
 from synchrojax.families._learning import FLOOR
 from synchrojax.families.kappa import _anisotropy, _learning
@@ -38,7 +62,7 @@ class KappaFamily(SampledFamily):
     results = ()
     comparison = Comparison()
 
-    def __init__(self, name, *, pitch):
+    def __init__(self, name: str, *, pitch: bool) -> None:
         self.name, self.pitch = name, pitch
         own = {"kappa": (2.5, 8.0), "w": (0.1, 200.0)} | (_pitch.BOX if pitch else {})
         self.box = Box(own, reach=_REACH)
@@ -50,43 +74,47 @@ class KappaFamily(SampledFamily):
         self.linear = ("theta", "k") if pitch else ("theta",)
         self.base = "kappa" if pitch else None
 
-    def __reduce__(self):
+    def __reduce__(self) -> str:
         return self.name.upper()  # one object each, under that name below
 
-    def point(self, s, theta, own):
+    def point(self, s: Points, theta: Points, own: Mapping[str, Points]) -> physics.Point:
         k = own["k"] if self.pitch else None
         return physics.Point(s, *sine_cosine(theta), own["kappa"], own["w"], k)
 
-    def coordinates(self, p):
+    def coordinates(self, p: Point) -> dict[str, Points]:
         return self.box.coordinates(p)
 
-    def invalid(self, outside, p):
+    def invalid(self, outside: Mapping[str, Masks], p: Point) -> tuple[Masks, Masks]:
         return anywhere(outside)
 
-    def combine(self, head, output, extra):
+    def combine(
+        self,
+        head: str,
+        output: Float[Arrays, "outputs *points"],
+        extra: Float[Arrays, "extra *points"],
+    ) -> Float[Arrays, "parts *points"]:
         return _anisotropy.combine(head, output, extra) if head.startswith("pitch") else output
 
-    def evaluate(self, networks, p, *, clip):
+    def evaluate(self, networks: Networks, p: Point, *, clip: bool) -> Dimensionless:
         true, p = p, self.box.clamp(p) if clip else self.box.within_reach(p)
         p = kept(p)
         frame = kept(physics.frame_of(p))
         log_j, log_alpha, scale_v = physics.baselines(p, frame)
         rotation_q, step_q, size_q, rotation_v = physics.rotation_scales(p, frame)
         features = stacked(physics.features(p, frame))
-        emission, absorption, rho_q, rho_v = (networks[h](features) for h in _ISOTROPIC)
+        emission, absorption, near_q, near_v = (networks[h](features) for h in _ISOTROPIC)
         log_j, log_alpha = log_j + emission[0], log_alpha + absorption[0]
         j, alpha = physics.plane(emission, scale_v), from_plane(*physics.plane(absorption, scale_v))
-        rho_q, rho_v = rotation_q + step_q * rho_q[0], rotation_v * jnp.exp(rho_v[0])
+        rho_q, rho_v = rotation_q + step_q * near_q[0], rotation_v * jnp.exp(near_v[0])
         if self.pitch:
             emission, absorption, far_q, near_q, far_v, near_v = (
-                self.combine(h, networks[h](x), extra)
+                _anisotropy.combine(h, networks[h](x), extra)
                 for h, (x, extra) in _anisotropy.inputs(p, frame, features).items()
             )
             log_mean, log_fixed = _pitch.log_mean(p.k), p.k * frame.log_sine
             log_v = _anisotropy.log_rotation_v(p, frame, p.sine / p.s)
-            log_j, log_alpha = (
-                v + log_fixed - log_mean for v in (log_j + emission[0], log_alpha + absorption[0])
-            )
+            log_j = log_j + emission[0] + log_fixed - log_mean
+            log_alpha = log_alpha + absorption[0] + log_fixed - log_mean
             j = j[0] * jnp.exp(emission[1]), j[1] * jnp.exp(emission[2])
             alpha = alpha[0] * jnp.exp(absorption[1]), alpha[1] * jnp.exp(absorption[2])
             rho_q, rho_v = (
@@ -98,22 +126,22 @@ class KappaFamily(SampledFamily):
         rho_q = rho_q * thin * thin
         return Dimensionless(log_j, j_q, j_v, log_alpha, alpha[0], alpha[1], rho_q, rho_v)
 
-    def results_outside(self, networks, p):
+    def results_outside(self, networks: Networks, p: Point) -> tuple[Masks, ...]:
         return ()
 
-    def error_scale(self, p, truth):
+    def error_scale(self, p: Point, truth: Eight) -> Eight:
         """rho_Q changes sign: it is relative to no less than ``FLOOR`` of its scale."""
         return only_of_rho_q(FLOOR * jnp.abs(physics.rotation_scales(p, physics.frame_of(p))[2]))
 
-    def with_policy(self, policy):
+    def with_policy(self, policy: str) -> "KappaFamily":
         return self
 
-    def described(self):
+    def described(self) -> dict[str, str]:
         return {}
 
     # To learn from ---------------------------------------------------------------------------
 
-    def sample(self, u, margin):
+    def sample(self, u: Cube, margin: float | int) -> Sample:
         rows = self.box.directions(u, margin) | {
             "kappa": self.box.uniform("kappa", u[:, 2], margin)
         }
@@ -122,13 +150,13 @@ class KappaFamily(SampledFamily):
             rows["k"] = self.box.uniform("k", u[:, 4], margin)
         return rows
 
-    def sample_to_learn(self, u, margin):
+    def sample_to_learn(self, u: Cube, margin: float | int) -> Sample:
         return self.sample(u, margin)
 
-    def locked(self, table):
+    def locked(self, table: Columns) -> "KappaFamily":
         return self
 
-    def training_rows(self, head, table, networks):
+    def training_rows(self, head: str, table: Columns, networks: Networks) -> Rows:
         keep, row, p, frame = _learning.read(table, self.point)
         if head.startswith("pitch"):
             return _learning.anisotropic_rows(head, keep, row, p, frame, networks)

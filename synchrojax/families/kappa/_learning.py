@@ -1,18 +1,24 @@
 """What the networks of kappa electrons learn from a table."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
-from synchrojax.core import from_plane, to_plane
+from synchrojax.core import Arrays, Columns, from_plane, to_plane
 from synchrojax.families import _pitch
-from synchrojax.families._base import Rows
+from synchrojax.families._base import Networks, Rows
 from synchrojax.families._learning import FLOOR, oblique
 from synchrojax.families.kappa import _anisotropy
 from synchrojax.families.kappa import _physics as physics
 
 
-def read(table, point):
+def read(
+    table: Columns, point: Callable
+) -> tuple[Int[np.ndarray, " rows"], dict[str, np.ndarray], physics.Point, physics.Frame]:
     """(numbers of the rows used, their columns, points and frames); ``point``: (s, theta, own) ->
     ``Point``.
     """
@@ -23,18 +29,29 @@ def read(table, point):
     return keep, row, p, physics.frame_of(p)
 
 
-def _rows(keep, use, features, extra, target, weight):
+def _rows(
+    keep: Int[np.ndarray, " rows"],
+    use: Bool[np.ndarray, " rows"],
+    features: Float[Arrays, "features rows"],
+    extra: Float[Arrays, "extra rows"],
+    target: Float[Arrays, "targets rows"],
+    weight: Float[Arrays, "targets rows"],
+) -> Rows:
     return Rows(keep[use], *(np.asarray(v)[:, use].T for v in (features, extra, target, weight)))
 
 
-def isotropic_rows(head, keep, row, p, frame):
+def isotropic_rows(
+    head: str, keep: Int[np.ndarray, " rows"], row: Columns, p: physics.Point, frame: physics.Frame
+) -> Rows:
     """``Rows`` of a network of the isotropic distribution."""
     if head in ("emission", "absorption"):
         log_j, log_alpha, scale_v = physics.baselines(p, frame)
         kind, base = ("j", log_j) if head == "emission" else ("alpha", log_alpha)
         a, b = to_plane(row[f"{kind}_Q"] / row[f"{kind}_I"], row[f"{kind}_V"] / row[f"{kind}_I"])
-        target = jnp.stack([jnp.log(row[f"{kind}_I"]) - base, jnp.log(-a), jnp.log(b / scale_v)])
-        weight = jnp.ones_like(target)
+        target: Any = jnp.stack(
+            [jnp.log(row[f"{kind}_I"]) - base, jnp.log(-a), jnp.log(b / scale_v)]
+        )
+        weight: Any = jnp.ones_like(target)
     else:
         rotation_q, step_q, size_q, rotation_v = physics.rotation_scales(p, frame)
         if head == "rho_Q":
@@ -49,7 +66,7 @@ def isotropic_rows(head, keep, row, p, frame):
     return _rows(keep, every, jnp.stack(physics.features(p, frame)), extra, target, weight)
 
 
-def _rotation_v_ratio(p):
+def _rotation_v_ratio(p: physics.Point) -> Float[Array, " rows"]:
     """rho_V with anisotropy over that without, far above resonance, by quadrature."""
     nodes = np.arange(-18.0, 22.01, physics.STEP)  # along B slow electrons count more
 
@@ -66,7 +83,14 @@ def _rotation_v_ratio(p):
     return jax.lax.map(one, jax.tree.map(jnp.asarray, p), batch_size=64)
 
 
-def anisotropic_rows(head, keep, row, p, frame, networks):
+def anisotropic_rows(
+    head: str,
+    keep: Int[np.ndarray, " rows"],
+    row: Columns,
+    p: physics.Point,
+    frame: physics.Frame,
+    networks: Networks,
+) -> Rows:
     """``Rows`` of a network of anisotropy: what it changes."""
     features = jnp.stack(physics.features(p, frame))
     isotropic = networks[head.removeprefix("pitch_").removesuffix("_far")](features)
@@ -83,22 +107,28 @@ def anisotropic_rows(head, keep, row, p, frame, networks):
     return _rows(keep, use, features, extra, target, weight)
 
 
-def _change(head, row, p, frame, isotropic):
+def _change(
+    head: str,
+    row: Columns,
+    p: physics.Point,
+    frame: physics.Frame,
+    isotropic: Float[Array, "outputs rows"],
+) -> tuple[Float[Arrays, "targets rows"], Float[Arrays, "targets rows"]]:
     """Targets and weights of a network of anisotropy, given the isotropic network's output."""
     scales = physics.rotation_scales(p, frame)
     if head in ("pitch_emission", "pitch_absorption"):
         baselines, kind = physics.baselines(p, frame), "j" if head == "pitch_emission" else "alpha"
-        q, v = row[f"{kind}_Q"] / row[f"{kind}_I"], row[f"{kind}_V"] / row[f"{kind}_I"]
+        disk = row[f"{kind}_Q"] / row[f"{kind}_I"], row[f"{kind}_V"] / row[f"{kind}_I"]
         base = baselines[kind == "alpha"] + p.k * frame.log_sine - _pitch.log_mean(p.k)
-        a, b = physics.plane(isotropic, baselines[2])
-        a, b, q, v = (a, b, *to_plane(q, v)) if kind == "j" else (*from_plane(a, b), q, v)
+        plane = physics.plane(isotropic, baselines[2])
+        (a, b), (q, v) = (plane, to_plane(*disk)) if kind == "j" else (from_plane(*plane), disk)
         target = jnp.stack(
             [jnp.log(row[f"{kind}_I"]) - base - isotropic[0], jnp.log(q / a), jnp.log(v / b)]
         )
         return target, jnp.ones_like(target)
-    weight = _pitch.angle_weight(p.sine)
+    weight: Any = _pitch.angle_weight(p.sine)
     if head == "pitch_rho_V_far":
-        change = jnp.log(_rotation_v_ratio(p)) - _anisotropy.log_rotation_v(p, frame, 0.0)
+        change: Any = jnp.log(_rotation_v_ratio(p)) - _anisotropy.log_rotation_v(p, frame, 0.0)
         return change[None], weight[None]
     if head == "pitch_rho_V":
         change = jnp.log(row["rho_V"] / scales[3]) - _anisotropy.log_rotation_v(

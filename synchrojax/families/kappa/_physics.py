@@ -2,13 +2,13 @@
 input.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
-from synchrojax.core import E2_OVER_MC, rows_of, softplus
+from synchrojax.core import E2_OVER_MC, Arrays, Points, rows_of, softplus
 from synchrojax.families import _pitch
 from synchrojax.families._box import direction_features
 from synchrojax.families._single_electron import conversion_kernel
@@ -17,32 +17,32 @@ from synchrojax.families._single_electron import conversion_kernel
 class Point(NamedTuple):
     """A direction and a distribution; all that the coefficients depend on."""
 
-    s: jax.Array
-    sine: jax.Array
-    cosine: jax.Array
-    kappa: jax.Array
-    w: jax.Array
-    k: jax.Array | None  # none: isotropic
+    s: Points
+    sine: Points
+    cosine: Points
+    kappa: Points
+    w: Points
+    k: Any  # like the others, or none: isotropic
 
 
 class Frame(NamedTuple):
     """What baselines and features are built from."""
 
-    log_s: jax.Array
-    log_sine: jax.Array
-    gamma: jax.Array  # gamma_0
-    width: jax.Array  # W
-    log_x: jax.Array  # ln(gamma_0 / W)
+    log_s: Points
+    log_sine: Points
+    gamma: Points  # gamma_0
+    width: Points  # W
+    log_x: Points  # ln(gamma_0 / W)
 
 
-def frame_of(p):
+def frame_of(p: Point) -> Frame:
     log_s, log_sine = jnp.log(p.s), jnp.log(p.sine)
     log_gamma = 0.5 * (log_s - log_sine)
     width = 2.0 * p.kappa * p.w / (p.kappa - 1.0)
     return Frame(log_s, log_sine, jnp.exp(log_gamma), width, log_gamma - jnp.log(width))
 
 
-def baselines(p, frame):
+def baselines(p: Point, frame: Frame) -> tuple[Points, Points, Points]:
     """ln j_I, ln alpha_I and the scale of j_V / j_I, at nu = 1 Hz and n_e = 1 cm^-3 up to a
     constant.
 
@@ -64,7 +64,7 @@ STEP = 0.35
 _NODES = np.arange(-7.0, 22.01, STEP)
 
 
-def conversion(p, frame):
+def conversion(p: Point, frame: Frame) -> tuple[Points, Points]:
     """<(2 gamma - 1 / gamma) kernel> over the distribution: rho_Q over its unit for large s
     sin(theta), and its size.
 
@@ -72,21 +72,21 @@ def conversion(p, frame):
     """
     steps, grow = (rows_of(v, p.kappa) for v in (_NODES, np.log1p(np.exp(_NODES))))
     tail = p.kappa * p.w
-    cold = 1.0 / (tail * jnp.exp(steps))
+    cold = 1.0 / (tail[None] * jnp.exp(steps))
     gamma = 1.0 + 1.0 / cold
-    count = jnp.sqrt(1.0 + 2.0 * cold) * jnp.exp(3.0 * steps - (p.kappa + 1.0) * grow)
+    count = jnp.sqrt(1.0 + 2.0 * cold) * jnp.exp(3.0 * steps - (p.kappa + 1.0)[None] * grow)
     weight = count * (2.0 + cold * (4.0 + cold)) * jnp.exp(steps)
-    log_x = 2.0 * (jnp.log(frame.gamma) - jnp.log(gamma))
+    log_x = 2.0 * (jnp.log(frame.gamma)[None] - jnp.log(gamma))
     kernel = conversion_kernel(log_x)
     if p.k is not None:
         kernel = kernel + _pitch.off_cone(p, gamma, log_x)
-        weight = weight * jnp.exp(p.k * frame.log_sine - _pitch.log_mean(p.k))
+        weight = weight * jnp.exp(p.k * frame.log_sine - _pitch.log_mean(p.k))[None]
     value, size = jnp.sum(weight * kernel, 0), jnp.sum(weight * jnp.abs(kernel), 0)
     per = tail / jnp.sum(count * (1.0 + cold), 0)
     return value * per, size * per
 
 
-def rotation_scales(p, frame):
+def rotation_scales(p: Point, frame: Frame) -> tuple[Points, Points, Points, Points]:
     """rho_Q at high s sin(theta), the size of its corrections, its own size, and rho_V up to a
     factor of order one.
     """
@@ -103,7 +103,7 @@ def rotation_scales(p, frame):
     )
 
 
-def features(p, frame):
+def features(p: Point, frame: Frame) -> list[Points]:
     """Network input [7]."""
     return [
         frame.log_x / 6.0,
@@ -115,6 +115,6 @@ def features(p, frame):
     ]
 
 
-def plane(output, scale_v):
+def plane(output: Float[Arrays, "outputs *points"], scale_v: Points) -> tuple[Points, Points]:
     """Where the polarization lies in the plane (``from_plane``)."""
     return -jnp.exp(output[1]), scale_v * jnp.exp(output[2])

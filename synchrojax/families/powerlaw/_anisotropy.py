@@ -4,19 +4,24 @@
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
-from synchrojax.core import at_most, kept, reciprocal, rows_of, softplus, stacked
+from synchrojax.core import Arrays, Points, at_most, reciprocal, rows_of, softplus, stacked
 from synchrojax.families import _pitch
+from synchrojax.families._base import Inputs, Networks
 from synchrojax.families._single_electron import conversion_cone, power_until
 from synchrojax.families.powerlaw._cumulative import (
     Cumulative,
+    Edge,
+    Features,
+    Point,
     decline,
     steady,
     total_features,
 )
 
 
-def rotation_v(p, isotropic, cone):
+def rotation_v(p: Point, isotropic: Points, cone: Points) -> Points:
     """g^(p + 1) C(g) of rho_V with the logarithm over angles that anisotropy adds."""
     fixed, spread = _pitch.rotation_v(p, cone)
     return fixed * isotropic + spread / (p.p + 1.0)
@@ -27,24 +32,24 @@ _ROOTS, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _ROOTS, _WEIGHTS = 0.5 * (1.0 + _ROOTS), 0.5 * _WEIGHTS
 
 
-def off_cone(p, edge):
+def off_cone(p: Point, edge: Edge) -> Float[Array, "*points"]:
     """What sin^k over the cone of each electron, instead of sin^k(theta), adds to C(g) / g^(2 - p)
     of rho_Q.
     """
     reach = 5.0 + 0.5 * jnp.log1p((p.cosine / (p.sine * edge.gamma)) ** 2)
     root, weight = rows_of(_ROOTS, p.p), rows_of(_WEIGHTS, p.p)
-    t = reach * root**3
+    t = reach[None] * root**3
     growth = jnp.exp(-t)
-    gamma, per_gamma = edge.gamma * reciprocal(growth), edge.per_gamma * growth
+    gamma, per_gamma = edge.gamma[None] * reciprocal(growth), edge.per_gamma[None] * growth
     each = (
-        _pitch.off_cone(p, gamma, edge.log_x - 2.0 * t)
-        * jnp.exp((2.0 - p.p) * t)
+        _pitch.off_cone(p, gamma, edge.log_x[None] - 2.0 * t)
+        * jnp.exp((2.0 - p.p)[None] * t)
         * (2.0 - per_gamma * per_gamma)
     )
     return jnp.exp(p.k * jnp.log(p.sine)) * jnp.sum(3.0 * weight * root**2 * each, 0) * reach
 
 
-def rotation_scales(p, edge):
+def rotation_scales(p: Point, edge: Edge) -> tuple[Points, Points]:
     """Sizes of the corrections of rho_Q: that stay, and that fall with s sin(theta)."""
     smear, cone = _pitch.smear(p, edge.gamma), conversion_cone(edge.log_x)
     reach = 0.5 * (smear.log_across - 2.0 * jnp.log(p.sine))
@@ -63,49 +68,53 @@ def rotation_scales(p, edge):
 # With the networks ---------------------------------------------------------------------------
 
 
-def combine(head, output, extra):
+def combine(
+    head: str, output: Float[Arrays, "outputs *points"], extra: Float[Arrays, "extra *points"]
+) -> Float[Array, "parts *points"]:
     """Parts that stay and parts that fall with s sin(theta), each in proportion to k; for V one
     that stays.
     """
     if head not in ("pitch_total", "pitch_edge"):
         return jnp.sum(extra * output, 0, keepdims=True)
     k, *falling = extra
-    change = sum(fall * output[6 * i : 6 * i + 6] for i, fall in enumerate(falling))
+    change = sum(fall[None] * output[6 * i : 6 * i + 6] for i, fall in enumerate(falling))
     emitted, absorbed = (rows_of(v, k) for v in ((0, 0, 1, 0, 0, 0), (0, 0, 0, 0, 0, 1)))
-    return change + k * (emitted * output[-2] + absorbed * output[-1])
+    return change + k[None] * (emitted * output[-2][None] + absorbed * output[-1][None])
 
 
-def total_inputs(p):
+def total_inputs(p: Point) -> Inputs:
     """Features and what ``combine`` takes for the network that knows no edge."""
     return stacked([*total_features(p), 0.5 * p.k - 1.0]), jnp.stack([p.k, p.k * decline(p)])
 
 
-def edge_inputs(p, edge, inputs):
+def edge_inputs(p: Point, edge: Edge, features: Features) -> dict[str, Inputs]:
     """head -> (features, what ``combine`` takes) for the networks at an edge."""
     smear, slow = _pitch.smear(p, edge.gamma), p.k * decline(p)
     angle = [0.5 * p.k - 1.0, smear.log_across / 6.0]
     added = stacked([*angle, jnp.exp(smear.log_power), 1.0 - 2.0 * p.sine * p.sine])
-    smeared = jnp.concatenate([inputs.near, added[:3]])
+    smeared = jnp.concatenate([features.near, added[:3]])
     x = jnp.exp(at_most(edge.log_x, 10.0))
     share, curved = x * reciprocal(1.0 + 0.1 * x), slow * _pitch.curvature(p)[1]
     stay, near = rotation_scales(p, edge)
-    far, k = jnp.concatenate([inputs.far, added]), p.k[None]
+    far, k = jnp.concatenate([features.far, added]), p.k[None]
     # at 1 / gamma
     turning = stacked([2.0 * smear.share - 1.0, 2.0 * reciprocal(1.0 + edge.log_gamma) - 1.0])
     return {
         "pitch_edge": (smeared[:-1], jnp.stack([p.k, slow, curved, slow * share, curved * share])),
         "pitch_rho_V_far": (jnp.concatenate([far, turning]), k),
-        "pitch_rho_V": (smeared, k * steady(edge.log_x)),
+        "pitch_rho_V": (smeared, k * steady(edge.log_x)[None]),
         "pitch_rho_Q_far": (far, stay[None]),
         "pitch_rho_Q_edge": (smeared[:-2], near[None]),
     }
 
 
-def changed(networks, p, edge, inputs, isotropic):
+def changed(
+    networks: Networks, p: Point, edge: Edge, features: Features, isotropic: Cumulative
+) -> Cumulative:
     """``Cumulative`` with anisotropy, as far as ``networks`` holds its heads."""
     change = {
         head: combine(head, networks[head](x), extra)
-        for head, (x, extra) in edge_inputs(p, edge, inputs).items()
+        for head, (x, extra) in edge_inputs(p, edge, features).items()
         if head in networks
     }
 

@@ -5,15 +5,19 @@ corrections.
 import functools
 import math
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 from numpy.polynomial.chebyshev import chebder
 
 from synchrojax.core import (
     E2_OVER_MC,
+    Arrays,
+    Points,
+    Reals,
     at_most,
     product,
     reciprocal,
@@ -23,6 +27,7 @@ from synchrojax.core import (
     stacked,
     within,
 )
+from synchrojax.families._base import Networks
 from synchrojax.families._box import direction_features
 from synchrojax.families._pitch import log_mean
 from synchrojax.families._single_electron import power_until
@@ -31,13 +36,13 @@ from synchrojax.families._single_electron import power_until
 class Point(NamedTuple):
     """A direction and a distribution; all that the coefficients depend on."""
 
-    s: jax.Array
-    sine: jax.Array
-    cosine: jax.Array
-    p: jax.Array
-    gamma_min: jax.Array
-    gamma_max: jax.Array
-    k: jax.Array | None = None  # none: isotropic
+    s: Points
+    sine: Points
+    cosine: Points
+    p: Points
+    gamma_min: Points
+    gamma_max: Points
+    k: Any = None  # like the others, or none: isotropic
 
 
 class Cumulative(NamedTuple):
@@ -45,10 +50,10 @@ class Cumulative(NamedTuple):
     1) C of rho_V.
     """
 
-    odds: jax.Array
-    rho_q: jax.Array
-    size: jax.Array
-    rho_v: jax.Array
+    odds: Float[Arrays, "6 *points"]
+    rho_q: Points
+    size: Points
+    rho_v: Points
 
 
 class Edge(NamedTuple):
@@ -56,18 +61,18 @@ class Edge(NamedTuple):
     gamma_0^2 / gamma^2, and the exponent there.
     """
 
-    gamma: jax.Array
-    log_gamma: jax.Array
-    per_gamma: jax.Array
-    log_x: jax.Array
-    exponent: jax.Array
+    gamma: Points
+    log_gamma: Points
+    per_gamma: Points
+    log_x: Points
+    exponent: Points
 
 
-def log_gamma_0(p):
+def log_gamma_0(p: Point) -> Points:
     return 0.5 * (jnp.log(p.s) - jnp.log(p.sine))
 
 
-def _debye(v, w):
+def _debye(v: Reals, w: Reals) -> tuple[Reals, Reals, Reals]:
     """With r = w / sqrt(v^2 + w^2): r^2, D = (arctanh(r) - r) / r^3 and H = 2 (1 - r^2) d(r^2 D) /
     d(r^2) = 1 - (1 - r^2) D.
     """
@@ -84,7 +89,7 @@ def _debye(v, w):
 
 
 @jax.custom_jvp
-def _debye_exponent(v, w):
+def _debye_exponent(v: Reals, w: Reals) -> Reals:
     """g arctanh(w / g) - w with g^2 = v^2 + w^2, v and w > 0."""
     square, rest, _ = _debye(v, w)
     return w * square * rest
@@ -97,7 +102,7 @@ def _debye_exponent_slope(primals, tangents):
     return w * square * rest, square * ((rest + steep) * dw - w * reciprocal(v) * steep * dv)
 
 
-def edge_at(p, gamma):
+def edge_at(p: Point, gamma: Points) -> Edge:
     """J_a(z)^2 ~ exp(-exponent) for electrons of pitch angle theta: (2/3) x for large gamma."""
     log_gamma = jnp.log(gamma)
     u = square_root((gamma - 1.0) * (gamma + 1.0) + 1e-4)
@@ -111,7 +116,7 @@ def edge_at(p, gamma):
 # Emission and absorption -------------------------------------------------------------------
 
 
-def log_totals(p):
+def log_totals(p: Point) -> Float[Arrays, "6 *points"]:
     """ln |C(1)| of j_I, j_Q, j_V, alpha_I, alpha_Q, alpha_V, up to order one [6, ...]; V over
     |cos(theta)|.
     """
@@ -121,7 +126,7 @@ def log_totals(p):
         emission = emission + p.k * log_sine
     circular = float(np.log(2.0)) - 0.5 * (jnp.log(p.s) + log_sine)  # of cos(theta) times this
     absorbed, turned = (rows_of(v, log_gamma) for v in ((0, 0, 0, 1, 1, 1), (0, 0, 1, 0, 0, 1)))
-    return emission + absorbed * (63.5 - log_gamma) + turned * circular
+    return emission[None] + absorbed * (63.5 - log_gamma)[None] + turned * circular[None]
 
 
 # L ~ (n / 2) ln x for x -> 0 and exponent - (m / 2) ln x for x -> infinity, with n and m above p
@@ -129,12 +134,12 @@ _LOW = (-1 / 3, -1 / 3, 0.0, 2 / 3, 2 / 3, 1.0)
 _HIGH = (-2.0, -2.0, -1.0, 1.0, 1.0, 2.0)
 
 
-def log_odds(p, edge):
+def log_odds(p: Point, edge: Edge) -> Float[Arrays, "6 *points"]:
     """The asymptotes of L [6, ...], joined."""
     low = 0.5 * softplus(-edge.log_x)
     high = low + 0.5 * edge.log_x
     n, m = rows_of(_LOW, low), rows_of(_HIGH, high)
-    return (edge.exponent - p.p * (low + high)) - n * low - m * high
+    return (edge.exponent - p.p * (low + high))[None] - n * low[None] - m * high[None]
 
 
 CLIP_X = (-14.0, 5.0)  # ln x beyond which the corrections are constant
@@ -144,7 +149,7 @@ _TABLES = {name: _TABLES[name] for name in _TABLES}
 _LIMIT = tuple((_TABLES[f"odds.{k}.kernel"], _TABLES[f"odds.{k}.bias"]) for k in range(3))
 
 
-def limit_features(p, log_x):
+def limit_features(p: Points, log_x: Points) -> Float[Array, "3 *points"]:
     """What the limit of L depends on; in the first, powers of x^(2/3) on both sides become
     polynomials.
     """
@@ -152,16 +157,16 @@ def limit_features(p, log_x):
     return stacked([jnp.tanh(log_x / 3.0), jnp.tanh(log_x), mapped_p(p)])
 
 
-def mapped_far(log_x):
+def mapped_far(log_x: Points) -> Points:
     """ln x to -1..1 about the sharpest feature of rho_Q."""
     return jnp.tanh((log_x - 2.5) / 3.0)
 
 
-def mapped_p(p):
+def mapped_p(p: Points) -> Points:
     return (p - 4.275) / 2.925
 
 
-def limit_odds(p, edge):
+def limit_odds(p: Point, edge: Edge) -> Float[Arrays, "6 *points"]:
     """L - ``log_odds`` of I, Q and V of both kinds where s sin(theta) is large [6, ...]."""
     x = limit_features(p.p, edge.log_x)
     for layer, (kernel, bias) in enumerate(_LIMIT):
@@ -171,11 +176,11 @@ def limit_odds(p, edge):
     return x
 
 
-def total_features(p):
+def total_features(p: Point) -> list[Points]:
     return [(p.p - 4.0) / 3.0, *direction_features(p.s, p.sine)]
 
 
-def edge_features(p, edge):
+def edge_features(p: Point, edge: Edge) -> list[Points]:
     log_x = within(edge.log_x, *CLIP_X)
     # 1/2 for large gamma, less for small
     slow = reciprocal(1.0 + 1.5 * edge.exponent * jnp.exp(-edge.log_x))
@@ -188,27 +193,27 @@ def edge_features(p, edge):
     ]
 
 
-def far_features(p, edge):
+def far_features(p: Point, edge: Edge) -> list[Points]:
     return [(p.p - 4.0) / 3.0, 2.0 * edge.per_gamma - 1.0]
 
 
-class Inputs(NamedTuple):
+class Features(NamedTuple):
     """``edge_features`` and ``far_features`` as arrays."""
 
-    near: jax.Array
-    far: jax.Array
+    near: Float[Array, "near *points"]
+    far: Float[Array, "far *points"]
 
 
-def inputs_at(p, edge):
-    return Inputs(stacked(edge_features(p, edge)), stacked(far_features(p, edge)))
+def features_at(p: Point, edge: Edge) -> Features:
+    return Features(stacked(edge_features(p, edge)), stacked(far_features(p, edge)))
 
 
-def decline(p):
+def decline(p: Point) -> Points:
     """How corrections to the limit of large s sin(theta) decline."""
     return reciprocal(p.s * p.sine)
 
 
-def slow_share(p, edge):
+def slow_share(p: Point, edge: Edge) -> Points:
     """1 / gamma^2 over ``decline``, x sin^2(theta), bounded."""
     share = p.sine * p.sine * jnp.exp(edge.log_x)
     return share * reciprocal(1.0 + 0.1 * share)
@@ -217,29 +222,29 @@ def slow_share(p, edge):
 # Rotativities ------------------------------------------------------------------------------
 
 
-def log_rotation_v(p, edge):
+def log_rotation_v(p: Point, edge: Edge) -> Points:
     """ln of g^(p + 1) C(g) of rho_V, from the high-frequency kernel arccosh(gamma) / (gamma u), up
     to order one.
     """
     return jnp.log(jnp.log1p(edge.gamma) / (p.p + 1.0))
 
 
-def log_rotation_v_of(c, p, edge):
+def log_rotation_v_of(c: Points, p: Point, edge: Edge) -> Points:
     """The same of exact ``c``."""
     return np.log(c / (2.0 * E2_OVER_MC * p.cosine / p.s)) + (p.p + 1.0) * edge.log_gamma
 
 
-def steady(log_x):
+def steady(log_x: Points) -> Points:
     """How corrections to rho_V vanish where gamma is far below gamma_0."""
     return jax.nn.sigmoid(3.0 - log_x)
 
 
-def flat(p, edge):
+def flat(p: Point, edge: Edge) -> Points:
     """Where what follows gamma_0 matters to edges far below it, and can be learned from them."""
     return jax.nn.sigmoid(6.0 * (3.3 - p.p)) * jax.nn.sigmoid(2.0 * (edge.log_x - 4.0))
 
 
-def rotation_q_parts(p, edge):
+def rotation_q_parts(p: Point, edge: Edge) -> tuple[Points, Points, Points, Points]:
     """C(g) / g^(2 - p) of rho_Q = ``inside`` + ``constant`` t + ``envelope`` y + ``wide`` z, t, y
     known, z learned.
 
@@ -279,7 +284,7 @@ def rotation_q_parts(p, edge):
     return inside, constant, envelope, reach * rotation_size(inside, constant, envelope)
 
 
-def _chebyshev(z, degree):
+def _chebyshev(z: Points, degree: int) -> Float[Array, "orders *points"]:
     """T_0 ... T_degree of z [degree + 1, ...]."""
     rows = [jnp.ones_like(z), z]
     for _ in range(degree - 1):
@@ -292,7 +297,7 @@ _SERIES = {name: np.atleast_2d(_TABLES[name]) for name in ("constant", "conversi
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
-def _series(name, order_x, order_p, z, q):
+def _series(name: str, order_x: int, order_p: int, z: Points, q: Points) -> Float[Array, "*points"]:
     """A derivative of one of ``_SERIES``, of such orders."""
     table = chebder(chebder(_SERIES[name], order_p, axis=1), order_x, axis=0)
     # as many polynomials for derivatives too, which are then evaluated once for all
@@ -317,23 +322,23 @@ def _series_slope(name, order_x, order_p, primals, tangents):
     return value, by_z * tangents[0] + by_q * tangents[1]
 
 
-def conversion_limit(p, edge):
+def conversion_limit(p: Point, edge: Edge) -> tuple[Points, Points]:
     """t and y of ``rotation_q_parts`` where s sin(theta) is large."""
     z, q = mapped_far(edge.log_x), mapped_p(p.p)
     return _series("constant", 0, 0, jnp.zeros_like(q), q), _series("conversion", 0, 0, z, q)
 
 
-def rotation_unit(p, gamma):
+def rotation_unit(p: Point, gamma: Points) -> Points:
     """What ``rotation_q_parts`` is measured in."""
     return -E2_OVER_MC * (p.sine / p.s) ** 2 * jnp.exp((2.0 - p.p) * jnp.log(gamma))
 
 
-def rotation_size(inside, constant, envelope):
+def rotation_size(inside: Points, constant: Points, envelope: Points) -> Points:
     """The scale of rho_Q, which has no zero."""
     return jnp.abs(inside) + 0.5 * constant + 0.3 * envelope
 
 
-def log_norm(p):
+def log_norm(p: Point) -> Points:
     """ln of (p - 1) / (gamma_min^(1 - p) - gamma_max^(1 - p)), and over the mean of sin^k."""
     # right for ends close to each other
     decades = jnp.log1p((p.gamma_max - p.gamma_min) / p.gamma_min)
@@ -345,7 +350,9 @@ def log_norm(p):
 # With the networks ---------------------------------------------------------------------------
 
 
-def combine(head, output, extra):
+def combine(
+    head: str, output: Float[Arrays, "outputs *points"], extra: Float[Arrays, "1 *points"]
+) -> Float[Arrays, "parts *points"]:
     """Corrections near an edge: a part that falls as 1 / s' and one that falls as 1 / gamma^2
     (``slow_share``).
     """
@@ -355,12 +362,12 @@ def combine(head, output, extra):
     return output[:half] + extra * output[half:]
 
 
-def cumulative(networks, p, edge, inputs):
+def cumulative(networks: Networks, p: Point, edge: Edge, features: Features) -> Cumulative:
     """``Cumulative`` of isotropic electrons."""
-    falls = decline(p)
+    falls, share = decline(p), slow_share(p, edge)
 
     def correction(head):
-        return falls * combine(head, networks[head](inputs.near), slow_share(p, edge))
+        return falls[None] * combine(head, networks[head](features.near), share[None])
 
     odds = log_odds(p, edge) + limit_odds(p, edge) + correction("edge")
     t, y = conversion_limit(p, edge)
@@ -373,6 +380,6 @@ def cumulative(networks, p, edge, inputs):
         + envelope * y
         + wide * correction("rho_Q_edge")[0]
     )
-    far = networks["rho_V_far"](inputs.far)
-    near = steady(edge.log_x) * networks["rho_V"](inputs.near)
+    far = networks["rho_V_far"](features.far)
+    near = steady(edge.log_x)[None] * networks["rho_V"](features.near)
     return Cumulative(odds, rho_q, size, jnp.exp(log_rotation_v(p, edge) + (far + near)[0]))

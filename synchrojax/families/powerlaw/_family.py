@@ -1,13 +1,20 @@
 """Power laws as families: both ends of the cumulative functions, joined without losing digits."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float
 
 from synchrojax.core import (
     E2_OVER_MC,
+    Arrays,
+    Columns,
+    Masks,
+    Points,
+    Reals,
     at_least,
     at_most,
     kept,
@@ -19,7 +26,19 @@ from synchrojax.core import (
 )
 from synchrojax.distributions import HIGHEST_GAMMA, get_distribution
 from synchrojax.families import _pitch
-from synchrojax.families._base import Comparison, Dimensionless, Head, SampledFamily, only_of_rho_q
+from synchrojax.families._base import (
+    Comparison,
+    Cube,
+    Dimensionless,
+    Eight,
+    Head,
+    Networks,
+    Point,
+    Rows,
+    Sample,
+    SampledFamily,
+    only_of_rho_q,
+)
 from synchrojax.families._box import Box, anywhere
 from synchrojax.families._learning import FLOOR
 from synchrojax.families.powerlaw import _anisotropy, _learning
@@ -59,12 +78,12 @@ _PITCH = {
 }
 
 
-def _without_top(points):
+def _without_top(points: Columns) -> Sample:
     """The same without gamma_max."""
     return {**points, "gamma_max": np.full(len(points["s"]), HIGHEST_GAMMA)}
 
 
-def _resolved(name, points):
+def _resolved(name: str, points: Columns) -> Bool[np.ndarray, " rows"]:
     every = np.ones(len(points["s"]), bool)
     return points["gamma_min"] > 1.01 if name == "gamma_min" else every
 
@@ -78,14 +97,14 @@ _COMPARISON = Comparison(
 )
 
 
-def _shares(a, b, gap):
+def _shares(a: Reals, b: Reals, gap: Reals) -> tuple[Reals, ...]:
     """exp(-|a|), 1 / (1 + exp(-|a|)), the same of b, exp(-gap) and 1 - exp(-gap)."""
     near, far = jnp.exp(-jnp.abs(a)), jnp.exp(-jnp.abs(b))
     return near, reciprocal(1.0 + near), far, reciprocal(1.0 + far), -jnp.expm1(-gap)
 
 
 @jax.custom_jvp
-def _log_between(a, b, gap):
+def _log_between(a: Reals, b: Reals, gap: Reals) -> Reals:
     """ln of sigma(a) sigma(-b) (1 - exp(-gap)), without overflow."""
     _, near, _, far, between = _shares(a, b, gap)
     return at_most(a, 0.0) - at_least(b, 0.0) + jnp.log(near * far * between)
@@ -108,7 +127,7 @@ class PowerLawFamily(SampledFamily):
     results = ()
     comparison = _COMPARISON
 
-    def __init__(self, name, *, pitch):
+    def __init__(self, name: str, *, pitch: bool) -> None:
         self.name, self.pitch = name, pitch
         own = {"p": (1.5, 7.0), "gamma_min": (1.0, 1e3), "gamma_max": (1e2, HIGHEST_GAMMA)}
         self.box = Box(own | (_pitch.BOX if pitch else {}), reach=_REACH)
@@ -120,32 +139,39 @@ class PowerLawFamily(SampledFamily):
         self.linear = ("theta", "k") if pitch else ("theta",)
         self.base = "powerlaw" if pitch else None
 
-    def __reduce__(self):
+    def __reduce__(self) -> str:
         return self.name.upper()  # one object each, under that name below
 
-    def point(self, s, theta, own):
+    def point(self, s: Points, theta: Points, own: Mapping[str, Points]) -> physics.Point:
         gamma_max = at_most(own["gamma_max"], HIGHEST_GAMMA)
         k = own["k"] if self.pitch else None
         return physics.Point(s, *sine_cosine(theta), own["p"], own["gamma_min"], gamma_max, k)
 
-    def coordinates(self, p):
+    def coordinates(self, p: Point) -> dict[str, Points]:
         return self.box.coordinates(p)
 
-    def invalid(self, outside, p):
+    def invalid(self, outside: Mapping[str, Masks], p: Point) -> tuple[Masks, Masks]:
         return anywhere(outside)
 
-    def combine(self, head, output, extra):
+    def combine(
+        self,
+        head: str,
+        output: Float[Arrays, "outputs *points"],
+        extra: Float[Arrays, "extra *points"],
+    ) -> Float[Arrays, "parts *points"]:
         of = _anisotropy if head.startswith("pitch") else physics
         return of.combine(head, output, extra)
 
-    def _cumulative(self, networks, p, edge):
-        inputs = physics.inputs_at(p, edge)
-        isotropic = physics.cumulative(networks, p, edge, inputs)
+    def _cumulative(
+        self, networks: Networks, p: physics.Point, edge: physics.Edge
+    ) -> physics.Cumulative:
+        features = physics.features_at(p, edge)
+        isotropic = physics.cumulative(networks, p, edge, features)
         if not self.pitch:
             return isotropic
-        return _anisotropy.changed(networks, p, edge, inputs, isotropic)
+        return _anisotropy.changed(networks, p, edge, features, isotropic)
 
-    def evaluate(self, networks, p, *, clip):
+    def evaluate(self, networks: Networks, p: Point, *, clip: bool) -> Dimensionless:
         true, p = p, self.box.clamp(p) if clip else self.box.within_reach(p)
         p, norm = kept((p, physics.log_norm(p)))
 
@@ -163,7 +189,7 @@ class PowerLawFamily(SampledFamily):
         (a, high, first), (b, low, second) = (at(gamma) for gamma in (p.gamma_min, p.gamma_max))
         # L falls with gamma; the networks may err on that where the two ends meet
         gap = at_least(a - b, 0.2 * (high - low))
-        gap = at_least(gap, 0.01 * jnp.log(p.gamma_max / p.gamma_min))
+        gap = at_least(gap, 0.01 * jnp.log(p.gamma_max / p.gamma_min)[None])
         parts = physics.log_totals(p) + networks["total"](stacked(physics.total_features(p)))
         if self.pitch:
             features, extra = _anisotropy.total_inputs(p)
@@ -183,10 +209,10 @@ class PowerLawFamily(SampledFamily):
         log_j, log_alpha = log_j + norm, log_alpha + norm
         return Dimensionless(log_j, j[0], j[1], log_alpha, alpha[0], alpha[1], rho_q, rho_v)
 
-    def results_outside(self, networks, p):
+    def results_outside(self, networks: Networks, p: Point) -> tuple[Masks, ...]:
         return ()
 
-    def error_scale(self, p, truth):
+    def error_scale(self, p: Point, truth: Eight) -> Eight:
         """rho_Q changes sign: it is relative to no less than ``FLOOR`` of its scale."""
         edge = physics.edge_at(p, p.gamma_min)
         size = physics.rotation_size(*physics.rotation_q_parts(p, edge)[:3])
@@ -195,15 +221,15 @@ class PowerLawFamily(SampledFamily):
         unit = jnp.abs(physics.rotation_unit(p, p.gamma_min)) * jnp.exp(physics.log_norm(p))
         return only_of_rho_q(FLOOR * size * unit)
 
-    def with_policy(self, policy):
+    def with_policy(self, policy: str) -> "PowerLawFamily":
         return self
 
-    def described(self):
+    def described(self) -> dict[str, str]:
         return {}
 
     # To learn from ---------------------------------------------------------------------------
 
-    def sample(self, u, margin):
+    def sample(self, u: Cube, margin: float | int) -> Sample:
         rows = self.box.directions(u, margin) | {"p": self.box.uniform("p", u[:, 2], margin)}
         lowest, highest = (self.domain["gamma_min"][1] * margin, HIGHEST_GAMMA)
         gamma_min = lowest ** u[:, 3]
@@ -213,7 +239,7 @@ class PowerLawFamily(SampledFamily):
             ends["k"] = self.box.uniform("k", u[:, 5], margin)
         return rows | ends
 
-    def sample_to_learn(self, u, margin):
+    def sample_to_learn(self, u: Cube, margin: float | int) -> Sample:
         """Pairs of rows that share an edge, gamma_min of one and gamma_max of the next."""
         # a quarter of them mildly relativistic, 40 % between 1 and 1e3, the others from 80 to
         # beyond gamma_0
@@ -244,10 +270,10 @@ class PowerLawFamily(SampledFamily):
             )
         )
 
-    def locked(self, table):
+    def locked(self, table: Columns) -> "PowerLawFamily":
         return self
 
-    def training_rows(self, head, table, networks):
+    def training_rows(self, head: str, table: Columns, networks: Networks) -> Rows:
         pairs = _learning.read_pairs(table, self.point)
         rows = _learning.anisotropic_rows if head.startswith("pitch") else _learning.isotropic_rows
         return rows(head, pairs, networks)

@@ -2,16 +2,18 @@
 then all below.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from synchrojax.core import E2_OVER_MC
+from synchrojax.core import E2_OVER_MC, Arrays, Columns
 from synchrojax.distributions import HIGHEST_GAMMA
 from synchrojax.families import _pitch
-from synchrojax.families._base import Rows
+from synchrojax.families._base import Networks, Rows
 from synchrojax.families._box import S_PERP
 from synchrojax.families._learning import FLOOR, angle_weight, oblique
 from synchrojax.families.powerlaw import _anisotropy
@@ -30,28 +32,28 @@ class Pairs(NamedTuple):
     a gamma_max.
     """
 
-    numbers: np.ndarray
+    numbers: Int[np.ndarray, " pairs"]
     p: physics.Point
     edge: physics.Edge
-    above: np.ndarray
-    below: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
+    above: Float[np.ndarray, "8 pairs"]
+    below: Float[np.ndarray, "8 pairs"]
+    lower: Float[np.ndarray, " pairs"]
+    upper: Bool[np.ndarray, " pairs"]
 
     @property
-    def odds(self):
+    def odds(self) -> Float[np.ndarray, "6 pairs"]:
         """L [6, pair]."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.log(self.above[:6] / self.below[:6])
 
     @property
-    def log_rotation_v(self):
+    def log_rotation_v(self) -> Float[Arrays, " pairs"]:
         """ln of g^(p + 1) C(g) of rho_V."""
         exact = self.above[7] / (2.0 * E2_OVER_MC * self.p.cosine / self.p.s)
         return np.log(exact) + (self.p.p + 1.0) * self.edge.log_gamma
 
     @property
-    def log_totals(self):
+    def log_totals(self) -> Float[Arrays, "6 pairs"]:
         """ln |C + D| [6, pair], V over |cos(theta)|, less the known part."""
         odd = np.where(np.arange(6)[:, None] % 3 == 2, np.asarray(self.p.cosine), 1.0)
         return np.log((self.above + self.below)[:6] * _SIGNS[:, None] / odd) - physics.log_totals(
@@ -59,7 +61,7 @@ class Pairs(NamedTuple):
         )
 
 
-def read_pairs(table, point):
+def read_pairs(table: Columns, point: Callable) -> Pairs:
     """``Pairs`` of a table of pairs {name: [row]}; ``point``: (s, theta, own) -> ``Point``."""
     columns = {n: np.asarray(table[n]) for n in table}
     above = np.flatnonzero(columns["gamma_max"] > 0.999 * HIGHEST_GAMMA)
@@ -84,7 +86,11 @@ def read_pairs(table, point):
     return Pairs(keep, p, physics.edge_at(p, p.gamma_min), c, d, lower, gamma > 80.0)
 
 
-def _odds_weight(odds, lower, upper):
+def _odds_weight(
+    odds: Float[np.ndarray, "6 pairs"],
+    lower: Float[np.ndarray, " pairs"],
+    upper: Shaped[np.ndarray, " pairs"],
+) -> Float[np.ndarray, "6 pairs"]:
     """How much an error of L matters at a lower or upper end; large L are of no consequence."""
     share = 1.0 / (1.0 + np.exp(-odds))  # C / (C + D)
     return np.maximum((1.0 - share) * lower, share * upper) / (
@@ -92,13 +98,20 @@ def _odds_weight(odds, lower, upper):
     )
 
 
-def _rows(pairs, use, features, extra, target, weight):
+def _rows(
+    pairs: Pairs,
+    use: Bool[Arrays, " pairs"],
+    features: Float[Arrays, "features pairs"],
+    extra: Float[Arrays, "extra pairs"],
+    target: Float[Arrays, "*targets pairs"],
+    weight: Float[Arrays, "*targets pairs"],
+) -> Rows:
     use = np.asarray(use)
     columns = features, extra, np.atleast_2d(target), np.atleast_2d(weight)
     return Rows(pairs.numbers[use], *(np.asarray(v)[:, use].T for v in columns))
 
 
-def isotropic_rows(head, pairs, networks):
+def isotropic_rows(head: str, pairs: Pairs, networks: Networks) -> Rows:
     """``Rows`` of a network of the isotropic power law."""
     p, edge = pairs.p, pairs.edge
     use, features = np.asarray(p.s * p.sine) > 0.999 * S_PERP, physics.edge_features(p, edge)
@@ -137,7 +150,9 @@ def isotropic_rows(head, pairs, networks):
     )
 
 
-def _conversion_rows(head, pairs, networks, use):
+def _conversion_rows(
+    head: str, pairs: Pairs, networks: Networks, use: Bool[np.ndarray, " pairs"]
+) -> Rows:
     """The same for rho_Q."""
     p, edge, decline = pairs.p, pairs.edge, np.asarray(physics.decline(pairs.p))
     unit = physics.rotation_unit(p, np.asarray(p.gamma_min))
@@ -165,7 +180,7 @@ def _conversion_rows(head, pairs, networks, use):
     return _rows(pairs, use, jnp.stack(physics.edge_features(p, edge)), share, target, weight)
 
 
-def _rotation_v_limit(p):
+def _rotation_v_limit(p: physics.Point) -> Float[Array, " pairs"]:
     """g^(p + 1) C(g) of rho_V at gamma_min with anisotropy far above resonance, by quadrature."""
     nodes, weights = (0.5 * v for v in np.polynomial.legendre.leggauss(24))
 
@@ -186,7 +201,7 @@ def _rotation_v_limit(p):
     return jax.lax.map(one, jax.tree.map(jnp.asarray, p), batch_size=256)
 
 
-def anisotropic_rows(head, pairs, networks):
+def anisotropic_rows(head: str, pairs: Pairs, networks: Networks) -> Rows:
     """``Rows`` of a network of anisotropy: what it changes."""
     p, edge = pairs.p, pairs.edge
     use = np.asarray(p.s * p.sine) > 0.999 * S_PERP
@@ -194,18 +209,18 @@ def anisotropic_rows(head, pairs, networks):
         features, extra = _anisotropy.total_inputs(p)
         target = pairs.log_totals - networks["total"](features[:-1])
         return _rows(pairs, use, features, extra, target, np.ones(target.shape))
-    inputs = physics.inputs_at(p, edge)
-    features, extra = _anisotropy.edge_inputs(p, edge, inputs)[head]
+    stacked = physics.features_at(p, edge)
+    features, extra = _anisotropy.edge_inputs(p, edge, stacked)[head]
     if head == "pitch_rho_V_far":
-        isotropic = physics.log_rotation_v(p, edge) + networks["rho_V_far"](inputs.far)[0]
+        isotropic = physics.log_rotation_v(p, edge) + networks["rho_V_far"](stacked.far)[0]
         base = _anisotropy.rotation_v(p, jnp.exp(isotropic), 1.0 / edge.gamma**2)
         target, weight = (
             jnp.log(_rotation_v_limit(p) / base),
             pairs.lower * _pitch.angle_weight(p.sine),
         )
         return _rows(pairs, use, features, extra, target, weight)
-    isotropic = physics.cumulative(networks, p, edge, inputs)
-    known = _anisotropy.changed(networks, p, edge, inputs, isotropic)
+    plain = physics.cumulative(networks, p, edge, stacked)
+    known = _anisotropy.changed(networks, p, edge, stacked, plain)
     if head == "pitch_edge":
         odds = pairs.odds
         use &= np.all(np.isfinite(odds) & (odds < 12.0), 0)
