@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+import synchrojax
+
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TEXTS = sorted(
@@ -97,6 +99,21 @@ def test_files_that_texts_name_exist():
         text = (ROOT / path).read_text(encoding="utf-8")
         for name in re.findall(r"`((?:notebooks|data|tests|synchrojax)/[\w/]+\.\w+)`", text):
             assert (ROOT / name).is_file(), (path, name)
+
+
+def test_models_have_the_errors_of_their_card():
+    """Median, 99 % and largest error of the worst coefficient, in README.md and in the card."""
+    card = (ROOT / "synchrojax" / "weights" / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (.+) \| (.+) \|$", README, re.M)
+    assert {name for name, *_ in rows} == set(synchrojax.models())
+    for name, *shown in rows:
+        part = card.split(f"\n## {name}\n")[1].split("\n## ")[0]
+        for kind, numbers in zip(("(?:j|alpha)", "rho"), shown, strict=True):
+            found = re.findall(
+                rf"^\| {kind}_\w \| (.+) \| .+ \| (.+) \| (.+) \| .+ \|$", part, re.M
+            )
+            wanted = [max(map(float, column)) for column in zip(*found, strict=True)]
+            assert [float(n) for n in numbers.split(" / ")] == wanted, (name, kind)
 
 
 def test_ci_runs_the_readme():

@@ -15,14 +15,26 @@ differences of large numbers: alpha_I - l_1 and I - u . P. They follow from alph
 and I^2 - |P|^2, which ``excess_of`` gives without rounding, and from sums of positive terms.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax.core import at_least, at_most, kept, reciprocal, square_root
+from synchrojax.core import (
+    Coefficients,
+    Masks,
+    SkyCoefficients,
+    at_least,
+    at_most,
+    kept,
+    reciprocal,
+    square_root,
+)
 from synchrojax.transfer._arithmetic import (
+    Values,
+    Vector,
     cross,
     dot,
     exact_sum,
@@ -38,13 +50,13 @@ from synchrojax.transfer._arithmetic import (
 _SERIES, _NEAR = 0.5, 0.04
 
 
-def _generator(a, rho, v):
+def _generator(a: Vector, rho: Vector, v: Vector) -> tuple[Values, ...]:
     """M v for one vector (I, Q, U, V)."""
     turned = cross(v[1:], rho)
     return (dot(a, v[1:]), *(x * v[0] + y for x, y in zip(a, turned, strict=True)))
 
 
-def _mean_exp(x):
+def _mean_exp(x: Values) -> Values:
     """int_0^1 exp(-x h) dh = (1 - exp(-x)) / x."""
     small = jnp.abs(x) < 0.1  # there the closed form loses digits, in its slope first
     near, far = jnp.where(jnp.abs(x) < 0.2, x, 0.0), jnp.where(jnp.abs(x) < 0.05, 1.0, x)
@@ -54,7 +66,7 @@ def _mean_exp(x):
     return jnp.where(small, series, -jnp.expm1(-far) * reciprocal(far))
 
 
-def _mean_wave(x, y, cos, sin):
+def _mean_wave(x: Values, y: Values, cos: Values, sin: Values) -> tuple[Values, Values]:
     """Real and imaginary part of int_0^1 exp(-(x + i y) h) dh, given cos and sin of y."""
     size = jax.lax.stop_gradient(jnp.maximum(jnp.abs(x), jnp.abs(y)))
     small = size < 0.01  # not met unless absorption is polarized above its total
@@ -73,12 +85,12 @@ def _mean_wave(x, y, cos, sin):
     )
 
 
-def _terms(dtype):
+def _terms(dtype: Any) -> int:
     """How many even powers of M there are; as many odd ones."""
     return 12 if jnp.finfo(dtype).bits > 32 else 6
 
 
-def _taylor(tau, count):
+def _taylor(tau: Values, count: int) -> tuple[Sequence[Values], Sequence[Values], Values]:
     """Weights of (-M / unit)^n, n < count, in exp(-tau - M) and in the mean of exp(-(tau + M) h),
     and that unit.
 
@@ -112,11 +124,11 @@ def _taylor(tau, count):
 class _Series(NamedTuple):
     """w_0 - w_1 M + w_2 M^2 - w_3 N, M of a and rho, N its dual, of rho and - a."""
 
-    weights: tuple
-    a: tuple
-    rho: tuple
+    weights: Vector
+    a: Vector
+    rho: Vector
 
-    def __call__(self, v):
+    def __call__(self, v: Vector) -> tuple[Values, ...]:
         once = _generator(self.a, self.rho, v)
         twice = _generator(self.a, self.rho, once)
         dual = _generator(self.rho, tuple(-x for x in self.a), v)
@@ -132,14 +144,14 @@ class _Modes(NamedTuple):
     neither.
     """
 
-    weights: tuple
-    swift: tuple  # directions of polarization of the two modes
-    sluggish: tuple
-    real: tuple  # n_1
-    opposite: tuple  # - n_2
-    size: jax.Array  # |n_1|^2
+    weights: Vector
+    swift: Vector  # directions of polarization of the two modes
+    sluggish: Vector
+    real: Vector  # n_1
+    opposite: Vector  # - n_2
+    size: Values  # |n_1|^2
 
-    def __call__(self, v, excess):
+    def __call__(self, v: Vector, excess: Values) -> tuple[Values, ...]:
         """``excess``: I^2 - |P|^2."""
         i, p = v[0], v[1:]
         # left eigenvectors have - m: u of I - u . P is that of the fast mode
@@ -165,16 +177,18 @@ class _Modes(NamedTuple):
 class _Action(NamedTuple):
     """A function of K as a map of vectors, by powers of M where ``short``."""
 
-    short: jax.Array
+    short: Masks
     series: _Series
     modes: _Modes
 
-    def __call__(self, v, excess):
+    def __call__(self, v: Vector, excess: Values) -> tuple[Values, ...]:
         pairs = zip(self.series(v), self.modes(v, excess), strict=True)
         return tuple(jnp.where(self.short, x, y) for x, y in pairs)
 
 
-def _near(tau, a, rho, d, c, t):
+def _near(
+    tau: Values, a: Vector, rho: Vector, d: Values, c: Values, t: Values
+) -> tuple[_Series, _Series]:
     """exp(-K) and its mean over the cell by powers of M, from M^3 = d M + c N and M^4 = d M^2 +
     c^2.
 
@@ -201,7 +215,16 @@ def _near(tau, a, rho, d, c, t):
     return series(exp), series(mean)
 
 
-def _far(excess, turning, alpha, a, rho, d, c, t):
+def _far(
+    excess: Values,
+    turning: Vector,
+    alpha: Values,
+    a: Vector,
+    rho: Vector,
+    d: Values,
+    c: Values,
+    t: Values,
+) -> tuple[_Modes, _Modes]:
     """The same by eigenvalues, for coefficients of order one times ``t``.
 
     ``excess``: alpha_I^2 - |alpha|^2; ``turning``: the components of rho before any rotation of the
@@ -235,10 +258,19 @@ def _far(excess, turning, alpha, a, rho, d, c, t):
     decay, cos, sin = kept((jnp.exp(-tau), cos, sin))
     exp = jnp.exp(-fast), jnp.exp(-slow), decay * cos, -decay * sin
     mean = _mean_exp(fast), _mean_exp(slow), *_mean_wave(tau, angle, cos, sin)
-    return tuple(_Modes(weights, swift, sluggish, real, opposite, size) for weights in (exp, mean))
+    modes = swift, sluggish, real, opposite, size
+    return _Modes(exp, *modes), _Modes(mean, *modes)
 
 
-def _phase(angle, t, turning, large, lost, sign, boosts):
+def _phase(
+    angle: Values,
+    t: Values,
+    turning: Vector,
+    large: Values,
+    lost: Values,
+    sign: Values,
+    boosts: Masks,
+) -> tuple[Values, Values]:
     """l_2 t as a sum of two numbers; of a large rotation |rho| - lost / (|rho| + l_2) to more
     digits than one has.
     """
@@ -250,7 +282,9 @@ def _phase(angle, t, turning, large, lost, sign, boosts):
     return jnp.where(boosts, 0.0, high), jnp.where(boosts, angle, low)
 
 
-def cell_functions(c, sky, depth):
+def cell_functions(
+    c: Coefficients | SkyCoefficients, sky: SkyCoefficients, depth: Values
+) -> tuple[_Action, _Action]:
     """exp(-K) and int_0^1 exp(-K h) dh of cells of length ``depth``; ``sky``: ``c`` in the basis of
     the sky.
     """

@@ -2,17 +2,32 @@
 
 import functools
 import math
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
-from synchrojax.core import kept, reciprocal, turned
-from synchrojax.transfer._arithmetic import unit_of, unpolarized
+from synchrojax.core import (
+    Arrays,
+    Coefficients,
+    Masks,
+    SkyCoefficients,
+    kept,
+    reciprocal,
+    turned,
+)
+from synchrojax.transfer._arithmetic import Values, Vector, unit_of, unpolarized
 from synchrojax.transfer._cell import cell_functions
 
+# coefficients, ds, psi or None, g
+Cells: TypeAlias = tuple[Coefficients | SkyCoefficients, Values, Values | None, Values]
+Light: TypeAlias = tuple[Float[Arrays, "..."], ...]
+_Stretch: TypeAlias = tuple[Float[Array, "cells 4 4 ..."], Float[Array, "cells 4 ..."]]
 
-def _operators(cell):
+
+def _operators(cell: Cells) -> tuple[Any, Light]:
     """What cells do to light, and the light that they add."""
     c, ds, psi, g = cell
     # Lorentz invariants: I / nu^3, j / nu^2, alpha nu, and ds / nu along the ray
@@ -29,7 +44,7 @@ def _operators(cell):
     return through, tuple(size * x for x in added)
 
 
-def _step(stokes, cell):
+def _step(stokes: Light, cell: Any) -> tuple[Light, Light]:
     through, added = cell
     unit = unit_of(stokes, 0.75)
     over = reciprocal(unit)
@@ -42,7 +57,7 @@ def _step(stokes, cell):
 _LANES = 4096  # cells whose functions are evaluated together
 
 
-def _scanned(start, cells, along):
+def _scanned(start: Light | None, cells: Cells, along: bool) -> Light:
     """Cell after cell; what does not depend on the light is evaluated for several of them at once.
 
     Reverse mode keeps the light between such stretches and goes through each again.
@@ -82,7 +97,7 @@ def _scanned(start, cells, along):
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], every) if along else last
 
 
-def _composed(first, second):
+def _composed(first: _Stretch, second: _Stretch) -> Any:
     """Two stretches of a ray as one: matrices [cells, 4, 4, ...] and light [cells, 4, ...]."""
     (matrix, light), (later, later_light) = first, second
     # sums of products, since a library call for every 4 x 4 block costs more than the block
@@ -90,13 +105,13 @@ def _composed(first, second):
     return both, sum(later[:, :, k] * light[:, k, None] for k in range(4)) + later_light
 
 
-def _physical(v):
+def _physical(v: Vector) -> Masks:
     """Whether I >= |P|, up to rounding."""
     unit = unit_of(v, 0.75)
     return (v[0] >= 0.0) & (unpolarized([x / unit for x in v]) >= 0.0)
 
 
-def _bounded(stokes, physical):
+def _bounded(stokes: Light, physical: Masks) -> Light:
     """``stokes`` without what rounding of matrices adds to |P| beyond I, where the light is
     ``physical``.
     """
@@ -107,7 +122,7 @@ def _bounded(stokes, physical):
     return (stokes[0] - jnp.where(physical, negative, 0.0), *(share * x for x in stokes[1:]))
 
 
-def _associative(start, cells, along):
+def _associative(start: Light | None, cells: Cells, along: bool) -> Light:
     """Every cell as a matrix, composed in a tree."""
     start = start or (jnp.zeros_like(cells[1][0]),) * 4
     through, light = _operators(cells)
@@ -137,13 +152,13 @@ def _associative(start, cells, along):
     physical = functools.reduce(jnp.logical_and, map(_physical, kinds))
     entered = _physical(start)
     if along:
-        physical, entered = jax.lax.cummin(physical.astype(np.int8)) > 0, entered[None]
+        physical, entered = jax.lax.cummin(jnp.asarray(physical, np.int8)) > 0, entered[None]
     else:
         physical = jnp.all(physical, 0)
     return _bounded(tuple(jnp.moveaxis(passed + light, -1 - start[0].ndim, 0)), physical & entered)
 
 
-def ways(start, cells, method, along):
+def ways(start: Light | None, cells: Cells, method: str, along: bool) -> Light:
     """Stokes parameters of (coefficients, ds, psi, g) [cells, rays...] and of the light [rays...]
     that enters, or None; after the last cell, or ``along`` with the cells first.
     """

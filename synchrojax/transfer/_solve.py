@@ -2,16 +2,21 @@
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import export
+from jaxtyping import Array, Float
 
 from synchrojax.core import (
     STEPS,
+    Arrays,
     Coefficients,
+    Numbers,
+    Shape,
     SkyCoefficients,
     broadcast_shapes,
     field_by_field,
@@ -21,7 +26,8 @@ from synchrojax.core import (
     step,
     unit_of_coefficient,
 )
-from synchrojax.transfer._integrate import ways
+from synchrojax.transfer._arithmetic import Values
+from synchrojax.transfer._integrate import Cells, ways
 
 METHODS = ("scan", "associative")
 
@@ -33,10 +39,10 @@ class Stokes(NamedTuple):
     Sums and products with numbers are field by field, as those of ``Coefficients``.
     """
 
-    I: jax.Array
-    Q: jax.Array
-    U: jax.Array
-    V: jax.Array
+    I: Float[Array, "..."]
+    Q: Float[Array, "..."]
+    U: Float[Array, "..."]
+    V: Float[Array, "..."]
 
 
 @field_by_field
@@ -45,9 +51,9 @@ class Depths(NamedTuple):
     i rho_U| ds.
     """
 
-    absorption: jax.Array
-    rotation: jax.Array
-    conversion: jax.Array
+    absorption: Float[Array, "..."]
+    rotation: Float[Array, "..."]
+    conversion: Float[Array, "..."]
 
 
 for _kind in (Stokes, Depths):
@@ -66,20 +72,15 @@ class _Given(NamedTuple):
     """
 
     kind: Any  # Coefficients or SkyCoefficients
-    values: dict
-    light: dict
-    dtype: np.dtype
-    rays: tuple
-    cells: int
+    values: dict[str, Numbers]
+    light: dict[str, Numbers]
+    dtype: Any
+    rays: Shape
+    cells: Any  # a number, or a symbol in an export
     known: bool  # nothing is traced
 
-    def cells_of(self, values):
-        """(coefficients, ds, psi, g) of a mapping such as ``values``."""
-        c = self.kind(*(values[f"c.{n}"] for n in self.kind._fields))
-        return c, values["ds"], values.get("psi"), values["g"]
 
-
-def _refuse(name, array, broken, what):
+def _refuse(name: str, array: Any, broken: Any, what: str) -> None:
     if np.any(broken):
         where = tuple(int(i) for i in np.argwhere(broken)[0])
         raise ValueError(
@@ -87,7 +88,7 @@ def _refuse(name, array, broken, what):
         )
 
 
-def _unit(name):
+def _unit(name: str) -> str:
     """The unit in which an argument is wanted."""
     own = {"ds": "cm", "psi": "rad", "g": ""}
     if name.startswith("c."):
@@ -95,7 +96,7 @@ def _unit(name):
     return own.get(name, _INTENSITY_UNIT)
 
 
-def _given(c, ds, psi, g, background):
+def _given(c: Any, ds: Any, psi: Any, g: Any, background: Any) -> _Given:
     """The arguments, checked."""
     kinds: dict = {k._fields: k for k in (Coefficients, SkyCoefficients)}
     kind = kinds.get(getattr(c, "_fields", None))
@@ -161,7 +162,16 @@ def _given(c, ds, psi, g, background):
 
 
 @own_settings
-def solve(c, ds, *, psi=None, g=None, background=None, method="scan", along=False):
+def solve(
+    c: Any,
+    ds: Any,
+    *,
+    psi: Any = None,
+    g: Any = None,
+    background: Any = None,
+    method: str = "scan",
+    along: bool = False,
+) -> Stokes:
     """Stokes parameters where the rays leave the last of their cells.
 
     ``c``: ``SkyCoefficients``, or ``Coefficients`` together with ``psi`` [rad] (see
@@ -204,13 +214,13 @@ def solve(c, ds, *, psi=None, g=None, background=None, method="scan", along=Fals
     return Stokes(*_solved(given.values, given.light, given.kind, given.dtype, method, along))
 
 
-def _without_cells(given, along):
+def _without_cells(given: _Given, along: bool) -> Stokes:
     shape = (*given.rays, 0) if along else given.rays
     light = given.light.values() if given.light and not along else (0.0,) * 4
     return Stokes(*(jnp.broadcast_to(jnp.asarray(v, given.dtype), shape) for v in light))
 
 
-def _padded(given, size, method, along):
+def _padded(given: _Given, size: int, method: str, along: bool) -> Stokes | None:
     """``solve`` of few concrete cells, filled up with empty cells and more rays to one of a few
     sizes, or None.
     """
@@ -239,23 +249,38 @@ def _padded(given, size, method, along):
 
 
 @functools.partial(jax.jit, static_argnames=("kind", "method", "along"))
-def _table_solved(table, start, kind, method, along):
+def _table_solved(
+    table: Float[Arrays, "arguments cells rays"],
+    start: Float[Arrays, "4 rays"] | None,
+    kind: Any,
+    method: str,
+    along: bool,
+) -> Float[Array, "4 ..."]:
     """For one array [argument, cells, rays] and the background [4, rays], if any; one array."""
     count = len(kind._fields)
     ds, *psi, g = table[count:]
     cells = kind(*table[:count]), ds, (psi[0] if psi else None), g
-    start = None if start is None else tuple(start)
-    return jnp.stack(ways(start, cells, method, along))
+    entering = None if start is None else tuple(start)
+    return jnp.stack(ways(entering, cells, method, along))
 
 
 @functools.partial(jax.jit, static_argnames=("kind", "dtype", "method", "along"))
-def _solved(values, light, kind, dtype, method, along):
+def _solved(
+    values: Mapping[str, Numbers],
+    light: Mapping[str, Numbers],
+    kind: Any,
+    dtype: Any,
+    method: str,
+    along: bool,
+) -> tuple[Float[Arrays, "..."], ...]:
     cells, start = _arranged(values, light, kind, dtype)
     found = ways(start, cells, method, along)
     return tuple(jnp.moveaxis(x, 0, -1) for x in found) if along else found
 
 
-def _arranged(values, light, kind, dtype):
+def _arranged(
+    values: Mapping[str, Numbers], light: Mapping[str, Numbers], kind: Any, dtype: Any
+) -> tuple[Cells, tuple[Values, ...] | None]:
     """(coefficients, ds, psi, g) [cells, rays...] and background [rays...], all in one dtype."""
     shape = broadcast_shapes([v.shape for v in values.values()])
     rays = broadcast_shapes([shape[:-1], *(v.shape for v in light.values())])
@@ -270,7 +295,14 @@ def _arranged(values, light, kind, dtype):
 
 
 @own_settings
-def depths(c, ds, *, psi=None, g=None, along=False):
+def depths(
+    c: Any,
+    ds: Any,
+    *,
+    psi: Any = None,
+    g: Any = None,
+    along: bool = False,
+) -> Depths:
     """Optical and Faraday ``Depths`` of rays; arguments as in ``solve``.
 
     ``along``: of what lies between the near end of every cell and the observer [..., cells].
@@ -280,7 +312,9 @@ def depths(c, ds, *, psi=None, g=None, along=False):
 
 
 @functools.partial(jax.jit, static_argnames=("kind", "dtype", "along"))
-def _depths(values, kind, dtype, along):
+def _depths(
+    values: Mapping[str, Numbers], kind: Any, dtype: Any, along: bool
+) -> tuple[Float[Arrays, "..."], ...]:
     (c, ds, _, g), _ = _arranged(values, {}, kind, dtype)
     rho_u = getattr(c, "rho_U", jnp.zeros_like(c.rho_Q))
     size = jnp.maximum(jnp.abs(c.rho_Q), jnp.abs(rho_u))
@@ -295,7 +329,7 @@ def _depths(values, kind, dtype, along):
 
 
 @own_settings
-def lengths(positions):
+def lengths(positions: Any) -> Float[Array, "*rays cells"]:
     """Lengths of cells [..., cells] between ``positions`` [..., cells + 1] [cm] that grow towards
     the observer.
 
