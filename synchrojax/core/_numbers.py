@@ -223,8 +223,10 @@ def kept(values: PyTree) -> PyTree:
 
 
 def _passed(values):
+    def nothing(values):
+        return jax.tree.map(jnp.zeros_like, values)
+
     known = jax.lax.optimization_barrier(jnp.bool_(True))
-    nothing = lambda values: jax.tree.map(jnp.zeros_like, values)  # noqa: E731
     return jax.lax.cond(known, lambda values: values, nothing, values)
 
 
@@ -233,11 +235,3 @@ def stacked(rows: Sequence[Float[Arrays, "*points"]]) -> Float[Array, "rows *poi
     again for each row of a product that it is a factor of.
     """
     return jnp.stack(kept(list(rows)))
-
-
-def in_turn(function, values):
-    """``function`` of each of ``values`` along their first axis, one after the other, stacked.
-
-    The code is compiled once for all of them, and what a loop returns is kept, too.
-    """
-    return jax.lax.map(function, values)
