@@ -218,6 +218,21 @@ def number(value: Any, what: str, unit: str = "") -> float:
     return float(value)
 
 
+def low_and_high(given: Any, what: str, unit: str = "") -> tuple[float, float]:
+    """The two ends of a range, finite and in order. Raises ValueError."""
+    ends = tuple(number(v, what, unit) for v in (given if np.iterable(given) else [given]))
+    if len(ends) != 2 or not np.all(np.isfinite(ends)) or not ends[0] < ends[1]:
+        raise ValueError(f"{what}: expected (low, high) with low < high, got {ends}")
+    return ends
+
+
+def is_finite_number(value: Any) -> bool:
+    """True for an int or float, as JSON and TOML give them, that a float can hold."""
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    # integers of any size compare with a float; np.isfinite refuses those beyond 64 bits
+    return known and abs(value) <= sys.float_info.max
+
+
 def reals(
     given: Mapping[str, Any], what: Callable[[str], str], unit: Callable[[str], str]
 ) -> tuple[dict[str, Numbers], np.dtype]:

@@ -19,7 +19,7 @@ from synchrojax.core import (
     Masks,
     Points,
     from_plane,
-    number,
+    low_and_high,
     sine_cosine,
     to_plane,
 )
@@ -29,7 +29,6 @@ from synchrojax.families._base import (
     Cube,
     Dimensionless,
     Eight,
-    Ends,
     Head,
     Networks,
     Point,
@@ -48,14 +47,6 @@ _RESULTS = {"emission": (0, 3), "absorption": (3, 6), "rho_Q": (6, 7), "rho_V": 
 _NEAR_ZERO = (
     0.1  # quantile of the magnitudes below which a coefficient of either sign counts as near zero
 )
-
-
-def _ends(name: str, given: Any) -> Ends:
-    """(low, high) of a range in a box. Raises ValueError."""
-    ends = tuple(number(v, f"box of {name}") for v in (given if np.iterable(given) else [given]))
-    if len(ends) != 2 or not np.all(np.isfinite(ends)) or not ends[0] < ends[1]:
-        raise ValueError(f"box of {name}: expected (low, high) with low < high, got {ends}")
-    return ends
 
 
 class Family(SampledFamily):
@@ -108,7 +99,8 @@ class Family(SampledFamily):
         self.maps: tuple = ()
 
     def _set(self, name: Any, box: Mapping[str, Any], s: Any, highest_x: Any) -> None:
-        own, s = {k: _ends(k, ends) for k, ends in box.items()}, _ends("s", s)
+        own = {k: low_and_high(ends, f"box of {k}") for k, ends in box.items()}
+        s = low_and_high(s, "box of s")
         self.box = Box(own, s=s, highest_x=min(float(highest_x), s[1] ** 2 / S_PERP))
         self.name, self.parameters, self.domain = str(name), tuple(own), self.box.domain
         self.dimensions = 2 + len(own)
@@ -131,7 +123,7 @@ class Family(SampledFamily):
         """Inverse of ``described``, without f."""
         family, given = cls.__new__(cls), json.loads(text)
         family._set(given["name"], given["box"], given["s"], given["highest_x"])
-        family.maps = tuple(tuple(m) for m in given["maps"])
+        family.maps = tuple(tuple(map(float, m)) for m in given["maps"])
         family.distribution = Absent(family.name, family.parameters)
         return family
 

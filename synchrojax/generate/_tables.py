@@ -23,7 +23,15 @@ from jaxtyping import Float
 from scipy.stats import qmc
 
 from synchrojax import exact
-from synchrojax.core import Columns, PathLike, from_json, number, progress, read_text, write_text
+from synchrojax.core import (
+    Columns,
+    PathLike,
+    from_json,
+    low_and_high,
+    progress,
+    read_text,
+    write_text,
+)
 from synchrojax.families import get_family
 from synchrojax.tables import table_files
 
@@ -390,15 +398,13 @@ def generate_command(
         )
     ranges = {}
     for k, (spacing, *ends) in inputs.items():
-        low, high = (
-            number(v, f"--input {k}", "rad" if k == "theta" else "")
-            for v in (ends if len(ends) == 2 else (0, 0))
-        )
-        if spacing not in ("log", "lin") or not low < high or (spacing == "log" and low <= 0.0):
+        try:
+            low, high = low_and_high(ends, f"--input {k}", "rad" if k == "theta" else "")
+        except ValueError as error:
+            raise GenerateError(str(error)) from None
+        if spacing not in ("log", "lin") or (spacing == "log" and low <= 0.0):
             shown = ":".join(map(str, (spacing, *ends)))
-            raise GenerateError(
-                f"--input {k}={shown}: expected log|lin, low < high, and 0 < low for log"
-            )
+            raise GenerateError(f"--input {k}={shown}: expected log or lin, and 0 < low for log")
         ranges[k] = [spacing, low, high]
     cube = qmc.Sobol(len(inputs), scramble=True, rng=seed).random(1 << (n - 1).bit_length())[:n]
     points = {}

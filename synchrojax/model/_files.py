@@ -11,7 +11,7 @@ import safetensors
 import safetensors.numpy
 from jaxtyping import Shaped
 
-from synchrojax.core import PathLike, from_json, written_in_one
+from synchrojax.core import PathLike, from_json, is_finite_number, written_in_one
 from synchrojax.families import DESCRIBED, FAMILIES, AbstractFamily
 from synchrojax.networks import described, restored, tensors_of
 from synchrojax.tables import RESULTS
@@ -61,12 +61,6 @@ def write_model(
         safetensors.numpy.save_file(tensors, temporary, header)
 
 
-def _number(value: Any) -> bool:
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
-    )
-
-
 def _field(path: pathlib.Path, header: Mapping[str, str], key: str, kind: Any = dict) -> Any:
     """The JSON of one header field, or nothing where the field is absent. Raises ModelFileError
     naming it.
@@ -88,7 +82,7 @@ def _check_domain(path: pathlib.Path, header: Mapping[str, str], family: Abstrac
         if not (
             isinstance(ends, list)
             and len(ends) == 2
-            and all(map(_number, ends))
+            and all(map(is_finite_number, ends))
             and ends[0] < ends[1]
         ):
             raise ModelFileError(
@@ -138,12 +132,12 @@ def _family(path: pathlib.Path, header: Mapping[str, str]) -> AbstractFamily:
         raise refuse(f"{', '.join(missing)} missing")
     for key in ("highest_x", "lowest_sine"):
         # 0.0 in an imported model
-        if key in given and not (_number(given[key]) and given[key] >= 0.0):
+        if key in given and not (is_finite_number(given[key]) and given[key] >= 0.0):
             raise refuse(f"{key} is {given[key]!r}, not a number from 0 up")
     maps = given.get("maps", [[0.0] * 4] * len(RESULTS))
     rows = maps if isinstance(maps, list) else []
     if len(rows) != len(RESULTS) or not all(
-        isinstance(m, list) and len(m) == 4 and all(map(_number, m)) for m in rows
+        isinstance(m, list) and len(m) == 4 and all(map(is_finite_number, m)) for m in rows
     ):
         raise refuse(f"maps are not four numbers for each of {len(RESULTS)} coefficients")
     try:

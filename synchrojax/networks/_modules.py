@@ -92,7 +92,7 @@ def restored(
         )
     try:
         graph, state = _shape_of(KINDS[kind], json.dumps(description, sort_keys=True))
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(
             f"{where}: no network {kind!r} is made from {description} ({error})"
         ) from None

@@ -4,7 +4,6 @@ nn_config.toml.
 
 import collections.abc
 import difflib
-import math
 import pathlib
 import tomllib
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import Any, NoReturn
 
 import tomli_w
 
-from synchrojax.core import PathLike, read_text, write_text
+from synchrojax.core import PathLike, is_finite_number, read_text, write_text
 from synchrojax.tables.mapping import (
     BOUNDS,
     KINDS,
@@ -167,8 +166,7 @@ def _choice(value: Any, choices: tuple[str, ...], where: str) -> None:
 
 
 def _number(value: Any, where: str, kind: type = float) -> Any:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or (kind is int and value != int(value)):
+    if not is_finite_number(value) or (kind is int and value != int(value)):
         raise ConfigError(f"{where}: {value!r} is not a {'whole ' * (kind is int)}number")
     return kind(value)
 

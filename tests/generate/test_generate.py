@@ -237,7 +237,12 @@ def test_an_external_program(tmp_path, capsys):
         (
             "prog {s} {theta}",
             {"s": ("log", 0.0, 2.0), "theta": ("lin", 0.0, 1.0)},
-            "expected log|lin, low < high",
+            "--input s=log:0.0:2.0: expected log or lin, and 0 < low for log",
+        ),
+        (
+            "prog {s} {theta}",
+            {"s": ("log", 1.0, 2.0), "theta": ("lin", 1.0, 1.0)},
+            "--input theta: expected (low, high) with low < high, got (1.0, 1.0)",
         ),
     ],
 )

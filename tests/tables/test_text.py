@@ -101,6 +101,9 @@ def test_a_tab_too_many(tmp_path, text, message):
     assert message in str(refused.value)
 
 
+HUGE = 10**400  # no float holds it
+
+
 def damaged(tmp_path, original, **header):
     with safetensors.safe_open(original, framework="numpy") as file:
         tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
@@ -122,6 +125,10 @@ def damaged(tmp_path, original, **header):
             "header field 'domain', 's': ['low', 3] is not low and high numbers",
         ),
         ({"domain": '{"s": [5, 3]}'}, "header field 'domain', 's': [5, 3] is not low and high"),
+        (
+            {"domain": f'{{"s": [1, {HUGE}]}}'},
+            f"header field 'domain', 's': [1, {HUGE}] is not low and high numbers",
+        ),
         (
             {"domain": '{"s": [1, 3]}'},
             "header field 'domain' is for s; 'thermal' has s, theta, theta_e, s_sin_theta, x",
@@ -192,6 +199,9 @@ OWN = {
         ),
         ({"s": [5]}, "(header field 'family': "),
         ({"highest_x": None}, "highest_x is None, not a number"),
+        ({"highest_x": HUGE}, f"highest_x is {HUGE}, not a number"),
+        ({"maps": [[1, 1, 0, HUGE]] * 8}, "maps are not four numbers"),
+        ({"s": [5, HUGE]}, "box of s must be real numbers"),
     ],
 )
 def test_the_description_of_a_family(tmp_path, change, message):
@@ -202,6 +212,24 @@ def test_the_description_of_a_family(tmp_path, change, message):
         _weights.read_model(path)
     assert str(refused.value).startswith(f"{path}: its description of 'own' cannot be read ")
     assert message in str(refused.value)
+
+
+def test_integers_beyond_64_bits(tmp_path):
+    """They are numbers as long as a float holds them."""
+    large = OWN | {"highest_x": 10**30, "maps": [[1, 1, 0, 10**30]] * 8}
+    family = synchrojax.families.Family.read(json.dumps(large))
+    path = damaged(tmp_path, packaged("thermal"), family=json.dumps(large), distribution="own")
+    with pytest.raises(ModelFileError, match="header field 'domain' is for"):  # not its networks
+        _weights.read_model(path)
+    assert family.maps[0] == (1.0, 1.0, 0.0, 1e30)
+    networks = {"emission": {"kind": "perceptron", "inputs": 4, "outputs": 9, "widths": [HUGE]}}
+    networks |= {k: {**networks["emission"], "outputs": 3} for k in ("rho_Q", "rho_V")}
+    path = damaged(tmp_path, packaged("thermal"), networks=json.dumps(networks))
+    with pytest.raises(ModelFileError, match="no network 'perceptron' is made from"):
+        synchrojax.load(path)
+    text = f'[[params]]\nname = "s"\nmaptype = "log"\nphys_min = {HUGE}\n[[results]]\n'
+    with pytest.raises(configuration.ConfigError, match=r"phys_min: 1000\d* is not a number"):
+        configuration.parse(text, "x")
 
 
 @pytest.mark.parametrize("text", ["", "{", "3"])
