@@ -190,14 +190,14 @@ def _numbers(value: Any, what: str, unit: str) -> tuple[Numbers, np.dtype | None
         raise ValueError(
             f"{what} must be real numbers{f' [{unit}]' if unit else ''}, got {_shown(value)}"
         )
-    whole = not jnp.issubdtype(array.dtype, jnp.floating)
+    is_integer = not jnp.issubdtype(array.dtype, jnp.floating)
     if isinstance(array, np.ndarray):
-        weak = whole or (isinstance(value, float) and not isinstance(value, np.generic))
-        single = not whole and array.dtype.itemsize <= 4
+        weak = is_integer or (isinstance(value, float) and not isinstance(value, np.generic))
+        single = not is_integer and array.dtype.itemsize <= 4
         # half and extended precision, byte order
         array = array.astype(np.float32 if single else np.float64, copy=False)
     else:
-        weak = whole or getattr(array, "weak_type", False)
+        weak = is_integer or getattr(array, "weak_type", False)
     return array, None if weak else array.dtype
 
 

@@ -5,11 +5,12 @@ it learns from a table; ``AbstractFamily`` and ``SampledFamily`` spell it out ("
 family"). Families know networks as functions of arrays. This room may import core, special,
 distributions and tables.
 
-Adding a distribution: its f as a class in ``distributions``; its family, a final class and an
-instance, in a module here beside ``_thermal`` (or a folder, where physics, anisotropy and what is
-learned are long); the instance in ``_registry``. Then ``synchrojax generate NAME``,
-``train --distribution NAME`` and ``validate`` know it, and its weights in ``synchrojax/weights``
-make it a packaged model. One that need not be packaged is a ``Family(name, f, box)``.
+Adding a distribution: its f as a class in ``distributions``; its family, a final class below
+``PackagedFamily`` and an instance, in a module here beside ``_thermal`` (or a folder, where
+physics, anisotropy and what is learned are long); the instance in ``_registry``. Then
+``synchrojax generate NAME``, ``train --distribution NAME`` and ``validate`` know it, and its
+weights in ``synchrojax/weights`` make it a packaged model. One that need not be packaged is a
+``Family(name, f, box)``.
 """
 
 from synchrojax.families._base import (

@@ -16,8 +16,9 @@ a point each:
 
 That is ``AbstractFamily``, enough for a model. A family that can be sampled, so that ``generate``,
 ``train`` and ``validate`` work on it, is a ``SampledFamily``: it maps the unit cube to its box and
-says what its networks learn from a table of exact coefficients. A class is either abstract or
-final, and an instance stands for one distribution.
+says what its networks learn from a table of exact coefficients. One without settings of its own is
+a ``PackagedFamily``. A class is either abstract or final, a final one overrides no method that has
+a body, and an instance stands for one distribution.
 """
 
 import abc
@@ -201,12 +202,21 @@ class SampledFamily(AbstractFamily):
     ``dimensions``: of the unit cube that ``sample`` maps. ``linear``: inputs that are sampled, and
     whose slopes are taken, with the input itself instead of with its logarithm. ``base``: the
     packaged model whose networks this one holds beside its own, or None. ``comparison``: see there.
+    All inputs follow one policy, and no result is watched.
     """
 
+    default_policy = "clip"
+    results = ()
     dimensions: int
     linear: tuple[str, ...]
     base: str | None
     comparison: Comparison
+
+    def results_outside(self, networks: Networks, p: Point) -> tuple[Masks, ...]:
+        return ()
+
+    def with_policy(self, policy: str) -> "SampledFamily":
+        return self
 
     @abc.abstractmethod
     def sample(self, u: Cube, margin: float | int) -> Sample:
@@ -243,3 +253,18 @@ class SampledFamily(AbstractFamily):
         extra: Float[Arrays, "extra *points"],
     ) -> Float[Arrays, "parts *points"]:
         """What is compared with the target: of output [outputs, ...] and ``extra`` [any, ...]."""
+
+
+class PackagedFamily(SampledFamily):
+    """What has no settings beside its name: one object, at the top of its module under that name in
+    capitals.
+    """
+
+    def __reduce__(self) -> str:
+        return self.name.upper()  # copies and other processes get that object
+
+    def described(self) -> Mapping[str, str]:
+        return {}
+
+    def locked(self, table: Columns) -> "PackagedFamily":
+        return self

@@ -64,8 +64,6 @@ class Family(SampledFamily):
     """
 
     block = 16384
-    default_policy = "clip"
-    results = ()
     base = None
     comparison = Comparison()
 
@@ -261,16 +259,10 @@ class Family(SampledFamily):
         alpha = value[4], value[5] * p.cosine
         return Dimensionless(y[0], q, v, y[3], *alpha, unit_q * value[6], unit_v * value[7])
 
-    def results_outside(self, networks: Networks, p: Point) -> tuple[Masks, ...]:
-        return ()
-
     def error_scale(self, p: Point, truth: Eight) -> Eight:
         """A rho_Q that changes sign is relative to no less than the scale of its asinh."""
         sign, scale, _, _ = self.maps[6]
         return only_of_rho_q(jnp.abs(cold(p.s, p.sine, p.cosine)[0]) * (0.0 if sign else scale))
-
-    def with_policy(self, policy: str) -> "Family":
-        return self
 
     # To learn from ---------------------------------------------------------------------------
 

@@ -50,9 +50,9 @@ from synchrojax.families._base import (
     Ends,
     Head,
     Networks,
+    PackagedFamily,
     Rows,
     Sample,
-    SampledFamily,
     only_of_rho_q,
 )
 from synchrojax.special import scaled_k012
@@ -412,7 +412,7 @@ def sample(u: Cube, margin: float | int) -> Sample:
     return {"s": s, "theta": theta, "theta_e": theta_e}
 
 
-class ThermalFamily(SampledFamily):
+class ThermalFamily(PackagedFamily):
     """Thermal electrons."""
 
     name = "thermal"
@@ -422,15 +422,10 @@ class ThermalFamily(SampledFamily):
     # inputs, outputs: a third of them is the mean, the rest the ripple
     heads = MappingProxyType({"emission": Head(4, 9), "rho_Q": Head(4, 3), "rho_V": Head(4, 3)})
     block = 32768
-    default_policy = "clip"
-    results = ()
     dimensions = 3
     linear = ("theta",)
     base = None
     comparison = Comparison()
-
-    def __reduce__(self) -> str:
-        return "THERMAL"  # one object, under that name below
 
     def point(self, s: Points, theta: Points, own: Mapping[str, Points]) -> Point:
         (sine, cosine), theta_e = sine_cosine(theta), own["theta_e"]
@@ -493,19 +488,10 @@ class ThermalFamily(SampledFamily):
         )
         return Dimensionless(log_j, q, v, log_alpha, q, v, limit_q * ratio_q, limit_v * ratio_v)
 
-    def results_outside(self, networks: Networks, p: Point) -> tuple[Masks, ...]:
-        return ()
-
     def error_scale(self, p: Point, truth: Eight) -> Eight:
         """rho_Q, which changes sign, is relative to no less than 2 % of its low-frequency law."""
         floor = 0.02 * _rotation_frame(p)[0] * jnp.abs(faraday_limits(p)[0])
         return only_of_rho_q(floor)
-
-    def with_policy(self, policy: str) -> "ThermalFamily":
-        return self
-
-    def described(self) -> dict[str, str]:
-        return {}
 
     # To learn from ---------------------------------------------------------------------------
 
@@ -514,9 +500,6 @@ class ThermalFamily(SampledFamily):
 
     def sample_to_learn(self, u: Cube, margin: float | int) -> Sample:
         return sample(u, margin)
-
-    def locked(self, table: Columns) -> "ThermalFamily":
-        return self
 
     def training_rows(self, head: str, table: Columns, networks: Networks) -> Rows:
         """``extra``: cos and sin of the ripple. V carries no information at right angles; rho_V

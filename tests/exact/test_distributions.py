@@ -119,11 +119,11 @@ def test_additive_in_gamma():
     """Two halves weighted by their electrons make the whole: all eight are linear in f."""
     p, cut = 2.8, 40.0
     share = 1.0 - cut ** (1 - p)
-    low, high, whole = (
+    low, high, both = (
         np.array(exact.coefficients("powerlaw", {**BASE, "p": p, **bounds}))
         for bounds in ({"gamma_max": cut}, {"gamma_min": cut}, {})
     )
-    assert np.max(np.abs((share * low + (1 - share) * high) / whole - 1)) < 1e-7
+    assert np.max(np.abs((share * low + (1 - share) * high) / both - 1)) < 1e-7
 
 
 def test_infinite_gamma_max_and_defaults():

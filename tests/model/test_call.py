@@ -292,7 +292,7 @@ def test_large_arrays_go_through_blocks_unchanged(model, rng):
             "theta": rng.uniform(0.1, 3, n),
             "theta_e": 10 ** rng.uniform(-1, 2, n),
         }
-        whole = np.array(model.coefficients(params))
+        at_once = np.array(model.coefficients(params))
         pieces = np.concatenate(
             [
                 np.array(
@@ -304,7 +304,7 @@ def test_large_arrays_go_through_blocks_unchanged(model, rng):
             ],
             1,
         )
-        assert np.allclose(whole, pieces, rtol=1e-11, atol=0)
+        assert np.allclose(at_once, pieces, rtol=1e-11, atol=0)
         total = jax.grad(lambda t: jnp.sum(model.coefficients({**params, "theta_e": t}).rho_V))(
             jnp.asarray(params["theta_e"])
         )

@@ -360,11 +360,11 @@ def test_transform_counts_and_keeps_what_it_rejects(tmp_path):
 def test_rows_drawn_from_a_large_table(raw):
     some = table_files.read_columns(raw, ["s", "p"], max_rows=500, seed=3)
     again = table_files.read_columns(raw, ["s", "p"], max_rows=500, seed=3)
-    whole = table_files.read_columns(raw, ["s", "p"])
+    everything = table_files.read_columns(raw, ["s", "p"])
     assert len(some["s"]) == 500
     assert np.array_equal(some["s"], again["s"])
-    assert np.all(np.isin(some["s"], whole["s"]))
-    place = np.searchsorted(np.sort(whole["s"]), some["s"])
+    assert np.all(np.isin(some["s"], everything["s"]))
+    place = np.searchsorted(np.sort(everything["s"]), some["s"])
     assert np.all(np.histogram(place, 4, (0, 4000))[0] > 80)
 
 
@@ -545,7 +545,8 @@ def test_train_resumes_and_refuses(raw, tmp_path, monkeypatch):
     directory = configure(tmp_path / "m", space="neurosynchro", epochs=3, units=[8], batch_size=500)
     transform(raw, directory, tmp_path / "t", quiet=True)
     lock(tmp_path / "t", directory, quiet=True)
-    whole = train_table(tmp_path / "t", directory, out=tmp_path / "whole.safetensors", quiet=True)
+    straight = tmp_path / "straight.safetensors"
+    train_table(tmp_path / "t", directory, out=straight, quiet=True)
     real, calls = _loop._Checkpoints.save, []
 
     def stopping(self, *args):
@@ -563,7 +564,7 @@ def test_train_resumes_and_refuses(raw, tmp_path, monkeypatch):
     with pytest.raises(TrainingError, match="other settings"):
         train_table(tmp_path / "t", directory, out=out, options=TableOptions(seed=9), quiet=True)
     train_table(tmp_path / "t", directory, out=out, quiet=True)
-    a, b = (jax.tree.leaves(synchrojax.load(p).networks) for p in (whole, out))
+    a, b = (jax.tree.leaves(synchrojax.load(p).networks) for p in (straight, out))
     assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
     with pytest.raises(TrainingError, match="exists; choose another name"):
         train_table(tmp_path / "t", directory, out=out, quiet=True)
@@ -667,8 +668,8 @@ def test_import_refusals(tmp_path):
     (copy / "rho_V.h5").write_bytes(b"no hdf5")
     with pytest.raises(ModelFileError, match=r"rho_V.h5: not a readable Keras .h5 file"):
         import_neurosynchro(copy, tmp_path / "m.safetensors")
-    whole = (source / "rho_V.h5").read_bytes()
-    (copy / "rho_V.h5").write_bytes(whole[: len(whole) // 2])
+    intact = (source / "rho_V.h5").read_bytes()
+    (copy / "rho_V.h5").write_bytes(intact[: len(intact) // 2])
     with pytest.raises(ModelFileError, match=r"rho_V.h5: not a readable Keras .h5 file"):
         import_neurosynchro(copy, tmp_path / "m.safetensors")
     import h5py

@@ -63,14 +63,14 @@ def test_rows_of_an_iteration():
 @pytest.mark.usefixtures("x64")
 def test_train_resumes_where_it_was(table, tmp_path, monkeypatch):
     """Killed in the middle and started again: the same model as in one go."""
-    whole = train(table, tmp_path / "whole.safetensors", options=SMALL, quiet=True)
+    straight = train(table, tmp_path / "straight.safetensors", options=SMALL, quiet=True)
     history = np.genfromtxt(
-        whole.with_suffix(".loss.csv"), delimiter=",", names=True, dtype=None, encoding=None
+        straight.with_suffix(".loss.csv"), delimiter=",", names=True, dtype=None, encoding=None
     )
     emission = history[history["head"] == "emission"]
     assert emission["validation_rms"][-1] < 0.5 * emission["validation_rms"][0]
-    assert whole.with_suffix(".loss.png").stat().st_size > 5000
-    assert not whole.with_suffix(".checkpoints").exists()
+    assert straight.with_suffix(".loss.png").stat().st_size > 5000
+    assert not straight.with_suffix(".checkpoints").exists()
 
     real, calls = LevenbergMarquardt.update, []
 
@@ -91,15 +91,15 @@ def test_train_resumes_where_it_was(table, tmp_path, monkeypatch):
     monkeypatch.setattr(LevenbergMarquardt, "update", lambda *args: calls.append(1) or real(*args))
     train(table, stopped, options=SMALL, quiet=True)
     assert len(calls) == 4 + 3 + 6 + 6  # three done before the stop are not repeated
-    ours, theirs = (read_model(p)[1] for p in (stopped, whole))
+    ours, theirs = (read_model(p)[1] for p in (stopped, straight))
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         assert np.allclose(a, b, rtol=1e-6, atol=1e-9)
 
-    model = synchrojax.load(whole)
+    model = synchrojax.load(straight)
     assert model.report["training"]["rows"] == 4096
     assert "test rows" in model.report["held_out"]
     with pytest.raises(TrainingError, match="exists; choose another name or pass --overwrite"):
-        train(table, whole, options=SMALL, quiet=True)
+        train(table, straight, options=SMALL, quiet=True)
 
 
 @pytest.mark.usefixtures("x64")

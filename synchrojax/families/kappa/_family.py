@@ -26,10 +26,10 @@ from synchrojax.families._base import (
     Eight,
     Head,
     Networks,
+    PackagedFamily,
     Point,
     Rows,
     Sample,
-    SampledFamily,
     only_of_rho_q,
 )
 from synchrojax.families._box import Box, anywhere
@@ -55,11 +55,9 @@ _PITCH = {
 }
 
 
-class KappaFamily(SampledFamily):
+class KappaFamily(PackagedFamily):
     """Kappa electrons, isotropic or (``pitch``) times sin^k of the pitch angle."""
 
-    default_policy = "clip"
-    results = ()
     comparison = Comparison()
 
     def __init__(self, name: str, *, pitch: bool) -> None:
@@ -73,9 +71,6 @@ class KappaFamily(SampledFamily):
         self.dimensions = 2 + len(own)
         self.linear = ("theta", "k") if pitch else ("theta",)
         self.base = "kappa" if pitch else None
-
-    def __reduce__(self) -> str:
-        return self.name.upper()  # one object each, under that name below
 
     def point(self, s: Points, theta: Points, own: Mapping[str, Points]) -> physics.Point:
         k = own["k"] if self.pitch else None
@@ -126,18 +121,9 @@ class KappaFamily(SampledFamily):
         rho_q = rho_q * thin * thin
         return Dimensionless(log_j, j_q, j_v, log_alpha, alpha[0], alpha[1], rho_q, rho_v)
 
-    def results_outside(self, networks: Networks, p: Point) -> tuple[Masks, ...]:
-        return ()
-
     def error_scale(self, p: Point, truth: Eight) -> Eight:
         """rho_Q changes sign: it is relative to no less than ``FLOOR`` of its scale."""
         return only_of_rho_q(FLOOR * jnp.abs(physics.rotation_scales(p, physics.frame_of(p))[2]))
-
-    def with_policy(self, policy: str) -> "KappaFamily":
-        return self
-
-    def described(self) -> dict[str, str]:
-        return {}
 
     # To learn from ---------------------------------------------------------------------------
 
@@ -152,9 +138,6 @@ class KappaFamily(SampledFamily):
 
     def sample_to_learn(self, u: Cube, margin: float | int) -> Sample:
         return self.sample(u, margin)
-
-    def locked(self, table: Columns) -> "KappaFamily":
-        return self
 
     def training_rows(self, head: str, table: Columns, networks: Networks) -> Rows:
         keep, row, p, frame = _learning.read(table, self.point)

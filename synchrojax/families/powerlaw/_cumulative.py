@@ -264,8 +264,8 @@ def rotation_q_parts(p: Point, edge: Edge) -> tuple[Points, Points, Points, Poin
     length = 0.25 * softplus(2.0 * log_x)  # ln(gamma_0 / g) where that is positive
     inside = 2.0 * power_until(2.0 - p.p, length) - edge.per_gamma**2 * power_until(-p.p, length)
     level = jax.nn.sigmoid(1.5 * (3.5 - p.p))
-    beyond = jnp.where(above, 1.0, t12) * reciprocal(1.0 + t12)
-    constant = 2.0 * level * jnp.exp((2.0 - p.p) * length) * beyond
+    below_gamma_0 = jnp.where(above, 1.0, t12) * reciprocal(1.0 + t12)
+    constant = 2.0 * level * jnp.exp((2.0 - p.p) * length) * below_gamma_0
     # x^(4/3) / (1 + x^(7/3)) and x^(4/3) / (1 + x^(10/3))
     tail = (1.0 - level) * jnp.where(above, t6, t8) * reciprocal(1.0 + t14)
     envelope = jnp.where(above, t12, t8) * reciprocal(1.0 + t20) + tail

@@ -33,10 +33,10 @@ from synchrojax.families._base import (
     Eight,
     Head,
     Networks,
+    PackagedFamily,
     Point,
     Rows,
     Sample,
-    SampledFamily,
     only_of_rho_q,
 )
 from synchrojax.families._box import Box, anywhere
@@ -120,11 +120,9 @@ def _log_between_slope(primals, tangents):
     return _log_between(a, b, gap), by_a * da - by_b * db + by_gap * dgap
 
 
-class PowerLawFamily(SampledFamily):
+class PowerLawFamily(PackagedFamily):
     """Power-law electrons, isotropic or (``pitch``) times sin^k of the pitch angle."""
 
-    default_policy = "clip"
-    results = ()
     comparison = _COMPARISON
 
     def __init__(self, name: str, *, pitch: bool) -> None:
@@ -138,9 +136,6 @@ class PowerLawFamily(SampledFamily):
         self.dimensions = 2 + len(self.parameters)
         self.linear = ("theta", "k") if pitch else ("theta",)
         self.base = "powerlaw" if pitch else None
-
-    def __reduce__(self) -> str:
-        return self.name.upper()  # one object each, under that name below
 
     def point(self, s: Points, theta: Points, own: Mapping[str, Points]) -> physics.Point:
         gamma_max = at_most(own["gamma_max"], HIGHEST_GAMMA)
@@ -209,9 +204,6 @@ class PowerLawFamily(SampledFamily):
         log_j, log_alpha = log_j + norm, log_alpha + norm
         return Dimensionless(log_j, j[0], j[1], log_alpha, alpha[0], alpha[1], rho_q, rho_v)
 
-    def results_outside(self, networks: Networks, p: Point) -> tuple[Masks, ...]:
-        return ()
-
     def error_scale(self, p: Point, truth: Eight) -> Eight:
         """rho_Q changes sign: it is relative to no less than ``FLOOR`` of its scale."""
         edge = physics.edge_at(p, p.gamma_min)
@@ -220,12 +212,6 @@ class PowerLawFamily(SampledFamily):
             size = jnp.exp(p.k * jnp.log(p.sine)) * size + jnp.abs(_anisotropy.off_cone(p, edge))
         unit = jnp.abs(physics.rotation_unit(p, p.gamma_min)) * jnp.exp(physics.log_norm(p))
         return only_of_rho_q(FLOOR * size * unit)
-
-    def with_policy(self, policy: str) -> "PowerLawFamily":
-        return self
-
-    def described(self) -> dict[str, str]:
-        return {}
 
     # To learn from ---------------------------------------------------------------------------
 
@@ -269,9 +255,6 @@ class PowerLawFamily(SampledFamily):
                 strict=True,
             )
         )
-
-    def locked(self, table: Columns) -> "PowerLawFamily":
-        return self
 
     def training_rows(self, head: str, table: Columns, networks: Networks) -> Rows:
         pairs = _learning.read_pairs(table, self.point)
