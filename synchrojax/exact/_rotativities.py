@@ -32,8 +32,8 @@ from synchrojax.special import (
 _DEBYE_FROM = 25.0  # xi from which the Debye products are used
 
 
-def rotativity_sums(here, frozen, resolution, small_orders):
-    """Int dg' du' Df {rho_Q, rho_V kernels}, harmonics averaged, and the logarithm of the unit."""
+def _rapidities(here, frozen, resolution):
+    """chi = arccosh(gamma) where f matters, its weights, and the highest logarithm of f gamma^3."""
 
     def height(chi):
         mu = jnp.array([-1.0, -0.7, 0.0, 0.7, 1.0])
@@ -44,72 +44,88 @@ def rotativity_sums(here, frozen, resolution, small_orders):
     if here.breaks is None:
         (lo, hi), live = ([arccosh(b) for b in i.bounds] for i in (frozen, here))
         _, end, top = scan(height, lo, hi, DROP + 6.0)
-        chis, weights = panel_between(
-            here, live[0], follow(end, hi, live[1]), resolution.rotation_outer
-        )
+        panel = panel_between(here, live[0], follow(end, hi, live[1]), resolution.rotation_outer)
+        return *panel, top
+    fixed, live = chi_edges(frozen), chi_edges(here)
+    _, hi, tops = scan_pieces(height, fixed, DROP + 6.0)
+    top = jnp.max(tops)
+    panels = panels_between(
+        here, live[:-1], follow(hi, fixed[1:], live[1:]), resolution.rotation_outer
+    )
+    return *panels, top
+
+
+def _kernels(here, node, small_orders, debye):
+    """The kernels of rho_Q and rho_V, leading Debye terms removed."""
+    root = here.s_perp * node.w  # sqrt(a^2 - z^2)
+    if debye:
+        jy, both, slope = debye_products((node.u_perp / node.w) ** 2, 1.0 / root)
     else:
-        fixed, live = chi_edges(frozen), chi_edges(here)
-        _, hi, tops = scan_pieces(height, fixed, DROP + 6.0)
-        top = jnp.max(tops)
-        chis, weights = panels_between(
-            here, live[:-1], follow(hi, fixed[1:], live[1:]), resolution.rotation_outer
-        )
+        z = here.s_perp * node.u_perp
+        pair = bessel_at(here, node, small_orders=small_orders)
+        jy = -pair.j * pair.y * root * jnp.pi - 1.0
+        both = jy + pair.dj * pair.dy * jnp.pi * z * z / root - 1.0
+        slope = (pair.dj * pair.y + pair.j * pair.dy) * jnp.pi * z
+    # u'^2 = w^2 - 1: each term is small where the wave runs along B, as rho_Q is
+    k_q = (both * node.w - jy / node.w) / (jnp.pi * here.s_perp)
+    return jnp.stack([k_q, node.u * slope / (jnp.pi * here.s_perp)])
+
+
+def _transition(exponent, middle, end):
+    """The rapidity between middle and end at which xi, rising, reaches _DEBYE_FROM."""
+
+    def bisect(_, state):
+        inside, outside = state
+        half = 0.5 * (inside + outside)
+        far = exponent(half) > _DEBYE_FROM
+        return jnp.where(far, inside, half), jnp.where(far, half, outside)
+
+    outside = jax.lax.fori_loop(0, 20, bisect, (middle, end))[1]
+    return jnp.where(exponent(middle) > _DEBYE_FROM, middle, outside)
+
+
+def _slice(here, frozen, resolution, kernels, chi, weight, top, slope):
+    """The part of electrons with gamma = cosh(chi), over exp(top): Bessel functions in the middle,
+    Debye products outside.
+    """
+    still = jax.lax.stop_gradient(chi)
+
+    def exponent(v):
+        return bessel_exponent(frozen, LabSlices.node(frozen, still, v))
+
+    def integrate(outer, inner, nodes, debye):
+        # along B, f may vanish like a fractional power of the distance from the end of the
+        # slice
+        cluster = resolution.rotation_cluster if debye else 1
+        x, slant, dx = chosen(here, nodes, lambda x, dx: (x**cluster, x ** (cluster - 1), dx))
+        v = outer + (inner - outer) * x
+        dv = jnp.abs(inner - outer) * cluster * slant * dx
+        node = LabSlices.node(here, chi, v)
+        f = weight * dv * node.w * jnp.exp(here.log_f(node.gamma, node.mu, node.across) - top)
+        return jnp.sum(kernels(node, debye) * (f * slope(here, node))[None], -1)
+
+    left, right = LabSlices.limits(frozen, still)
+    middle = maximise(lambda v: -exponent(v), left, right, 22)[0]
+    near_left, near_right = (_transition(exponent, middle, end) for end in (left, right))
+    left, right = LabSlices.limits(here, chi)
+    near, far = resolution.rotation_inner
+    return LabSlices.measure(here, chi) * (
+        integrate(near_left, middle, near, False)
+        + integrate(middle, near_right, near, False)
+        + integrate(left, near_left, far, True)
+        + integrate(right, near_right, far, True)
+    )
+
+
+def rotativity_sums(here, frozen, resolution, small_orders):
+    """Int dg' du' Df {rho_Q, rho_V kernels}, harmonics averaged, and the logarithm of the unit."""
+    chis, weights, top = _rapidities(here, frozen, resolution)
 
     def kernels(node, debye):
-        """The kernels of rho_Q and rho_V, leading Debye terms removed."""
-        root = here.s_perp * node.w  # sqrt(a^2 - z^2)
-        if debye:
-            jy, both, slope = debye_products((node.u_perp / node.w) ** 2, 1.0 / root)
-        else:
-            z = here.s_perp * node.u_perp
-            pair = bessel_at(here, node, small_orders=small_orders)
-            jy = -pair.j * pair.y * root * jnp.pi - 1.0
-            both = jy + pair.dj * pair.dy * jnp.pi * z * z / root - 1.0
-            slope = (pair.dj * pair.y + pair.j * pair.dy) * jnp.pi * z
-        # u'^2 = w^2 - 1: each term is small where the wave runs along B, as rho_Q is
-        k_q = (both * node.w - jy / node.w) / (jnp.pi * here.s_perp)
-        return jnp.stack([k_q, node.u * slope / (jnp.pi * here.s_perp)])
+        return _kernels(here, node, small_orders, debye)
 
     def row(chi, weight, slope):
-        still = jax.lax.stop_gradient(chi)
-
-        def exponent(v):
-            return bessel_exponent(frozen, LabSlices.node(frozen, still, v))
-
-        def transition(middle, end):
-            """The rapidity between middle and end at which xi, rising, reaches _DEBYE_FROM."""
-
-            def bisect(_, state):
-                inside, outside = state
-                half = 0.5 * (inside + outside)
-                far = exponent(half) > _DEBYE_FROM
-                return jnp.where(far, inside, half), jnp.where(far, half, outside)
-
-            outside = jax.lax.fori_loop(0, 20, bisect, (middle, end))[1]
-            return jnp.where(exponent(middle) > _DEBYE_FROM, middle, outside)
-
-        def integrate(outer, inner, nodes, debye):
-            # along B, f may vanish like a fractional power of the distance from the end of the
-            # slice
-            cluster = resolution.rotation_cluster if debye else 1
-            x, slant, dx = chosen(here, nodes, lambda x, dx: (x**cluster, x ** (cluster - 1), dx))
-            v = outer + (inner - outer) * x
-            dv = jnp.abs(inner - outer) * cluster * slant * dx
-            node = LabSlices.node(here, chi, v)
-            f = weight * dv * node.w * jnp.exp(here.log_f(node.gamma, node.mu, node.across) - top)
-            return jnp.sum(kernels(node, debye) * (f * slope(here, node))[None], -1)
-
-        left, right = LabSlices.limits(frozen, still)
-        middle = maximise(lambda v: -exponent(v), left, right, 22)[0]
-        near_left, near_right = transition(middle, left), transition(middle, right)
-        left, right = LabSlices.limits(here, chi)
-        near, far = resolution.rotation_inner
-        return LabSlices.measure(here, chi) * (
-            integrate(near_left, middle, near, False)
-            + integrate(middle, near_right, near, False)
-            + integrate(left, near_left, far, True)
-            + integrate(right, near_right, far, True)
-        )
+        return _slice(here, frozen, resolution, kernels, chi, weight, top, slope)
 
     if here.breaks is None:
         total = jnp.sum(jax.vmap(lambda chi, weight: row(chi, weight, log_slope))(chis, weights), 0)

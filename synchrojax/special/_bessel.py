@@ -178,39 +178,48 @@ _RECIPROCAL_GAMMA = (
 )
 
 
-def _small_order(a: Points, x: Points, y: Points, second_kind: bool) -> BesselPair:
-    """Series for 0 < a < 6: all terms are needed only for z < 6."""
-    z = a * x
-    xi = a * debye_angle(x, y)[1]
-    q = 0.25 * z * z
-    half_log = jnp.log(0.5 * z)
+class _Shifted(NamedTuple):
+    """An order a = mu + steps, mu in [-1/2, 1/2], with 1 / Gamma(1 + mu) and 1 / Gamma(1 - mu)."""
 
-    # 1/Gamma(1 + a) by shifting a into [-1/2, 1/2]
+    mu: Points
+    steps: Points
+    even: Points  # part of 1 / Gamma(1 + mu): Temme's Gamma_2
+    odd: Points  # likewise, over mu: minus Temme's Gamma_1
+    inverse_gamma_p: Points
+    inverse_gamma_m: Points
+
+
+def _shifted(a: Points) -> _Shifted:
     steps = jnp.round(a)
     mu = a - steps
     mu2 = mu * mu
-    g_even = horner(_RECIPROCAL_GAMMA[0::2], mu2)  # Temme's Gamma_2
-    g_odd = horner(_RECIPROCAL_GAMMA[1::2], mu2)  # minus Temme's Gamma_1
-    inverse_gamma_p = g_even + mu * g_odd  # 1 / Gamma(1 + mu)
-    inverse_gamma_m = g_even - mu * g_odd  # 1 / Gamma(1 - mu)
-    product = jnp.ones_like(mu)
+    even = horner(_RECIPROCAL_GAMMA[0::2], mu2)
+    odd = horner(_RECIPROCAL_GAMMA[1::2], mu2)
+    return _Shifted(mu, steps, even, odd, even + mu * odd, even - mu * odd)
+
+
+def _first_kind(
+    a: Points, z: Points, xi: Points, order: _Shifted
+) -> tuple[Float[Array, "*points"], Float[Array, "*points"]]:
+    """Scaled J_a and J_a' by the power series."""
+    q, gamma_ratio = 0.25 * z * z, jnp.ones_like(a)
     for k in range(1, 7):
-        product = product * jnp.where(k <= steps, mu + k, 1.0)
+        gamma_ratio = gamma_ratio * jnp.where(k <= order.steps, order.mu + k, 1.0)
 
     def power_series(k, state):
         term, series, slope = state
         term = -term * q / (k * (a + k))
         return term, series + term, slope + term * (a + 2 * k)
 
-    term = inverse_gamma_p / product
+    term = order.inverse_gamma_p / gamma_ratio  # 1 / Gamma(1 + a)
     _, series, slope = jax.lax.fori_loop(1, 28, power_series, (term, term, term * a))
-    lift = jnp.exp(a * half_log + xi)
-    j, dj = series * lift, slope * lift / z
-    if not second_kind:
-        return BesselPair(j, dj, None, None, xi)
+    lift = jnp.exp(a * jnp.log(0.5 * z) + xi)
+    return series * lift, slope * lift / z
 
-    # Temme: Y_mu and Y_(mu + 1)
-    log_inverse = -half_log
+
+def _temme(z: Points, order: _Shifted) -> tuple[Float[Array, "*points"], Float[Array, "*points"]]:
+    """-Y_mu and -z / 2 Y_(mu + 1)."""
+    mu, q, log_inverse = order.mu, 0.25 * z * z, -jnp.log(0.5 * z)
     sigma = mu * log_inverse
     s2 = sigma * sigma
     tiny = jnp.abs(sigma) < 0.02
@@ -221,11 +230,15 @@ def _small_order(a: Points, x: Points, y: Points, second_kind: bool) -> BesselPa
         jnp.sinh(sigma_safe) / sigma_safe,
     )
     # mu pi / sin(mu pi) = 1 / (Gamma(1+mu) Gamma(1-mu)) inverted
-    reflection = 1.0 / (inverse_gamma_p * inverse_gamma_m)
-    f = (2.0 / jnp.pi) * reflection * (-jnp.cosh(sigma) * g_odd + sinhc * log_inverse * g_even)
+    reflection = 1.0 / (order.inverse_gamma_p * order.inverse_gamma_m)
+    f = (
+        (2.0 / jnp.pi)
+        * reflection
+        * (-jnp.cosh(sigma) * order.odd + sinhc * log_inverse * order.even)
+    )
     power = jnp.exp(sigma)
-    p = power / (jnp.pi * inverse_gamma_p)
-    r = 1.0 / (power * jnp.pi * inverse_gamma_m)
+    p = power / (jnp.pi * order.inverse_gamma_p)
+    r = 1.0 / (power * jnp.pi * order.inverse_gamma_m)
     # (2 / mu) sin^2(pi mu / 2), even part of a square over mu
     w = 0.5 * jnp.pi * mu
     small = jnp.abs(w) < 0.02
@@ -233,7 +246,9 @@ def _small_order(a: Points, x: Points, y: Points, second_kind: bool) -> BesselPa
     sinc = jnp.where(small, 1.0 - w * w / 6.0 * (1.0 - w * w / 20.0), jnp.sin(w_safe) / w_safe)
     ratio = 0.5 * jnp.pi * jnp.pi * mu * sinc * sinc
 
-    def temme(k, state):
+    mu2 = mu * mu
+
+    def add_term(k, state):
         f, p, r, c, y0, y1 = state
         f = (k * f + p + r) / (k * k - mu2)
         p = p / (k - mu)
@@ -242,13 +257,24 @@ def _small_order(a: Points, x: Points, y: Points, second_kind: bool) -> BesselPa
         g = f + ratio * r
         return f, p, r, c, y0 + c * g, y1 + c * (p - k * g)
 
-    y0, y1 = jax.lax.fori_loop(1, 28, temme, (f, p, r, jnp.ones_like(f), f + ratio * r, p))[4:]
+    return jax.lax.fori_loop(1, 28, add_term, (f, p, r, jnp.ones_like(f), f + ratio * r, p))[4:]
+
+
+def _small_order(a: Points, x: Points, y: Points, second_kind: bool) -> BesselPair:
+    """Series for 0 < a < 6: all terms are needed only for z < 6."""
+    z = a * x
+    xi = a * debye_angle(x, y)[1]
+    order = _shifted(a)
+    j, dj = _first_kind(a, z, xi, order)
+    if not second_kind:
+        return BesselPair(j, dj, None, None, xi)
 
     def raise_order(k, state):  # y0 = Y_order, y1 = Y_(order + 1)
         y0, y1 = state
-        up = 2.0 * (mu + k) / z * y1 - y0
-        return jnp.where(k <= steps, y1, y0), jnp.where(k <= steps, up, y1)
+        up = 2.0 * (order.mu + k) / z * y1 - y0
+        return jnp.where(k <= order.steps, y1, y0), jnp.where(k <= order.steps, up, y1)
 
+    y0, y1 = _temme(z, order)
     y0, y1 = jax.lax.fori_loop(1, 7, raise_order, (-y0, -2.0 / z * y1))
     shrink = jnp.exp(-xi)
     return BesselPair(j=j, dj=dj, y=y0 * shrink, dy=(a / z * y0 - y1) * shrink, xi=xi)
