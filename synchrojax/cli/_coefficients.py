@@ -152,8 +152,7 @@ def _models(options: Any) -> None:
             print(f"    {key:<12} {low:g} .. {high:g}")
 
 
-def add(verb: Callable) -> None:
-    """Add the arguments; ``verb``: see ``_main``."""
+def _add_coefficients(verb: Callable) -> None:
     sub = verb(
         "coefficients",
         _coefficients,
@@ -211,6 +210,8 @@ def add(verb: Callable) -> None:
         help="outside the trained box",
     )
 
+
+def _add_models(verb: Callable) -> None:
     sub = verb(
         "models",
         _models,
@@ -220,3 +221,9 @@ def add(verb: Callable) -> None:
     sub.add_argument(
         "--json", action="store_true", help="one JSON object per line, with the accuracy report"
     )
+
+
+def add(verb: Callable) -> None:
+    """Add the arguments; ``verb``: see ``_main``."""
+    _add_coefficients(verb)
+    _add_models(verb)

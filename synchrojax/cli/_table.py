@@ -88,8 +88,7 @@ def _import_neurosynchro(options: Any) -> None:
     print(f"{out}: {synchrojax.load(out)}")
 
 
-def add(verb: Callable) -> None:
-    """Add the arguments; ``verb``: see ``_main``."""
+def _add_import_neurosynchro(verb: Callable) -> None:
     sub = verb(
         "import-neurosynchro",
         _import_neurosynchro,
@@ -109,6 +108,8 @@ def add(verb: Callable) -> None:
         help="default: model.safetensors in DIR",
     )
 
+
+def _add_init(verb: Callable) -> None:
     sub = verb(
         "init",
         _init,
@@ -139,6 +140,8 @@ def add(verb: Callable) -> None:
         help="an input beside s and theta",
     )
 
+
+def _add_summarize(verb: Callable) -> None:
     sub = verb(
         "summarize",
         _summarize,
@@ -152,6 +155,8 @@ def add(verb: Callable) -> None:
     sub.add_argument("--json", action="store_true", help="machine-readable")
     sub.add_argument("--quiet", action="store_true", help="no progress")
 
+
+def _add_transform(verb: Callable) -> None:
     sub = verb(
         "transform",
         _transform,
@@ -169,6 +174,8 @@ def add(verb: Callable) -> None:
     )
     sub.add_argument("--quiet", action="store_true", help="no progress")
 
+
+def _add_lock(verb: Callable) -> None:
     sub = verb(
         "lock",
         _lock,
@@ -184,3 +191,12 @@ def add(verb: Callable) -> None:
         "--drop", action="store_true", help="leave out values that their mapping cannot take"
     )
     sub.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def add(verb: Callable) -> None:
+    """Add the arguments; ``verb``: see ``_main``."""
+    _add_import_neurosynchro(verb)
+    _add_init(verb)
+    _add_summarize(verb)
+    _add_transform(verb)
+    _add_lock(verb)

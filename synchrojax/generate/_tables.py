@@ -353,6 +353,58 @@ def generate(
     return out
 
 
+def _words_of(command: str, inputs: Mapping[str, Any]) -> list[str]:
+    """The words of a command that takes just these inputs."""
+    try:
+        words = shlex.split(command)
+        used = {
+            field
+            for w in words
+            for _, field, _, _ in string.Formatter().parse(w)
+            if field is not None
+        }
+    except ValueError as error:
+        raise GenerateError(f"--command {command!r}: {error}") from None
+    missing = [k for k in ("s", "theta") if k not in inputs]
+    if missing or not words:
+        raise GenerateError(
+            f"--command needs --input {' and '.join(missing)}" if missing else "--command is empty"
+        )
+    if used != set(inputs):
+        raise GenerateError(
+            f"--command {command!r} takes {', '.join(sorted(used)) or 'nothing'}; the inputs are "
+            f"{', '.join(inputs)}"
+        )
+    return words
+
+
+def _ranges_of(inputs: Mapping[str, Sequence[Any]]) -> dict[str, tuple[str, float, float]]:
+    """The same inputs with their ends as numbers, checked."""
+    ranges = {}
+    for k, (spacing, *ends) in inputs.items():
+        try:
+            low, high = low_and_high(ends, f"--input {k}", "rad" if k == "theta" else "")
+        except ValueError as error:
+            raise GenerateError(str(error)) from None
+        if spacing not in ("log", "lin") or (spacing == "log" and low <= 0.0):
+            shown = ":".join(map(str, (spacing, *ends)))
+            raise GenerateError(f"--input {k}={shown}: expected log or lin, and 0 < low for log")
+        ranges[k] = spacing, low, high
+    return ranges
+
+
+def _draw_between(
+    ranges: Mapping[str, tuple[str, float, float]], n: int, seed: int
+) -> dict[str, Float[np.ndarray, " rows"]]:
+    """As ``draw`` for ranges {input: ("log" | "lin", low, high)}."""
+    cube = qmc.Sobol(len(ranges), scramble=True, rng=seed).random(1 << (n - 1).bit_length())[:n]
+    points = {}
+    for column, (k, (spacing, low, high)) in zip(cube.T, ranges.items(), strict=True):
+        value = low * (high / low) ** column if spacing == "log" else low + (high - low) * column
+        points[k] = np.array([float(f"{x:.8g}") for x in value])
+    return points
+
+
 def generate_command(
     command: str,
     inputs: Mapping[str, Sequence[Any]],
@@ -376,43 +428,17 @@ def generate_command(
     ``executor`` and ``workers`` as for ``generate``. Raises GenerateError and TableError.
     """
     _check_size(n, 1.0, suffix)
-    try:
-        words = shlex.split(command)
-        used = {
-            field
-            for w in words
-            for _, field, _, _ in string.Formatter().parse(w)
-            if field is not None
-        }
-    except ValueError as error:
-        raise GenerateError(f"--command {command!r}: {error}") from None
-    missing = [k for k in ("s", "theta") if k not in inputs]
-    if missing or not words:
-        raise GenerateError(
-            f"--command needs --input {' and '.join(missing)}" if missing else "--command is empty"
-        )
-    if used != set(inputs):
-        raise GenerateError(
-            f"--command {command!r} takes {', '.join(sorted(used)) or 'nothing'}; the inputs are "
-            f"{', '.join(inputs)}"
-        )
-    ranges = {}
-    for k, (spacing, *ends) in inputs.items():
-        try:
-            low, high = low_and_high(ends, f"--input {k}", "rad" if k == "theta" else "")
-        except ValueError as error:
-            raise GenerateError(str(error)) from None
-        if spacing not in ("log", "lin") or (spacing == "log" and low <= 0.0):
-            shown = ":".join(map(str, (spacing, *ends)))
-            raise GenerateError(f"--input {k}={shown}: expected log or lin, and 0 < low for log")
-        ranges[k] = [spacing, low, high]
-    cube = qmc.Sobol(len(inputs), scramble=True, rng=seed).random(1 << (n - 1).bit_length())[:n]
-    points = {}
-    for column, (k, (spacing, low, high)) in zip(cube.T, ranges.items(), strict=True):
-        value = low * (high / low) ** column if spacing == "log" else low + (high - low) * column
-        points[k] = np.array([float(f"{x:.8g}") for x in value])
+    words, ranges = _words_of(command, inputs), _ranges_of(inputs)
+    points = _draw_between(ranges, n, seed)
     out = _prepare(
-        out, {"command": command, "inputs": ranges, "n": n, "seed": seed, "suffix": suffix}
+        out,
+        {
+            "command": command,
+            "inputs": {k: list(v) for k, v in ranges.items()},
+            "n": n,
+            "seed": seed,
+            "suffix": suffix,
+        },
     )
     linear = [k for k, (spacing, _, _) in inputs.items() if spacing == "lin"]
     # the program is a process already

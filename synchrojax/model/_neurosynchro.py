@@ -43,19 +43,14 @@ def _is_layer(layer: Any) -> bool:
     return isinstance(layer, dict) and isinstance(layer.get("config"), dict)
 
 
-def read_dense(path: PathLike) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
-    """(((kernel, bias), ...), (activation, ...)) of a Sequential model of Dense layers that Keras 2
-    or 3 saved as .h5.
-
-    Raises ModelFileError naming file and layer.
-    """
+def _contents(path: pathlib.Path) -> tuple[str, dict[str, np.ndarray]]:
+    """(JSON of the model, its tensors by their names) in a Keras .h5 file."""
     try:
         import h5py
     except ImportError:
         raise ModelFileError(
             "Keras files need h5py: pip install 'synchrojax[neurosynchro]'"
         ) from None
-    path = pathlib.Path(path)
     if not path.is_file():
         raise ModelFileError(f"{path}: no such file")
     try:
@@ -64,7 +59,6 @@ def read_dense(path: PathLike) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
                 raise ModelFileError(
                     f"{path}: holds no whole Keras model (model_config and model_weights)"
                 )
-            text = _text(file.attrs["model_config"])
             tensors: dict = {}
 
             def collect(name, item):
@@ -73,45 +67,64 @@ def read_dense(path: PathLike) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
 
             group = file["model_weights"]
             group.visititems(collect)
+            return _text(file.attrs["model_config"]), tensors
     except ModelFileError:
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ModelFileError(
             f"{path}: not a readable Keras .h5 file ({error})".splitlines()[0]
         ) from None
-    weights: list = []
+
+
+def _dense(
+    path: pathlib.Path, layer: dict[str, Any], tensors: dict[str, np.ndarray]
+) -> tuple[Layer, str]:
+    """((kernel, bias), activation) of one layer, checked."""
+    kind, own = layer.get("class_name"), layer["config"]
+    name = own.get("name")
+    if kind != "Dense":
+        raise ModelFileError(f"{path}: layer {name!r} is {kind}; only Dense layers are known")
+    activation = own.get("activation") or "linear"
+    if activation not in _ACTIVATIONS:
+        raise ModelFileError(
+            f"{path}: layer {name!r}: activation {activation!r} is not one of {_ACTIVATIONS}"
+        )
+    found = {
+        k.rsplit("/", 1)[-1].split(":")[0]: v for k, v in tensors.items() if name in k.split("/")
+    }
+    kernel = found.get("kernel")
+    if kernel is None:
+        raise ModelFileError(f"{path}: layer {name!r} has no kernel")
+    bias = found.get("bias", np.zeros(kernel.shape[-1]))
+    if kernel.ndim != 2 or bias.shape != kernel.shape[1:]:
+        raise _misfit(path, name, kernel, bias)
+    if not (np.all(np.isfinite(kernel)) and np.all(np.isfinite(bias))):
+        raise ModelFileError(f"{path}: layer {name!r} has weights that are not finite")
+    return (kernel, bias), activation
+
+
+def _misfit(path, name, kernel, bias):
+    return ModelFileError(
+        f"{path}: layer {name!r}: kernel {kernel.shape} and bias {bias.shape} do not fit"
+    )
+
+
+def read_dense(path: PathLike) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
+    """(((kernel, bias), ...), (activation, ...)) of a Sequential model of Dense layers from Keras.
+
+    ``path``: the .h5 file that Keras 2 or 3 saved. Raises ModelFileError naming file and layer.
+    """
+    path = pathlib.Path(path)
+    text, tensors = _contents(path)
+    weights: list[Layer] = []
     activations = []
     for layer in _layers(path, text):
-        kind, own = layer.get("class_name"), layer["config"]
-        if kind in ("InputLayer", "Dropout"):  # neither does anything to a prediction
+        # neither does anything to a prediction
+        if layer.get("class_name") in ("InputLayer", "Dropout"):
             continue
-        name = own.get("name")
-        if kind != "Dense":
-            raise ModelFileError(f"{path}: layer {name!r} is {kind}; only Dense layers are known")
-        activation = own.get("activation") or "linear"
-        if activation not in _ACTIVATIONS:
-            raise ModelFileError(
-                f"{path}: layer {name!r}: activation {activation!r} is not one of {_ACTIVATIONS}"
-            )
-        found = {
-            k.rsplit("/", 1)[-1].split(":")[0]: v
-            for k, v in tensors.items()
-            if name in k.split("/")
-        }
-        kernel = found.get("kernel")
-        if kernel is None:
-            raise ModelFileError(f"{path}: layer {name!r} has no kernel")
-        bias = found.get("bias", np.zeros(kernel.shape[-1]))
-        if (
-            kernel.ndim != 2
-            or bias.shape != kernel.shape[1:]
-            or (weights and len(weights[-1][1]) != len(kernel))
-        ):
-            raise ModelFileError(
-                f"{path}: layer {name!r}: kernel {kernel.shape} and bias {bias.shape} do not fit"
-            )
-        if not (np.all(np.isfinite(kernel)) and np.all(np.isfinite(bias))):
-            raise ModelFileError(f"{path}: layer {name!r} has weights that are not finite")
+        (kernel, bias), activation = _dense(path, layer, tensors)
+        if weights and len(weights[-1][1]) != len(kernel):
+            raise _misfit(path, layer["config"].get("name"), kernel, bias)
         weights.append((kernel, bias))
         activations.append(activation)
     if not weights:

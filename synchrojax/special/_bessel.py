@@ -183,10 +183,10 @@ class _Shifted(NamedTuple):
 
     mu: Points
     steps: Points
-    even: Points  # part of 1 / Gamma(1 + mu): Temme's Gamma_2
-    odd: Points  # likewise, over mu: minus Temme's Gamma_1
-    inverse_gamma_p: Points
-    inverse_gamma_m: Points
+    even: Reals  # part of 1 / Gamma(1 + mu): Temme's Gamma_2
+    odd: Reals  # likewise, over mu: minus Temme's Gamma_1
+    inverse_gamma_p: Reals
+    inverse_gamma_m: Reals
 
 
 def _shifted(a: Points) -> _Shifted:

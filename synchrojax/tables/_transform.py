@@ -2,6 +2,7 @@
 aside.
 """
 
+import collections
 import json
 import pathlib
 import shutil
@@ -12,6 +13,38 @@ from synchrojax.core import PathLike, float64_is_on, progress, write_text
 from synchrojax.tables import configuration, network_space, table_files
 
 REJECTED = "rejected"
+
+
+def _transform_part(
+    path: pathlib.Path, config: configuration.Config, work: pathlib.Path
+) -> tuple[dict[str, int], int]:
+    """Write one file of a table into ``work``; ({reason: rows}, rows kept)."""
+    inputs = [m.name for m in config.params]
+    needed = [*inputs, *table_files.RESULTS]
+    kinds = table_files.header_of(path)
+    columns = table_files.read_named(path, needed)
+    counts = {}
+    bad = np.zeros(len(columns["s"]), int)
+    for number, (name, mask) in enumerate(network_space.reasons(columns, config.space).items(), 1):
+        first = (bad == 0) & mask
+        bad[first] = number
+        counts[name] = int(np.count_nonzero(first))
+    good = bad == 0
+    if np.any(good):
+        rows = {k: v[good] for k, v in columns.items()}
+        values = network_space.to_network(rows, config.space, config.convention)
+        rows["theta"] = network_space.fold(rows["theta"])[0]
+        spaced = {f"{k}({kinds[k]})": rows[k] for k in inputs}
+        table_files.write_part(
+            work / path.name, spaced | {f"{k}(res)": v for k, v in values.items()}
+        )
+    if not np.all(good):
+        (work / REJECTED).mkdir(exist_ok=True)
+        aside = {f"{k}({kinds[k]})": columns[k][~good] for k in needed} | {
+            "reason(meta)": bad[~good] * 1.0
+        }
+        table_files.write_part(work / REJECTED / path.name, aside)
+    return counts, int(np.count_nonzero(good))
 
 
 def transform(
@@ -35,9 +68,7 @@ def transform(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise table_files.TableError(f"{out}: exists and is not empty; choose another --out")
     files = table_files.parts(table)
-    inputs = [m.name for m in config.params]
-    needed = [*inputs, *table_files.RESULTS]
-    counts: dict = {}
+    counts: collections.Counter[str] = collections.Counter()
     kept = 0
     out.parent.mkdir(parents=True, exist_ok=True)
     work = out.with_name(f".{out.name}.part")
@@ -46,30 +77,9 @@ def transform(
     try:
         with progress("transform", len(files), "files", quiet=quiet) as advance:
             for path in files:
-                kinds = table_files.header_of(path)
-                columns = table_files.read_named(path, needed)
-                found = network_space.reasons(columns, config.space)
-                bad = np.zeros(len(columns["s"]), int)
-                for number, (name, mask) in enumerate(found.items(), 1):
-                    first = (bad == 0) & mask
-                    bad[first] = number
-                    counts[name] = counts.get(name, 0) + int(np.count_nonzero(first))
-                good = bad == 0
-                if np.any(good):
-                    rows = {k: v[good] for k, v in columns.items()}
-                    values = network_space.to_network(rows, config.space, config.convention)
-                    rows["theta"] = network_space.fold(rows["theta"])[0]
-                    spaced = {f"{k}({kinds[k]})": rows[k] for k in inputs}
-                    table_files.write_part(
-                        work / path.name, spaced | {f"{k}(res)": v for k, v in values.items()}
-                    )
-                    kept += int(np.count_nonzero(good))
-                if not np.all(good):
-                    (work / REJECTED).mkdir(exist_ok=True)
-                    aside = {f"{k}({kinds[k]})": columns[k][~good] for k in needed} | {
-                        "reason(meta)": bad[~good] * 1.0
-                    }
-                    table_files.write_part(work / REJECTED / path.name, aside)
+                reasons, good = _transform_part(path, config, work)
+                counts.update(reasons)
+                kept += good
                 advance(1)
         if not kept:
             if not any(counts.values()):
@@ -86,4 +96,4 @@ def transform(
         work.rename(out)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return counts, kept
+    return dict(counts), kept

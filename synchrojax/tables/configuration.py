@@ -225,12 +225,8 @@ def _result_of(entry: dict[str, Any], where: str) -> Result:
     return result
 
 
-def parse(text: str, name: PathLike) -> Config:
-    """A ``Config`` from TOML ``text``; ``name`` stands in messages. A nn_config.toml of
-    neurosynchro is taken as it is.
-
-    Such a file names no convention: it is that of neurosynchro. Raises ConfigError.
-    """
+def _entries(text: str, name: PathLike) -> dict[str, Any]:
+    """TOML ``text`` as data with known keys only."""
     try:
         entries = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -253,14 +249,11 @@ def parse(text: str, name: PathLike) -> Config:
                     _unknown(
                         key, known, f"{name}: [[{kind}]] number {number} ({entry.get('name')})"
                     )
-    params = [
-        _mapping_of(e, f"{name}: [[params]] number {i}", auto=False)
-        for i, e in enumerate(entries["params"], 1)
-    ]
-    results = [
-        _result_of(e, f"{name}: [[results]] number {i}")
-        for i, e in enumerate(entries["results"], 1)
-    ]
+    return entries
+
+
+def _check_names(params: list[Mapping], results: list[Result], name: PathLike) -> None:
+    """Refuse names that stand there twice and inputs that are missing or lose digits or signs."""
     for kind, names in (
         ("params", [m.name for m in params]),
         ("results", [r.mapping.name for r in results]),
@@ -280,14 +273,10 @@ def parse(text: str, name: PathLike) -> Config:
             raise ConfigError(
                 f"{name}: [[params]] {m.name}: maptype {m.maptype!r} loses {LOSSY[m.maptype]}"
             )
-    config = Config(entries.get("convention", "neurosynchro"), tuple(params), tuple(results))
-    _choice(config.convention, CONVENTIONS, f"{name}, convention")
-    if config.space is None:
-        listed = "; or ".join(", ".join(names) for names in SPACES.values())
-        raise ConfigError(
-            f"{name}: [[results]] must be {listed}; got "
-            f"{', '.join(r.mapping.name for r in results)}"
-        )
+
+
+def _check_results(results: list[Result], name: PathLike) -> None:
+    """Refuse signs that are lost and groups whose members differ in their recipes."""
     names = [r.mapping.name for r in results]
     for r in results:
         lossy = LOSSY.get(r.mapping.maptype)
@@ -309,6 +298,33 @@ def parse(text: str, name: PathLike) -> Config:
         shared = [r for r in results if r.head == head]
         if any(r.recipe != shared[0].recipe for r in shared):
             raise ConfigError(f"{name}: the results of group {head!r} differ in their recipes")
+
+
+def parse(text: str, name: PathLike) -> Config:
+    """A ``Config`` from TOML ``text``, one of neurosynchro too; ``name`` stands in messages.
+
+    A nn_config.toml of neurosynchro names no convention: it is that of neurosynchro. Raises
+    ConfigError.
+    """
+    entries = _entries(text, name)
+    params = [
+        _mapping_of(e, f"{name}: [[params]] number {i}", auto=False)
+        for i, e in enumerate(entries["params"], 1)
+    ]
+    results = [
+        _result_of(e, f"{name}: [[results]] number {i}")
+        for i, e in enumerate(entries["results"], 1)
+    ]
+    _check_names(params, results, name)
+    config = Config(entries.get("convention", "neurosynchro"), tuple(params), tuple(results))
+    _choice(config.convention, CONVENTIONS, f"{name}, convention")
+    if config.space is None:
+        listed = "; or ".join(", ".join(names) for names in SPACES.values())
+        raise ConfigError(
+            f"{name}: [[results]] must be {listed}; got "
+            f"{', '.join(r.mapping.name for r in results)}"
+        )
+    _check_results(results, name)
     return config
 
 
