@@ -182,35 +182,38 @@ def _descriptions(
 ) -> tuple[dict[str, Any], Tensors]:
     """({head: what ``restored`` takes}, tensors by the names that it knows), checked against the
     family.
-
-    Files of version 0.1 do not describe their networks: perceptrons of the family's kind, as wide
-    as their tensors.
     """
-    if "networks" in header:
-        found = _field(path, header, "networks")
-        wrong = [
-            head
-            for head in (*family.heads, *found)
-            if head not in found or head not in family.heads
-        ]
-        if wrong:
+    if "networks" not in header:
+        return _undescribed(path, header, family, tensors)
+    found = _field(path, header, "networks")
+    wrong = [
+        head for head in (*family.heads, *found) if head not in found or head not in family.heads
+    ]
+    if wrong:
+        raise ModelFileError(
+            f"{path}: header field 'networks' is for {', '.join(found)}; {family.name!r} has "
+            f"{', '.join(family.heads)}"
+        )
+    for head, wanted in family.heads.items():
+        sizes = (
+            tuple(found[head].get(k) for k in ("inputs", "outputs"))
+            if isinstance(found[head], dict)
+            else ()
+        )
+        if sizes != (wanted.inputs, wanted.outputs):
             raise ModelFileError(
-                f"{path}: header field 'networks' is for {', '.join(found)}; {family.name!r} has "
-                f"{', '.join(family.heads)}"
+                f"{path}: header field 'networks', {head!r}: {found[head]!r} has not the "
+                f"{wanted.inputs} inputs and {wanted.outputs} outputs of this head"
             )
-        for head, wanted in family.heads.items():
-            sizes = (
-                tuple(found[head].get(k) for k in ("inputs", "outputs"))
-                if isinstance(found[head], dict)
-                else ()
-            )
-            if sizes != (wanted.inputs, wanted.outputs):
-                raise ModelFileError(
-                    f"{path}: header field 'networks', {head!r}: {found[head]!r} has not the "
-                    f"{wanted.inputs} inputs "
-                    f"and {wanted.outputs} outputs of this head"
-                )
-        return found, tensors
+    return found, tensors
+
+
+def _undescribed(
+    path: pathlib.Path, header: Mapping[str, str], family: AbstractFamily, tensors: Tensors
+) -> tuple[dict[str, Any], Tensors]:
+    """The same for files of version 0.1: perceptrons of the family's kind, as wide as their
+    tensors.
+    """
     text = header.get("members", "1")
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise ModelFileError(

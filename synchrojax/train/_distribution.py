@@ -8,20 +8,21 @@ import functools
 import json
 import pathlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from synchrojax.core import PathLike
-from synchrojax.families import Rows, get_family
+from synchrojax.core import Columns, PathLike
+from synchrojax.families import Rows, SampledFamily, get_family
 from synchrojax.model import packaged, read_model, write_model
 from synchrojax.networks import Perceptron, initial, parameters_of
 from synchrojax.tables import table_files
 from synchrojax.train._loop import (
     Plan,
+    held_out_rows,
     history_of,
     model_path,
     parts_of,
@@ -128,6 +129,37 @@ def _scores(errors: Float[np.ndarray, "rows targets"]) -> dict[str, Any]:
     return {"rows": len(errors), **rounded}
 
 
+def _parts(
+    family: SampledFamily,
+    name: str,
+    data: Columns,
+    networks: Mapping[str, Any],
+    part: Int[np.ndarray, " rows"],
+    table: PathLike,
+) -> list[Rows]:
+    """Training, validation and test ``Rows`` of a head, as ``part`` divides those of the table."""
+    needed = {k: networks[k] for k in family.heads[name].needs}
+    rows = family.training_rows(name, data, needed)
+    parts = [
+        jax.tree.map(lambda a, use=use: np.asarray(a)[use], rows)
+        for use in (part[rows.numbers] == k for k in range(3))
+    ]
+    if min(len(r.features) for r in parts) == 0:
+        raise table_files.TableError(
+            f"{table}: no rows for {name} inside the box {dict(family.domain)}"
+        )
+    return parts
+
+
+def _report(options, n, histories, widths):
+    """What a model file keeps of a training on ``n`` rows."""
+    seconds = round(float(sum(h[-1, 2] for h in histories.values())))
+    return {
+        "held_out": held_out_rows(n, options),
+        "training": {"rows": n, "seconds": seconds, "widths": widths, "seed": options.seed},
+    }
+
+
 def train(
     table: PathLike,
     out: PathLike,
@@ -156,14 +188,8 @@ def train(
     if n < 100:
         raise table_files.TableError(f"{table}: {n} rows are too few to train on")
     widths = {name: options.widths or head.widths for name, head in family.heads.items()}
-    identity = [
-        family.name,
-        network.__name__,
-        widths,
-        list(options),
-        n,
-        float(np.sum(data["rho_V"] * data["s"])),
-    ]
+    mark = float(np.sum(data["rho_V"] * data["s"]))  # of the table
+    identity = [family.name, network.__name__, widths, list(options), n, mark]
     work = workplace(out, json.dumps(identity))
 
     part = parts_of(n, options)
@@ -172,42 +198,18 @@ def train(
     for name, head in family.heads.items():
         if name in networks:
             continue
-        rows = family.training_rows(name, data, {k: networks[k] for k in head.needs})
-        parts = [
-            jax.tree.map(lambda a, use=use: np.asarray(a)[use], rows)
-            for use in (part[rows.numbers] == k for k in range(3))
-        ]
-        if min(len(r.features) for r in parts) == 0:
-            raise table_files.TableError(
-                f"{table}: no rows for {name} inside the box {dict(family.domain)}"
-            )
+        parts = _parts(family, name, data, networks, part, table)
         kind = {"widths": widths[name], "activation": head.activation, "output": head.output}
         module = initial(
             network, inputs=head.inputs, outputs=head.outputs, **kind, seed=options.seed
         )
         combine = functools.partial(family.combine, name)
+        shown: dict[str, Any] = {"quiet": quiet, "title": f"train {name}"}
         networks[name], histories[name] = fit(
-            parts[:2],
-            combine,
-            module,
-            options,
-            checkpoints=work / name,
-            quiet=quiet,
-            title=f"train {name}",
+            parts[:2], combine, module, options, checkpoints=work / name, **shown
         )
         scores[name] = _scores(np.abs(np.asarray(residuals_of(combine)(networks[name], parts[2]))))
-    seconds = sum(h[-1, 2] for h in histories.values())
-    report = {
-        "held_out": f"test rows of the training table, {options.test:.0%} of {n}, seed "
-        f"{options.seed}",
-        "training": {
-            "rows": n,
-            "seconds": round(float(seconds)),
-            "widths": widths,
-            "seed": options.seed,
-        },
-        "network_space_error": scores,
-    }
+    report = _report(options, n, histories, widths) | {"network_space_error": scores}
     write_model(out, family, networks, report)
     save_history(out, histories)
     shutil.rmtree(work)

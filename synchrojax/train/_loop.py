@@ -83,22 +83,9 @@ def run(
     holds the state, from which the same call goes on; a finished run returns at once. ``callback``:
     called after each step.
     """
-    empty = np.full((plan.steps + 1, 3), np.nan)
-    zero, never = np.array(0), np.array(np.inf)
-    state = State(zero, like, optimiser.start(like), like, never, zero, empty)
     store = _Checkpoints(checkpoints) if checkpoints else None
     try:
-        found = store.load(state) if store else None
-        begin = time.perf_counter()
-        if found is None:
-            parameters, memory, losses = start()
-            state = state._replace(
-                parameters=parameters, memory=memory, best=parameters, best_loss=np.array(losses[1])
-            )
-            if np.isfinite(losses[1]):
-                state.history[0] = *losses, time.perf_counter() - begin
-        else:
-            state = found
+        state = _first_state(optimiser, start, plan, like, store)
         before = np.nanmax([0.0, *state.history[:, 2]])
         begin = saved = time.perf_counter()
 
@@ -129,6 +116,23 @@ def run(
         if store:
             store.close()
     return state
+
+
+def _first_state(optimiser, start, plan, like, store):
+    """The latest state in ``store``, or what ``start`` gives."""
+    empty = np.full((plan.steps + 1, 3), np.nan)
+    zero, never = np.array(0), np.array(np.inf)
+    state = State(zero, like, optimiser.start(like), like, never, zero, empty)
+    found = store.load(state) if store else None
+    if found is not None:
+        return found
+    begin = time.perf_counter()
+    parameters, memory, losses = start()
+    if np.isfinite(losses[1]):
+        state.history[0] = *losses, time.perf_counter() - begin
+    return state._replace(
+        parameters=parameters, memory=memory, best=parameters, best_loss=np.array(losses[1])
+    )
 
 
 class _Checkpoints:
@@ -178,6 +182,11 @@ def parts_of(n: int, options: Any) -> Int[np.ndarray, " rows"]:
     for k, index in enumerate(split(n, options)):
         part[index] = k
     return part
+
+
+def held_out_rows(n: int, options: Any) -> str:
+    """Which rows of ``n`` are kept for testing, in words."""
+    return f"test rows of the training table, {options.test:.0%} of {n}, seed {options.seed}"
 
 
 def history_of(*states: State) -> Float[np.ndarray, "steps 3"]:

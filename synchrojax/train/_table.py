@@ -21,6 +21,7 @@ from synchrojax.tables.configuration import Config, Recipe
 from synchrojax.train._distribution import Options, fit
 from synchrojax.train._loop import (
     Plan,
+    held_out_rows,
     history_of,
     model_path,
     parts_of,
@@ -252,6 +253,39 @@ def _fit_head(head, recipe, rows, options, seed, *, checkpoints, quiet, title):
     return _fold_in(module, mean, deviation), history, clipped, deviations
 
 
+def _fit_members(
+    family: TableFamily,
+    name: str,
+    rows: Sequence[Rows],
+    options: TableOptions,
+    work: pathlib.Path,
+    quiet: bool,
+) -> tuple[Any, dict[str, Float[np.ndarray, "_ 3"]], list[tuple[Any, ...]]]:
+    """One network or an ensemble: (module, {title: history}, (head, member, row, deviation) of all
+    clipped rows).
+    """
+    fitted, clipped = [], []
+    histories: dict[str, Float[np.ndarray, "_ 3"]] = {}
+    for member in range(options.members):
+        tag = f" {member + 1}/{options.members}" * (options.members > 1)
+        found, history, bad, deviations = _fit_head(
+            family.heads[name],
+            family.members[name][0].recipe,
+            rows,
+            options,
+            options.seed + member,
+            checkpoints=work / f"{name}-{member}",
+            quiet=quiet,
+            title=f"train {name}{tag}",
+        )
+        fitted.append(found)
+        histories[f"{name}{tag}"] = history
+        clipped += [
+            (name, member, rows[0].numbers[i], d) for i, d in zip(bad, deviations, strict=True)
+        ]
+    return Ensemble.of(fitted) if options.members > 1 else fitted[0], histories, clipped
+
+
 def train_table(
     table: PathLike,
     directory: PathLike,
@@ -271,26 +305,12 @@ def train_table(
     path. Raises ConfigError, TableError and TrainingError.
     """
     require_x64()
-    config = configuration.read(directory)
-    if not config.is_locked:
-        raise configuration.ConfigError(
-            f"{configuration.path_of(directory)}: is not locked; run `synchrojax lock TABLE DIR` "
-            "first"
-        )
+    config = _read_locked(directory)
     out = pathlib.Path(out) if out else configuration.path_of(directory).parent / MODEL_FILE
     out = model_path(out, overwrite=overwrite)
-    names = [m.name for m in config.mappings]
     _require_network_space(table, config, directory)
-    columns = table_files.read_columns(
-        table, names, max_rows=options.max_rows, seed=options.seed, quiet=quiet
-    )
+    columns = _enough_rows(table, config, options, quiet)
     n = len(columns["s"])
-    batches = [r.recipe.batch_size for r in config.results if r.recipe.method == "adam"]
-    needed = max(100, int(max(batches, default=0) / (1.0 - options.validation - options.test)))
-    if n < needed:
-        raise table_files.TableError(
-            f"{table}: {n} rows are too few: at least {needed} for training, validation and test"
-        )
     sine = np.sin(network_space.fold(columns["theta"])[0])
     name = out.stem if out.name != MODEL_FILE else out.resolve().parent.name
     family = TableFamily(name, config, np.min(sine[sine > 0.0], initial=1.0))
@@ -305,54 +325,56 @@ def train_table(
     work = workplace(out, settings)
 
     part = parts_of(n, options)
-    networks, histories, clipped = {}, {}, []
+    networks: dict[str, Any] = {}
+    histories: dict[str, Float[np.ndarray, "_ 3"]] = {}
+    clipped: list[tuple[Any, ...]] = []
     # inputs that their mapping cannot take teach nothing
     known = np.all([m.valid(columns[m.name]) for m in config.params], axis=0)
-    for name, head in family.heads.items():
+    for name in family.heads:
         rows = [_rows(family, name, columns, known & (part == k)) for k in range(2)]
         _require_rows(table, family.members[name], rows)
-        fitted = []
-        for member in range(options.members):
-            tag = f" {member + 1}/{options.members}" * (options.members > 1)
-            found, history, bad, deviations = _fit_head(
-                head,
-                family.members[name][0].recipe,
-                rows,
-                options,
-                options.seed + member,
-                checkpoints=work / f"{name}-{member}",
-                quiet=quiet,
-                title=f"train {name}{tag}",
-            )
-            fitted.append(found)
-            histories[f"{name}{tag}"] = history
-            clipped += [
-                (name, member, rows[0].numbers[i], d) for i, d in zip(bad, deviations, strict=True)
-            ]
-        networks[name] = Ensemble.of(fitted) if options.members > 1 else fitted[0]
-    squares = {"training": part == 0, "test": part == 2}
-    for name, use in squares.items():
+        networks[name], own, left_out = _fit_members(family, name, rows, options, work, quiet)
+        histories |= own
+        clipped += left_out
+    squares = {}
+    for name, use in {"training": part == 0, "test": part == 2}.items():
         found = family.mean_squares(networks, {k: v[use & known] for k, v in columns.items()})
         squares[name] = {k: float(f"{v:.4g}") for k, v in found.items()}
-    report = {
-        "held_out": f"test rows of the training table, {options.test:.0%} of {n}, seed "
-        f"{options.seed}",
-        "training": {
-            "rows": n,
-            "seconds": round(sum(h[-1, 2] for h in histories.values())),
-            "seed": options.seed,
-            "members": options.members,
-            "recipes": {r.mapping.name: r.trainer for r in config.results},
-            "clipped": len(clipped),
-        },
-        "network_space_mse": squares,
-    }
+    report = _report(config, options, n, histories, len(clipped)) | {"network_space_mse": squares}
     if clipped:
         _save_clipped(out.with_suffix(".clipped.csv"), columns, config, clipped)
     write_model(out, family, networks, report)
     save_history(out, histories)
     shutil.rmtree(work)
     return out
+
+
+def _read_locked(directory: PathLike) -> Config:
+    config = configuration.read(directory)
+    if not config.is_locked:
+        raise configuration.ConfigError(
+            f"{configuration.path_of(directory)}: is not locked; run `synchrojax lock TABLE DIR` "
+            "first"
+        )
+    return config
+
+
+def _enough_rows(
+    table: PathLike, config: Config, options: TableOptions, quiet: bool
+) -> dict[str, Float[np.ndarray, " rows"]]:
+    """The columns that ``config`` names, of at least so many rows as each part and batch needs."""
+    names = [m.name for m in config.mappings]
+    columns = table_files.read_columns(
+        table, names, max_rows=options.max_rows, seed=options.seed, quiet=quiet
+    )
+    n = len(columns["s"])
+    batches = [r.recipe.batch_size for r in config.results if r.recipe.method == "adam"]
+    needed = max(100, int(max(batches, default=0) / (1.0 - options.validation - options.test)))
+    if n < needed:
+        raise table_files.TableError(
+            f"{table}: {n} rows are too few: at least {needed} for training, validation and test"
+        )
+    return columns
 
 
 def _rows(family: TableFamily, head: str, columns: Columns, use: Bool[np.ndarray, " rows"]) -> Rows:
@@ -375,6 +397,21 @@ def _require_rows(table, results, rows):
                 f"{table}: no values of {m.name} that its maptype {m.maptype!r} can take "
                 f"({m.domain})"
             )
+
+
+def _report(config, options, n, histories, clipped):
+    """What a model file keeps of a training on ``n`` rows."""
+    return {
+        "held_out": held_out_rows(n, options),
+        "training": {
+            "rows": n,
+            "seconds": round(sum(h[-1, 2] for h in histories.values())),
+            "seed": options.seed,
+            "members": options.members,
+            "recipes": {r.mapping.name: r.trainer for r in config.results},
+            "clipped": clipped,
+        },
+    }
 
 
 def _save_clipped(

@@ -171,6 +171,54 @@ def _model_slopes(
     }
 
 
+def _family_with_f(model: Model, given: Any) -> SampledFamily:
+    """The family of ``model`` with the f of ``given``, since a model file does not hold it."""
+    family: Any = model.family
+    if given is not None:
+        if (given.name, given.domain) != (family.name, family.domain):
+            raise ValueError(
+                f"the model is for {family.name!r} in {family.domain}, not {given.name!r} in "
+                f"{given.domain}"
+            )
+        family = family.replaced(distribution=given.distribution)
+    if not isinstance(family, SampledFamily):
+        raise ValueError(
+            f"{model.distribution!r} was made from a table: compare it with one, by "
+            "validate_table or --table"
+        )
+    return family
+
+
+def _fresh_points(
+    family: SampledFamily, n: int, seed: int
+) -> dict[str, Float[np.ndarray, " rows"]]:
+    """``n`` points of its box, half of them with theta above pi/2."""
+    points = draw(family, n, seed=seed, margin=1.0)
+    mirrored = np.random.default_rng(seed).random(n) < 0.5
+    # small angles stay small: pi - theta would round their sine
+    points["theta"] = np.where(
+        mirrored & (points["theta"] > 1e-2), np.pi - points["theta"], points["theta"]
+    )
+    return points
+
+
+def _all_integrals(
+    family: SampledFamily, points: Columns, directions: Sequence[str], quiet: bool
+) -> tuple[
+    Float[np.ndarray, "rows 8"],
+    dict[str, Float[np.ndarray, "rows 8"]],
+    Float[np.ndarray, "rows 8"] | None,
+]:
+    """Exact coefficients at ``points``, their slopes, and those at the reference of the family."""
+    total = integrals_of(family, len(points["s"]), slopes=bool(directions))
+    with progress("validate", total, "integrals", quiet=quiet) as advance:
+        integrals = _Integrals(family.distribution, advance)
+        truth = integrals(points)
+        slopes = _exact_slopes(integrals, family, points, directions)
+        reference = family.comparison.reference(points)
+        return truth, slopes, reference if reference is None else integrals(reference)
+
+
 def validate(
     model: Model,
     *,
@@ -192,34 +240,11 @@ def validate(
     so (``counted``: for a power law where j_I is above 1e-3 of its value without gamma_max),
     rotativities of thermal electrons below its theta_e and above its x too.
     """
-    name = model.distribution
-    given, family = family, model.family
-    if given is not None:
-        if (given.name, given.domain) != (family.name, family.domain):
-            raise ValueError(
-                f"the model is for {family.name!r} in {family.domain}, not {given.name!r} in "
-                f"{given.domain}"
-            )
-        family = family.replaced(distribution=given.distribution)
-    if not isinstance(family, SampledFamily):
-        raise ValueError(
-            f"{name!r} was made from a table: compare it with one, by validate_table or --table"
-        )
-    points = draw(family, n, seed=seed, margin=1.0)
-    mirrored = np.random.default_rng(seed).random(n) < 0.5
-    # small angles stay small: pi - theta would round their sine
-    points["theta"] = np.where(
-        mirrored & (points["theta"] > 1e-2), np.pi - points["theta"], points["theta"]
-    )
+    name, family = model.distribution, _family_with_f(model, family)
+    points = _fresh_points(family, n, seed)
     directions = tuple(points) if slopes else ()
     fit = _fits.FITS.get(name) if is_packaged(family) else None
-    total = integrals_of(family, n, slopes=slopes)
-    with progress("validate", total, "integrals", quiet=quiet) as advance:
-        integrals = _Integrals(family.distribution, advance)
-        truth = integrals(points)
-        truth_slopes = _exact_slopes(integrals, family, points, directions)
-        reference = family.comparison.reference(points)
-        reference = reference if reference is None else integrals(reference)
+    truth, truth_slopes, reference = _all_integrals(family, points, directions, quiet)
     ours, flags, least, fitted = _sample_of(model, fit, points, truth)
     our_slopes = _model_slopes(model, points, directions)
     inside = (flags == 0) & family.comparison.counted(truth, reference)
