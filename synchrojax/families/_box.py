@@ -17,12 +17,14 @@ from synchrojax.core import Masks, Points, at_least, at_most, within
 from synchrojax.families._base import Cube, Ends, Point, Sample
 
 S_RANGE = (1e1, 1e8)
-S_PERP = 5.0  # lowest s sin(theta)
+S_PERP = 5.0  # lowest s sin(theta), a choice
 THETA_RANGE = (0.0, float(np.pi))
 
 
 def direction_features(s: Points, sine: Points) -> list[Points]:
     """Network input for the direction: it saturates where only s / sin(theta) matters any more."""
+    # both run from -1 to 1 in the box; corrections fall with s sin(theta) to the power -2/3 or -1, low
+    # powers of the first
     return [
         2.0 * jnp.exp((float(np.log(S_PERP)) - jnp.log(s * sine)) / 3.0) - 1.0,
         1.0 - 2.0 * sine * sine,
@@ -83,6 +85,8 @@ class Box:
 
     def within_reach(self, p: Point) -> Point:
         """The same of a box so wide that corrections run on, but no number leaves its range."""
+        # a tenth of the lowest s and s sin(theta), and a thousand times the highest s: far enough
+        # for corrections to run on, near enough for float32
         low, high = self.s
         s = within(p.s, low / 10.0, high * 1e3)
         own = {

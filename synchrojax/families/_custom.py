@@ -44,9 +44,8 @@ from synchrojax.tables import cold
 
 # head -> its results among the eight coefficients, from .. before
 _RESULTS = {"emission": (0, 3), "absorption": (3, 6), "rho_Q": (6, 7), "rho_V": (7, 8)}
-_NEAR_ZERO = (
-    0.1  # quantile of the magnitudes below which a coefficient of either sign counts as near zero
-)
+# a choice: quantile of the magnitudes below which a coefficient of either sign counts as near zero
+_NEAR_ZERO = 0.1
 
 
 class Family(SampledFamily):
@@ -270,6 +269,7 @@ class Family(SampledFamily):
         rows = self.box.directions(u, margin)
         for k, (name, (low, high)) in enumerate(self.box.own.items()):
             if name in self.linear:
+                # a choice: a twentieth of the range on both sides, whatever the margin
                 widen = 0.05 * (high - low) * (margin > 1.0)
                 rows[name] = low - widen + (high - low + 2.0 * widen) * u[:, 2 + k]
             else:

@@ -5,13 +5,16 @@ from jaxtyping import Bool, Float
 
 from synchrojax.core import Arrays
 
-FLOOR = 0.03  # of the scale of rho_Q: below, its errors are not relative any more
+# a choice, of the scale of rho_Q: below, its errors are not relative any more
+FLOOR = 0.03
 
 
 def angle_weight(sine: Float[Arrays, " rows"]) -> Float[np.ndarray, " rows"]:
     """Weight of rho_V at small angles: d/d theta is 1 / sin(theta) times the slope with the
     logarithm that is seen.
     """
+    # a choice: from theta = 0.05 down they count more, four times at most, so that large angles are
+    # still learned
     return np.clip(0.05 / np.maximum(sine, 1e-4), 1.0, 4.0)
 
 

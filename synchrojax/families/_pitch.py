@@ -28,8 +28,10 @@ from synchrojax.families._base import Point
 from synchrojax.families._single_electron import conversion_cone, power_until
 
 BOX = {"k": (0.0, 4.0)}
-FLOOR = 0.1  # of the scale of rho_Q, in training: heavier points are too few to learn from
-# of that scale: corrections that fall with s sin(theta) are less where the others are learned
+# a choice, of the scale of rho_Q, in training: heavier points are too few to learn from
+FLOOR = 0.1
+# a choice, of that scale: corrections that fall with s sin(theta) are less where the others are
+# learned
 FAR = 3e-4
 
 
@@ -46,10 +48,13 @@ class Smear(NamedTuple):
 def smear(p: Point, gamma: Points) -> Smear:
     """What electrons of Lorentz factor ``gamma`` make of the angle of ``p``."""
     direct = p.sine * p.sine
+    # 3 / (1 + gamma^2) is a rough mean square angle of the cone: it goes into features and scales
+    # alone, and the networks learn the rest
     cone = 3.0 * p.cosine * p.cosine * reciprocal(1.0 + gamma * gamma)
     share = 3.0 * reciprocal(3.0 + direct * (1.0 + gamma * gamma))
     log_across = jnp.log(direct + cone)
-    # towards k = 4, electrons far from the line of sight count as much as those that beam along it
+    # towards k = 4, electrons far from the line of sight count as much as those that beam along it;
+    # 0.05 as in ``log_smeared``, a rough size for features and scales
     far = 0.05 * p.k**3 * power_until(p.k - 4.0, jnp.log(gamma)) * share * share
     return kept(Smear(log_across, share, 0.5 * p.k * log_across + jnp.log1p(at_least(far, 0.0))))
 
@@ -108,13 +113,16 @@ def log_smeared(p: Point, gamma: Float[Arrays, "nodes *points"]) -> Float[Arrays
     rho_Q of a shell of electrons over that of an isotropic shell: sin^k(theta) for large gamma
     sin(theta), (t / gamma)^k along B, a polynomial of sin^2(theta) for k = 2 and 4.
     """
-    # the bounds here and below hold off poles that are met far outside the box alone
+    # the bounds here and below hold off poles, 1 + ln gamma = 0 and the arguments of log1p at -1,
+    # that are met far outside the box alone
     log_gamma = at_least(jnp.log(gamma), -0.5)
     k, sine, cosine = p.k[None], p.sine[None], p.cosine[None]
     v, q = reciprocal(1.0 + log_gamma), 0.5 * within(p.k, -0.2, 4.2) - 1.0
-    # of electrons far from the line of sight, for k -> 4
+    # of electrons far from the line of sight, for k -> 4: the factor 0.05 is a choice with which
+    # data/make_pitch_smear.py fits the polynomials, so that they take up what it leaves
     spread = 0.05 * k**2 * power_until(k - 4.0, log_gamma)
     x = at_least(k * spread, -0.9)
+    # below 1e-3 the series is right to x^2 / 3 = 3e-7
     small = jnp.abs(x) < 1e-3
     safe = jnp.where(small, 1.0, x)
     growth = jnp.where(small, 1.0 - 0.5 * x, jnp.log1p(safe) * reciprocal(safe))
@@ -152,6 +160,7 @@ def rotation_v(p: Point, cone: Points) -> tuple[Points, Points]:
     return fixed, power_until(-p.k, reach) - fixed * reach
 
 
+# enough for the 1e-5 of ``rotation_v_ratio``
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
 
 
@@ -182,6 +191,7 @@ def angle_weight(sine: Float[Arrays, " rows"]) -> Float[np.ndarray, " rows"]:
     """Weight of rho_V as in ``_learning``, but that sin^k changes its slope down to theta = 1 /
     gamma = 1e-3.
     """
+    # falling again from where the two meet, sine = 1.3e-3
     return np.clip(np.minimum(0.05 / sine, 3e4 * sine), 1.0, None)
 
 
@@ -200,6 +210,7 @@ def second_order(p: Point, log_x: Points) -> Float[Array, "*points"]:
     small part of itself, and that times corrections of the isotropic kernel. The cone is x^(1/6) /
     gamma_0 wide for x < 1.
     """
+    # 10 keeps squares of x in the range of float32; 0.02 is that small part, a choice of scale
     width = (jnp.exp(at_most(log_x, 10.0)) + jnp.exp(log_x / 3.0)) * reciprocal(p.s * p.sine)
     z = p.k * (1.0 + p.k * p.cosine * p.cosine) * width
     return z * (0.02 + width + z) * reciprocal((1.0 + z) * (1.0 + z + width))

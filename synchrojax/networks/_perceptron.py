@@ -69,6 +69,7 @@ class Perceptron(nnx.Module):
         if unknown:
             raise ValueError(f"activation {unknown[0]!r} is not one of {', '.join(ACTIVATIONS)}")
         kernel_init = nnx.initializers.variance_scaling(1.0, "fan_in", "normal")
+        # a choice: units start at different places of features between -1 and 1
         bias_init = nnx.initializers.normal(0.3)
         if scale is not None:
             kernel_init, bias_init = nnx.initializers.normal(scale), nnx.initializers.zeros

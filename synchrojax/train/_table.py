@@ -213,6 +213,7 @@ def _as_is(output, extra):
 
 def _fit_head(head, recipe, rows, options, seed, *, checkpoints, quiet, title):
     """One network of one member: (module, history, clipped training rows, their deviations)."""
+    # 0.05 is what Keras means by kernel_initializer="normal"
     scale = 0.05 if recipe.method == "adam" else None
     kind = {
         "widths": head.widths,

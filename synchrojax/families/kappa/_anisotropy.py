@@ -35,6 +35,8 @@ def inputs(
 
     ``isotropic``: ``features`` as an array.
     """
+    # choices of scale: 0.02, since ``_pitch.log_smeared`` is right to 2 %, and where and how fast
+    # what is learned of rho_Q and rho_V vanishes far above resonance, gamma_0 > e W and e^1.5 W
     smear, slow = _pitch.smear(p, frame.width), p.k * reciprocal(p.s * p.sine)
     angle = [0.5 * p.k - 1.0, smear.log_across / 6.0]
     added = stacked([*angle, jnp.exp(smear.log_power), 2.0 * smear.share - 1.0])

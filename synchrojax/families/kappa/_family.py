@@ -37,6 +37,8 @@ from synchrojax.families._learning import FLOOR
 from synchrojax.families.kappa import _anisotropy, _learning
 from synchrojax.families.kappa import _physics as physics
 
+# where corrections run on to outside of the box, a choice, so that numbers stay in float32; kappa
+# stays above 2, where the norm ends
 _REACH = MappingProxyType({"kappa": (2.01, 16.0), "w": (1e-2, 2e3), "k": (-0.2, 4.2)})
 # beside the length of ``features`` (7)
 _ISOTROPIC = {

@@ -102,6 +102,7 @@ def anisotropic_rows(
     if head == "pitch_rho_Q_far":
         use &= np.asarray(jnp.abs(inputs["pitch_rho_Q"][1][0]) < _pitch.FAR)
     elif head == "pitch_rho_V":
+        # gamma_0 = 100 W: what is multiplied is 2e-3 there
         use &= np.asarray(frame.log_x < 0.5 * np.log(1e4))
     features, extra = inputs[head]
     return _rows(keep, use, features, extra, target, weight)

@@ -49,6 +49,8 @@ def baselines(p: Point, frame: Frame) -> tuple[Points, Points, Points]:
     j ~ f(gamma_0) gamma_0 far above W (a power law) and gamma_0^(-4/3) far below (single electrons
     at low frequency).
     """
+    # -67 is about ln(e^2 / c), 62 about -ln(2 m_e), the ratio of absorption to emission but for
+    # powers of gamma and nu: what is left to learn is of order one
     tail = p.kappa * p.w
     shape = (p.kappa + 1.0) * jnp.log1p((frame.gamma - 1.0) / tail)
     reach = jnp.log(frame.gamma) + softplus(7.0 / 3.0 * (jnp.log(tail) - jnp.log(frame.gamma)))
@@ -59,7 +61,9 @@ def baselines(p: Point, frame: Frame) -> tuple[Points, Points, Points]:
     return log_j, log_alpha, 2.0 * p.cosine * lean
 
 
-# nodes in ln((gamma - 1) / (kappa w)): the trapezoidal rule converges exponentially
+# nodes in ln((gamma - 1) / (kappa w)): the trapezoidal rule converges exponentially. With half the
+# step rho_Q changes by 1.2e-4 of its size at most, with nodes from -12 on by 4e-4 (2,048 points of
+# the box); the network takes that up
 STEP = 0.35
 _NODES = np.arange(-7.0, 22.01, STEP)
 
@@ -90,6 +94,9 @@ def rotation_scales(p: Point, frame: Frame) -> tuple[Points, Points, Points, Poi
     """rho_Q at high s sin(theta), the size of its corrections, its own size, and rho_V up to a
     factor of order one.
     """
+    # rho_V joins that of cold electrons and ln(w) / w^2 of hot ones; the 10 leaves it of order one.
+    # Corrections of rho_Q fall as s'^(-2/3); 1e-3 is a choice of scale for what is left of them and
+    # of the errors of ``conversion``
     value, size = conversion(p, frame)
     ratio = p.sine / p.s
     unit = -E2_OVER_MC * ratio * ratio
@@ -105,6 +112,7 @@ def rotation_scales(p: Point, frame: Frame) -> tuple[Points, Points, Points, Poi
 
 def features(p: Point, frame: Frame) -> list[Points]:
     """Network input [7]."""
+    # centres and widths bring the features to order one, and the network learns the rest
     return [
         frame.log_x / 6.0,
         jnp.tanh(0.5 * frame.log_x),

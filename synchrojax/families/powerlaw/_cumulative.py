@@ -78,6 +78,8 @@ def _debye(v: Reals, w: Reals) -> tuple[Reals, Reals, Reals]:
     """
     over = reciprocal(square_root(v * v + w * w))
     r, z = w * over, v * over
+    # at r = 0.3 the series is right to 2e-7, its slope to 1e-6, and the direct form loses a factor
+    # of 30
     square, small = r * r, r < 0.3
     r2 = jnp.where(small, square, 0.0)
     series = 1 / 3 + r2 * (1 / 5 + r2 * (1 / 7 + r2 * (1 / 9 + r2 * (1 / 11 + r2 / 13))))
@@ -105,6 +107,7 @@ def _debye_exponent_slope(primals, tangents):
 def edge_at(p: Point, gamma: Points) -> Edge:
     """J_a(z)^2 ~ exp(-exponent) for electrons of pitch angle theta: (2/3) x for large gamma."""
     log_gamma = jnp.log(gamma)
+    # 1e-4 keeps the slope of u finite where gamma = 1, and matters to gamma - 1 of that size alone
     u = square_root((gamma - 1.0) * (gamma + 1.0) + 1e-4)
     drift = p.cosine * reciprocal(p.sine * (gamma + u))
     w = square_root(1.0 + drift * drift)
@@ -120,6 +123,9 @@ def log_totals(p: Point) -> Float[Arrays, "6 *points"]:
     """ln |C(1)| of j_I, j_Q, j_V, alpha_I, alpha_Q, alpha_V, up to order one [6, ...]; V over
     |cos(theta)|.
     """
+    # -65 is about ln(4 pi e^2 / (sqrt(3) c)), and 63.5 two above -ln(2 m_e), the ratio of
+    # absorption to emission of one electron but for powers of gamma and nu: what is left is of
+    # order one
     log_gamma, log_sine = log_gamma_0(p), jnp.log(p.sine)
     emission = (-1.0 - p.p) * log_gamma - 65.0
     if p.k is not None:
@@ -142,7 +148,9 @@ def log_odds(p: Point, edge: Edge) -> Float[Arrays, "6 *points"]:
     return (edge.exponent - p.p * (low + high))[None] - n * low[None] - m * high[None]
 
 
-CLIP_X = (-14.0, 5.0)  # ln x beyond which the corrections are constant
+# ln x outside of which the corrections are constant, a choice: below, j_I has L < -8 for any p of
+# the box; above, the exponent is over 90
+CLIP_X = (-14.0, 5.0)
 # made by data/make_powerlaw_limit.py
 _TABLES = np.load(pathlib.Path(__file__).with_name("_limit.npz"), allow_pickle=False)
 _TABLES = {name: _TABLES[name] for name in _TABLES}
@@ -153,16 +161,19 @@ def limit_features(p: Points, log_x: Points) -> Float[Array, "3 *points"]:
     """What the limit of L depends on; in the first, powers of x^(2/3) on both sides become
     polynomials.
     """
+    # the first is the m of data/make_powerlaw_limit.py, the second a choice that helps the network
     log_x = at_most(log_x, CLIP_X[1])
     return stacked([jnp.tanh(log_x / 3.0), jnp.tanh(log_x), mapped_p(p)])
 
 
 def mapped_far(log_x: Points) -> Points:
     """ln x to -1..1 about the sharpest feature of rho_Q."""
+    # the width as in ``limit_features``; the middle is a choice
     return jnp.tanh((log_x - 2.5) / 3.0)
 
 
 def mapped_p(p: Points) -> Points:
+    # p from 1.35 to 7.2, as data/make_powerlaw_limit.py draws it, to -1..1
     return (p - 4.275) / 2.925
 
 
@@ -177,12 +188,14 @@ def limit_odds(p: Point, edge: Edge) -> Float[Arrays, "6 *points"]:
 
 
 def total_features(p: Point) -> list[Points]:
+    # p from 1.5 to 7 to about -1..1
     return [(p.p - 4.0) / 3.0, *direction_features(p.s, p.sine)]
 
 
 def edge_features(p: Point, edge: Edge) -> list[Points]:
     log_x = within(edge.log_x, *CLIP_X)
-    # 1/2 for large gamma, less for small
+    # 1/2 for large gamma, where the exponent is (2/3) x; centres and widths bring the features to
+    # order one, and the network learns the rest
     slow = reciprocal(1.0 + 1.5 * edge.exponent * jnp.exp(-edge.log_x))
     return [
         (log_x + 2.0) / 5.0,
@@ -215,6 +228,7 @@ def decline(p: Point) -> Points:
 
 def slow_share(p: Point, edge: Edge) -> Points:
     """1 / gamma^2 over ``decline``, x sin^2(theta), bounded."""
+    # the bound of 10 is a choice: a larger share has x > 10, where emission is below e^-6
     share = p.sine * p.sine * jnp.exp(edge.log_x)
     return share * reciprocal(1.0 + 0.1 * share)
 
@@ -236,11 +250,14 @@ def log_rotation_v_of(c: Points, p: Point, edge: Edge) -> Points:
 
 def steady(log_x: Points) -> Points:
     """How corrections to rho_V vanish where gamma is far below gamma_0."""
+    # as 1 / x; from where, x = e^3, is a choice of scale, and the network learns the rest
     return jax.nn.sigmoid(3.0 - log_x)
 
 
 def flat(p: Point, edge: Edge) -> Points:
     """Where what follows gamma_0 matters to edges far below it, and can be learned from them."""
+    # p < 3.3 and x > e^4, soft: choices, beside p < 3.6 and x from 300 to 1e5 of the rows that
+    # ``rho_Q_total`` learns from
     return jax.nn.sigmoid(6.0 * (3.3 - p.p)) * jax.nn.sigmoid(2.0 * (edge.log_x - 4.0))
 
 
@@ -263,6 +280,8 @@ def rotation_q_parts(p: Point, edge: Edge) -> tuple[Points, Points, Points, Poin
     t14, t20, t21 = t2 * t12, t8 * t12, t9 * t12
     length = 0.25 * softplus(2.0 * log_x)  # ln(gamma_0 / g) where that is positive
     inside = 2.0 * power_until(2.0 - p.p, length) - edge.per_gamma**2 * power_until(-p.p, length)
+    # 1 to 0 where p passes 3.5: there ``constant`` hands over to the tail of ``envelope``; middle
+    # and width are choices, to which t and y are then fitted (data/make_powerlaw_limit.py)
     level = jax.nn.sigmoid(1.5 * (3.5 - p.p))
     below_gamma_0 = jnp.where(above, 1.0, t12) * reciprocal(1.0 + t12)
     constant = 2.0 * level * jnp.exp((2.0 - p.p) * length) * below_gamma_0
@@ -270,12 +289,13 @@ def rotation_q_parts(p: Point, edge: Edge) -> tuple[Points, Points, Points, Poin
     tail = (1.0 - level) * jnp.where(above, t6, t8) * reciprocal(1.0 + t14)
     envelope = jnp.where(above, t12, t8) * reciprocal(1.0 + t20) + tail
     envelope = envelope * reciprocal(p.p + 2.0 / 3.0)
-    # 1 / ((x / e^1.2)^-2 + (x / e^1.7)^1.5)
+    # the size of what is learned, a choice of scale: 1 / ((x / e^1.2)^-2 + (x / e^1.7)^1.5),
+    # largest at x = 4.5
     low, high = math.exp(2.4), math.exp(-2.55)
     peak = jnp.where(above, t9, t12) * reciprocal(
         jnp.where(above, low * t21 + high, low + high * t21)
     )
-    # 1 / (1 + x / e^7)
+    # and 2 % up to x = e^7: 0.02 / (1 + x / e^7)
     far = math.exp(-7.0)
     reach = (
         0.02 * jnp.where(above, t6, 1.0) * reciprocal(jnp.where(above, t6 + far, 1.0 + far * t6))
@@ -335,6 +355,8 @@ def rotation_unit(p: Point, gamma: Points) -> Points:
 
 def rotation_size(inside: Points, constant: Points, envelope: Points) -> Points:
     """The scale of rho_Q, which has no zero."""
+    # 0.5 and 0.3 are choices: errors are measured in this, and rho_Q is between -1 and 1.3 of it at
+    # the edges that are learned from
     return jnp.abs(inside) + 0.5 * constant + 0.3 * envelope
 
 

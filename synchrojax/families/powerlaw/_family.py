@@ -46,6 +46,8 @@ from synchrojax.families.powerlaw import _cumulative as physics
 
 # ln I, ln Q / I, ln V / I
 _RATIOS = np.kron(np.eye(2), [[1.0, 0.0, 0.0], [-1.0, 1.0, 0.0], [-1.0, 0.0, 1.0]])
+# where corrections run on to outside of the box, a choice, so that numbers stay in float32; p stays
+# above 1, where the norm ends
 _REACH = MappingProxyType(
     {
         "p": (1.01, 8.5),
@@ -54,9 +56,8 @@ _REACH = MappingProxyType(
         "k": (-0.2, 4.2),
     }
 )
-_DECAYED = (
-    1e-3  # of j_I without gamma_max: below, only the decay of emission and absorption is promised
-)
+# a choice, of j_I without gamma_max: below, only the decay of emission and absorption is promised
+_DECAYED = 1e-3
 
 # beside the lengths of ``total_features`` (3), ``edge_features`` (7) and ``far_features`` (2)
 _ISOTROPIC = {
@@ -182,7 +183,9 @@ class PowerLawFamily(PackagedFamily):
             return kept((found.odds, physics.log_odds(p, edge), ends))
 
         (a, high, first), (b, low, second) = (at(gamma) for gamma in (p.gamma_min, p.gamma_max))
-        # L falls with gamma; the networks may err on that where the two ends meet
+        # L falls with gamma; the networks may err on that where the two ends meet. A fifth of what
+        # the asymptotes fall by and 0.01 ln(gamma_max / gamma_min) are choices below what L itself
+        # does
         gap = at_least(a - b, 0.2 * (high - low))
         gap = at_least(gap, 0.01 * jnp.log(p.gamma_max / p.gamma_min)[None])
         parts = physics.log_totals(p) + networks["total"](stacked(physics.total_features(p)))
@@ -228,7 +231,7 @@ class PowerLawFamily(PackagedFamily):
     def sample_to_learn(self, u: Cube, margin: float | int) -> Sample:
         """Pairs of rows that share an edge, gamma_min of one and gamma_max of the next."""
         # a quarter of them mildly relativistic, 40 % between 1 and 1e3, the others from 80 to
-        # beyond gamma_0
+        # beyond gamma_0: choices, as is the crowding at low s, where corrections are large
         rows = self.box.directions(u, margin, crowding=3.0) | {
             "p": self.box.uniform("p", u[:, 2], margin)
         }

@@ -92,6 +92,7 @@ def _odds_weight(
     upper: Shaped[np.ndarray, " pairs"],
 ) -> Float[np.ndarray, "6 pairs"]:
     """How much an error of L matters at a lower or upper end; large L are of no consequence."""
+    # 8, like 12 where rows are chosen, is a choice: D is e^-8 = 3e-4 of C there
     share = 1.0 / (1.0 + np.exp(-odds))  # C / (C + D)
     return np.maximum((1.0 - share) * lower, share * upper) / (
         1.0 + np.maximum(odds / 8.0, 0.0) ** 2
@@ -131,12 +132,14 @@ def isotropic_rows(head: str, pairs: Pairs, networks: Networks) -> Rows:
             pairs.log_rotation_v - physics.log_rotation_v(p, edge),
         )
         weight = pairs.lower
+        # ``steady`` is below 2e-4 there
         use &= edge.log_x > np.log(1e5)
     elif head == "rho_V":
         far = networks["rho_V_far"](jnp.stack(physics.far_features(p, edge)))[0]
         steady = np.asarray(physics.steady(edge.log_x))
         target = (pairs.log_rotation_v - np.asarray(physics.log_rotation_v(p, edge) + far)) / steady
         weight = pairs.lower * steady * angle_weight(p.sine)
+        # ``steady`` is below 2 % from there on
         use &= edge.log_x < np.log(1e3)
     else:
         return _conversion_rows(head, pairs, networks, use & near)
@@ -176,6 +179,7 @@ def _conversion_rows(
         * np.maximum(pairs.lower / np.maximum(np.abs(c), floor), pairs.upper / np.maximum(d, floor))
         * decline
     )
+    # the kernel is within 16 / x^2 + 2.1 / (s' x) of its limit: nothing to learn is left at 1e4
     use = use & (edge.log_x > physics.CLIP_X[0]) & (edge.log_x < np.log(1e4))
     return _rows(pairs, use, jnp.stack(physics.edge_features(p, edge)), share, target, weight)
 
@@ -185,6 +189,7 @@ def _rotation_v_limit(p: physics.Point) -> Float[Array, " pairs"]:
     nodes, weights = (0.5 * v for v in np.polynomial.legendre.leggauss(24))
 
     def one(p):
+        # the integrand has fallen by about e^-22
         reach = 22.0 / (p.p + 1.0)
         t = reach * (nodes + 0.5)
         gamma = p.gamma_min * jnp.exp(t)
@@ -226,6 +231,7 @@ def anisotropic_rows(head: str, pairs: Pairs, networks: Networks) -> Rows:
         use &= np.all(np.isfinite(odds) & (odds < 12.0), 0)
         target, weight = odds - known.odds, _odds_weight(odds, pairs.lower, pairs.upper)
     elif head == "pitch_rho_V":
+        # ``steady`` is 2e-3 there
         use &= np.asarray(edge.log_x < np.log(1e4))
         target, weight = (
             pairs.log_rotation_v - np.log(known.rho_v),
