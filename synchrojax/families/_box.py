@@ -23,8 +23,8 @@ THETA_RANGE = (0.0, float(np.pi))
 
 def direction_features(s: Points, sine: Points) -> list[Points]:
     """Network input for the direction: it saturates where only s / sin(theta) matters any more."""
-    # both run from -1 to 1 in the box; corrections fall with s sin(theta) to the power -2/3 or -1, low
-    # powers of the first
+    # both run from -1 to 1 in the box; corrections fall with s sin(theta) to the power -2/3 or -1,
+    # low powers of the first
     return [
         2.0 * jnp.exp((float(np.log(S_PERP)) - jnp.log(s * sine)) / 3.0) - 1.0,
         1.0 - 2.0 * sine * sine,
