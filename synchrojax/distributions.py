@@ -48,9 +48,7 @@ class Distribution(abc.ABC):
 
     @abc.abstractmethod
     def log_shape(self, gamma: Reals, mu: Reals, across: Reals, **parameters: Reals) -> Reals:
-        """ln f + ``log_norm`` at gamma >= 1, -1 <= mu <= 1; ``across`` = 1 - mu^2, not rounded near
-        B.
-        """
+        """ln f + ``log_norm`` at gamma >= 1, -1 <= mu <= 1; ``across`` = 1 - mu^2 unrounded."""
 
     @abc.abstractmethod
     def log_norm(self, **parameters: Reals) -> Reals:
@@ -73,11 +71,11 @@ class Distribution(abc.ABC):
         return ()
 
     def breaks(self, **parameters: Reals) -> tuple[Any, ...]:
-        """(gamma, ...): where f has kinks or jumps between ``gamma_bounds``, as many for all
-        parameters, in any order.
+        """(gamma, ...) where f has kinks or jumps between ``gamma_bounds``, in any order.
 
-        The integrals are split there. A jump belongs to f: absorption and rotativities get its
-        delta function in df/dgamma, averaged over harmonics. Those outside the bounds do nothing.
+        There are as many for all parameters. The integrals are split there. A jump belongs to f:
+        absorption and rotativities get its delta function in df/dgamma, averaged over harmonics.
+        Those outside the bounds do nothing.
         """
         return ()
 
@@ -144,10 +142,10 @@ class Thermal(Distribution):
 
 
 def _apart(gamma_min: Reals, gamma_max: Reals) -> tuple[Reals, Reals]:
-    """Two ends, apart by more than rounding does: ends that are close give way to both sides, the
-    same to second order.
+    """Two ends, apart by more than rounding does.
 
-    What lies between two ends is the difference of what lies above each.
+    Ends that are close give way to both sides, the same to second order. What lies between two ends
+    is the difference of what lies above each.
     """
     least = (
         3e-3 if jnp.finfo(jnp.result_type(gamma_min, gamma_max, jnp.float32)).bits <= 32 else 1e-5
@@ -476,9 +474,7 @@ class Function(Distribution):
 
 
 def _known_breaks(breaks: Any, parameters: tuple[str, ...]) -> Any:
-    """``breaks`` as a function or a tuple of numbers, names of ``parameters`` and functions;
-    ValueError otherwise.
-    """
+    """``breaks``, numbers, names of ``parameters`` and functions, checked; else ValueError."""
     if callable(breaks):
         return breaks
     if (

@@ -12,8 +12,9 @@ from synchrojax.core import QuantityError, ends, quantity, quantity_or_range
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors in one line, exit status 2; no abbreviations: a later option could give them another
-    meaning.
+    """Errors in one line, exit status 2; no abbreviations.
+
+    A later option could give them another meaning.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -43,8 +44,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The one of ``known`` that ``word`` may stand for, or None: without dashes and case, cut
-    short, or misspelt.
+    """The one of ``known`` that ``word`` may stand for, or None.
+
+    Dashes and case do not count; it may be cut short or misspelt.
     """
 
     def plain(text):

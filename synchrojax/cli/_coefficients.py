@@ -28,8 +28,9 @@ def _spread(name: str, value: float | tuple[float, float, int]) -> Float[np.ndar
 
 
 def _inputs(options: Any) -> tuple[Any, Any, dict[str, Any]]:
-    """(model or None, distribution, {input: value or range}) of what was asked for; refuses names
-    that do not fit.
+    """(model or None, distribution, {input: value or range}) of what was asked for.
+
+    Refuses names that do not fit.
     """
     import synchrojax
     from synchrojax.distributions import get_distribution

@@ -79,8 +79,9 @@ def _run(words: list[str]) -> int:
 
 
 def main(arguments: Iterable[str] | None = None) -> int:
-    """Entry point; returns the exit status: 0, 2 for an error, 130 when interrupted, 141 when
-    nobody reads on.
+    """Entry point; returns the exit status.
+
+    0, 2 for an error, 130 when interrupted, 141 when nobody reads on.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name in Greek must not die of the locale

@@ -1,6 +1,4 @@
-"""``import-neurosynchro``, ``init``, ``summarize``, ``transform``, ``lock``: what comes before a
-training.
-"""
+"""``import-neurosynchro``, ``init``, ``summarize``, ``transform``, ``lock``: before a training."""
 
 import json
 import pathlib

@@ -93,9 +93,7 @@ _multiply, _divide = _scaled(operator.mul, "*"), _scaled(operator.truediv, "/")
 
 
 def field_by_field(kind: Any) -> Any:
-    """Give a NamedTuple of arrays sums, differences and products with numbers instead of those of
-    tuples.
-    """
+    """Give a NamedTuple of arrays sums, differences and multiples instead of those of tuples."""
     kind.__add__, kind.__radd__, kind.__sub__ = _add, _total, _subtract
     kind.__mul__, kind.__rmul__, kind.__truediv__ = _multiply, _multiply, _divide
     kind.__array_ufunc__ = None  # NumPy leaves x * c to us
@@ -126,9 +124,8 @@ class Coefficients(NamedTuple):
 
 @field_by_field
 class SkyCoefficients(NamedTuple):
-    """The eleven coefficients in a basis fixed on the sky; units and arithmetic as in
-    ``Coefficients``.
-    """
+    """The eleven coefficients in a basis fixed on the sky; units and sums as in
+    ``Coefficients``."""
 
     j_I: Points
     j_Q: Points

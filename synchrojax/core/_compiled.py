@@ -1,6 +1,4 @@
-"""Pointwise functions outside jit: one compiled program for many sizes instead of one for every
-operation.
-"""
+"""Pointwise functions outside jit: one compiled program for many sizes."""
 
 import functools
 import math
@@ -20,9 +18,7 @@ STEPS = (128, 1024, 4096)
 
 
 def step(size: int, steps: Sequence[int] = STEPS) -> int:
-    """The size to which ``size`` points are filled up: 1 and more than the last step stay what they
-    are.
-    """
+    """The size to which ``size`` points are filled up; 1 and more than the last step stay."""
     return next((n for n in steps if n >= size), size) if size > 1 else size
 
 
@@ -51,9 +47,7 @@ def _packed(function: Callable, subject: Hashable, names: tuple[str, ...]) -> Ca
 
 
 def _elsewhere(values: Iterable[Numbers]) -> bool:
-    """True where an array lies on several devices or another than the usual one, and should stay
-    there.
-    """
+    """True where an array lies on several devices or not on the usual one, to stay there."""
     for v in values:
         if isinstance(v, jax.Array) and (
             len(v.devices()) > 1 or v.committed or jax.default_backend() != "cpu"
@@ -88,8 +82,7 @@ def pointwise(
     host: bool = False,
     steps: Sequence[int] = STEPS,
 ) -> Any:
-    """``function(subject, values)`` for ``values`` {name: array} broadcast to ``shape`` and cast to
-    ``dtype``.
+    """``function(subject, values)``, values {name: array} broadcast to ``shape``, in ``dtype``.
 
     ``function``: from arrays of one shape to a tuple of them, each point by itself; it and
     ``subject`` (hashable) name the compiled program. Concrete values of few points are filled up to

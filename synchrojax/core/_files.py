@@ -12,9 +12,7 @@ from synchrojax.core._types import PathLike
 
 @contextlib.contextmanager
 def written_in_one(path: PathLike) -> Iterator[pathlib.Path]:
-    """Yields a path beside ``path`` to write to, which takes its place at the end; on any error
-    nothing stays.
-    """
+    """Yields a path beside ``path`` that takes its place at the end; on any error nothing stays."""
     path = pathlib.Path(path)
     temporary = path.with_name(f".{path.name}.part")
     try:
@@ -36,15 +34,17 @@ def write_text(path: PathLike, text: str) -> None:
 
 
 def read_text(path: PathLike) -> str:
-    """The text of ``path``, UTF-8 with or without a mark of byte order. Raises OSError and
-    UnicodeDecodeError.
+    """The text of ``path``, UTF-8 with or without a byte-order mark.
+
+    Raises OSError and UnicodeDecodeError.
     """
     return pathlib.Path(path).read_text(encoding="utf-8-sig")
 
 
 def from_json(text: Any, where: Any, kind: Any = dict) -> Any:
-    """What JSON ``text`` says. Raises ValueError naming ``where`` if it is none, or not of the
-    Python type ``kind``.
+    """What JSON ``text`` says.
+
+    Raises ValueError naming ``where`` if it is none, or not of the Python type ``kind``.
     """
     try:
         found = json.loads(text)

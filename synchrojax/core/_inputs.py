@@ -1,6 +1,4 @@
-"""Numbers as users hold them: units are converted, masks and labels are minded, all else becomes
-plain arrays.
-"""
+"""Numbers as users hold them, with units, masks or labels, and the plain arrays they become."""
 
 import contextlib
 import decimal
@@ -40,8 +38,9 @@ def _shown(value: Any) -> str:
 
 
 def _unit_of(value: Any) -> Any:
-    """What a value says its unit is, or None: astropy and unxt (``unit``), unyt, pint and xarray
-    (``units``).
+    """What a value says its unit is, or None.
+
+    Astropy and unxt have ``unit``, unyt, pint and xarray ``units``.
     """
     for name in ("unit", "units"):
         unit = getattr(value, name, None)
@@ -175,8 +174,9 @@ def _array(value: Any) -> Shaped[Arrays, "..."] | None:
 
 
 def _numbers(value: Any, what: str, unit: str) -> tuple[Numbers, np.dtype | None]:
-    """(array, the dtype that it insists on): None for whole numbers and Python's own, which go
-    along with others.
+    """(array, the dtype that it insists on).
+
+    The dtype is None for integers and for numbers of Python, which go along with others.
     """
     if type(value) is float:  # the usual one
         return np.asarray(value), None
@@ -290,9 +290,7 @@ _OWN = {"numpy_dtype_promotion": "standard", "numpy_rank_promotion": "allow"}
 
 
 def own_settings(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Run a function under JAX's usual rules of promotion, whatever its caller has set for code of
-    their own.
-    """
+    """Run a function under JAX's usual rules of promotion, whatever its caller has set."""
 
     @functools.wraps(function)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:

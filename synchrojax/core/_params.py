@@ -62,8 +62,7 @@ def one_mapping(params: Any, named: Mapping[str, Any]) -> None:
 def broadcast(
     params: Any, names: Sequence[str], defaults: Mapping[str, float] = MappingProxyType({})
 ) -> tuple[dict[str, Numbers], np.dtype, Shape]:
-    """({name: value} of ``params`` in the order of ``names``, their common float dtype, their
-    common shape).
+    """({name: value} of ``params`` in the order of ``names``, their float dtype, their shape).
 
     ``defaults``: the values of those that may be left out.
 

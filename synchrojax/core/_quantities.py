@@ -112,8 +112,10 @@ def _split(text: str) -> tuple[float, str] | None:
 
 
 def quantity(text: str, name: str) -> float:
-    """The value of ``text`` in the unit of the parameter ``name``: nu, frequency [Hz], B [G], n_e
-    [cm^-3], theta, psi [rad], timeout [s]; any other name is dimensionless. Raises QuantityError.
+    """The value of ``text`` in the unit of the parameter ``name``.
+
+    nu, frequency [Hz], B [G], n_e [cm^-3], theta, psi [rad], timeout [s]; any other name is
+    dimensionless. Raises QuantityError.
     """
     found = _split(text)
     if found is None:
@@ -126,8 +128,9 @@ def quantity(text: str, name: str) -> float:
 
 
 def ends(low: str, high: str, name: str) -> tuple[float, float]:
-    """Both ends of a range as of ``quantity``. Units may not stand at one end alone, unless the
-    other is zero.
+    """Both ends of a range as of ``quantity``.
+
+    Units may not stand at one end alone, unless the other is zero.
     """
     values = quantity(low, name), quantity(high, name)
     units = [found[1] for text in (low, high) if (found := _split(text))]

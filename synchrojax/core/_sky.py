@@ -77,14 +77,14 @@ _CONVENTIONS = {
 def as_array(
     c: Coefficients | SkyCoefficients, *, convention: str
 ) -> Float[Array, "*points coefficients"]:
-    """The eight (or eleven) coefficients stacked along a new last axis, in the order and signs of
-    another code.
+    """The eight or eleven coefficients stacked along a new last axis.
 
-    ``"neurosynchro"``: j_I, alpha_I, j_Q, alpha_Q, j_V, alpha_V, rho_Q, rho_V with rho_Q negated.
-    ``"ipole"`` and ``"grtrans"``: Q along the X mode, so j_Q, alpha_Q, rho_Q negated; and
-    ``"synchrojax"``: our own; these three in the order of ``Coefficients``. Of ``SkyCoefficients``,
-    whose U stands behind Q, ``"neurosynchro"`` negates rho_Q and rho_U; the X mode is that of B, so
-    that ``"ipole"`` and ``"grtrans"`` take the eight alone. ValueError for anything else.
+    They are in the order and signs of another code. ``"neurosynchro"``: j_I, alpha_I, j_Q, alpha_Q,
+    j_V, alpha_V, rho_Q, rho_V with rho_Q negated. ``"ipole"`` and ``"grtrans"``: Q along the X
+    mode, so j_Q, alpha_Q, rho_Q negated; and ``"synchrojax"``: our own; these three in the order of
+    ``Coefficients``. Of ``SkyCoefficients``, whose U stands behind Q, ``"neurosynchro"`` negates
+    rho_Q and rho_U; the X mode is that of B, so that ``"ipole"`` and ``"grtrans"`` take the eight
+    alone. ValueError for anything else.
     """
     if convention not in _CONVENTIONS:
         raise ValueError(f"unknown convention {convention!r}; available: {', '.join(_CONVENTIONS)}")

@@ -1,5 +1,4 @@
-"""The truth: all eight transfer coefficients of any gyrotropic f(gamma, mu), by quadrature in
-float64.
+"""The truth: all eight coefficients of any gyrotropic f(gamma, mu), by quadrature in float64.
 
 ``coefficients`` takes what models take, ``at_unit_frequency`` rows of a table (nu = 1 Hz, n_e = 1
 cm^-3). Phase space is ``_phase_space``, the integrands are ``_absorption`` and ``_rotativities``,

@@ -63,8 +63,7 @@ def _absorption_sums(here, frozen, slices, outer, weight, top, nodes, small_orde
 
 
 def jump_rows(here):
-    """Outer nodes and weights that turn sums over slices of Df into the delta functions at the
-    jumps of f.
+    """Outer nodes and weights with which sums over slices give the delta functions at jumps.
 
     df/dgamma = +-f delta(gamma - edge), and dgamma = sinh(chi) dchi. No electron moves at gamma =
     1.

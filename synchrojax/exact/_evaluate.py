@@ -1,6 +1,4 @@
-"""All eight coefficients of points at unit frequency and density, in blocks, on all cores or inside
-a program.
-"""
+"""All eight coefficients at unit frequency and density, on all cores or inside a program."""
 
 import concurrent.futures
 import functools
@@ -32,9 +30,7 @@ _RULE = "quadrature rule"  # no name that a parameter could have
 
 
 class Ruled:
-    """A distribution with one parameter more: which of the rules of ``panel_between`` its integrals
-    are taken by.
-    """
+    """A distribution with a parameter more: which rule of ``panel_between`` its integrals take."""
 
     def __init__(self, distribution):
         self.distribution, self.parameters = distribution, (*distribution.parameters, _RULE)
@@ -133,9 +129,7 @@ def _block(distribution, mode, resolution, batch):
 
 
 def evaluate(distribution, x, resolution, mode=None):
-    """Concrete points: sorted by ``mode`` (if that is not known, it is found), in blocks, on all
-    cores.
-    """
+    """Concrete points in blocks, on all cores, sorted by ``mode``, which is found if not known."""
     if mode is None:
         mode = np.concatenate(
             [_mode_of(distribution, x[k : k + _MANY]) for k in range(0, len(x), _MANY)]

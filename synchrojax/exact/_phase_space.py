@@ -234,8 +234,9 @@ def chi_edges(here):
 
 
 def follow(trimmed, fixed, live):
-    """Ends of panels: trimmed ones stay, those on an edge move with it, so that derivatives know
-    its motion.
+    """Ends of panels: trimmed ones stay, those on an edge move with it.
+
+    Thus derivatives know its motion.
     """
     return jnp.where(jnp.abs(trimmed - fixed) > 1e-12 * (1.0 + jnp.abs(fixed)), trimmed, live)
 

@@ -85,8 +85,9 @@ def _transition(exponent, middle, end):
 
 
 def _slice(here, frozen, resolution, kernels, chi, weight, top, slope):
-    """The part of electrons with gamma = cosh(chi), over exp(top): Bessel functions in the middle,
-    Debye products outside.
+    """The part of electrons with gamma = cosh(chi), over exp(top).
+
+    Bessel functions are taken in the middle, Debye products outside.
     """
     still = jax.lax.stop_gradient(chi)
 

@@ -48,11 +48,10 @@ Sample: TypeAlias = dict[str, Float[np.ndarray, " rows"]]
 
 
 class Dimensionless(NamedTuple):
-    """The eight at nu = 1 Hz and n_e = 1 cm^-3, arrays over points: j = n_e nu (...), alpha and rho
-    = n_e / nu (...).
+    """The eight at nu = 1 Hz and n_e = 1 cm^-3, arrays over points.
 
-    ``log_j``, ``log_alpha``: ln j_I and ln alpha_I in CGS; Q and V of both over I; ``rho_q``,
-    ``rho_v`` as they are.
+    j = n_e nu (...), alpha and rho = n_e / nu (...). ``log_j``, ``log_alpha``: ln j_I and ln
+    alpha_I in CGS; Q and V of both over I; ``rho_q``, ``rho_v`` as they are.
     """
 
     log_j: Points
@@ -149,9 +148,7 @@ class AbstractFamily(abc.ABC):
 
     @abc.abstractmethod
     def point(self, s: Points, theta: Points, own: Mapping[str, Points]) -> Point:
-        """The point of arrays ``s``, ``theta`` [rad] and parameters {name: array}, all of one
-        shape.
-        """
+        """The point of arrays ``s``, ``theta`` [rad] and {name: array}, all of one shape."""
 
     @abc.abstractmethod
     def coordinates(self, p: Point) -> dict[str, Points]:
@@ -175,15 +172,11 @@ class AbstractFamily(abc.ABC):
 
     @abc.abstractmethod
     def results_outside(self, networks: Networks, p: Point) -> tuple[Masks, ...]:
-        """For each of ``results``: where it is beyond what the table held that the model was
-        trained on.
-        """
+        """Where each of ``results`` is outside of the table that the model was trained on."""
 
     @abc.abstractmethod
     def error_scale(self, p: Point, truth: Eight) -> Eight:
-        """The least magnitudes that errors are relative to [point, 8], like ``truth``; 0 where they
-        always are.
-        """
+        """The least magnitudes that errors are relative to, like ``truth``; 0: always relative."""
 
     @abc.abstractmethod
     def with_policy(self, policy: str) -> "AbstractFamily":
@@ -191,8 +184,9 @@ class AbstractFamily(abc.ABC):
 
     @abc.abstractmethod
     def described(self) -> Mapping[str, str]:
-        """Entries of a model file's header that the registry makes it from again; none if its name
-        is enough.
+        """Entries of the header of a model file that the registry makes it from again.
+
+        There are none if its name is enough.
         """
 
 
@@ -220,8 +214,7 @@ class SampledFamily(AbstractFamily):
 
     @abc.abstractmethod
     def sample(self, u: Cube, margin: float | int) -> Sample:
-        """Points ``u`` [n, dimensions] of the unit cube to {input: [n]} in the box, widened by
-        ``margin``.
+        """Points ``u`` of the unit cube to {input: [n]} in the box, widened by ``margin``.
 
         Inputs are s, theta <= pi / 2 (the other half is symmetric) and ``parameters``, in this
         order.
@@ -229,9 +222,7 @@ class SampledFamily(AbstractFamily):
 
     @abc.abstractmethod
     def sample_to_learn(self, u: Cube, margin: float | int) -> Sample:
-        """The same for what the networks learn from: rows may come in groups, then more than ``u``
-        has.
-        """
+        """The same for what is learned; rows may come in groups, more than ``u`` has."""
 
     @abc.abstractmethod
     def locked(self, table: Columns) -> "SampledFamily":
@@ -239,8 +230,7 @@ class SampledFamily(AbstractFamily):
 
     @abc.abstractmethod
     def training_rows(self, head: str, table: Columns, networks: Networks) -> Rows:
-        """What the network of ``head`` learns from a table of inputs and the eight coefficients
-        {name: [row]}.
+        """What the network of ``head`` learns from a table {name: [row]} of inputs and the eight.
 
         ``networks``: of the heads that it needs.
         """
@@ -256,8 +246,9 @@ class SampledFamily(AbstractFamily):
 
 
 class PackagedFamily(SampledFamily):
-    """What has no settings beside its name: one object, at the top of its module under that name in
-    capitals.
+    """What has no settings beside its name: one object.
+
+    It stands at the top of its module, under its name in capitals.
     """
 
     def __reduce__(self) -> str:

@@ -1,5 +1,4 @@
-"""The trained box of distributions with a scale-free tail: coordinates, nearest point, features,
-sampling.
+"""The trained box of distributions with a scale-free tail: nearest point, features, sampling.
 
 Below s sin(theta) = 5 other rules hold (harmonics are seen one by one), so that the box ends there.
 """
@@ -72,9 +71,7 @@ class Box:
         return {"s": p.s, "theta": jnp.zeros_like(p.s), **own, "s_sin_theta": p.s * p.sine, **last}
 
     def clamp(self, p: Point) -> Point:
-        """The nearest point: s and the parameters, then sin(theta) by s sin(theta), then s by s /
-        sin(theta).
-        """
+        """The nearest point: s, parameters, sin(theta) by s sin(theta), s by s / sin(theta)."""
         s = within(p.s, *self.s)
         own = {name: within(getattr(p, name), *ends) for name, ends in self.own.items()}
         p = p._replace(s=s, sine=within(p.sine, S_PERP / s, 1.0), **own)
@@ -99,16 +96,15 @@ class Box:
     def uniform(
         self, name: str, u: Float[np.ndarray, " rows"], margin: float | int
     ) -> Float[np.ndarray, " rows"]:
-        """Unit numbers to the range of a parameter, widened on both sides by half of ``margin`` -
-        1.
-        """
+        """Unit numbers to the range of a parameter, widened by half of ``margin`` - 1 each way."""
         low, high = self.own[name]
         widen = 0.5 * (margin - 1.0)
         return low - widen + (high - low + 2.0 * widen) * u
 
     def directions(self, u: Cube, margin: float | int, crowding: float = 1.5) -> Sample:
-        """Unit numbers to s and theta <= pi/2: theta half uniform, half logarithmic; more points at
-        low s.
+        """Unit numbers to s and theta <= pi/2.
+
+        theta is half uniform, half logarithmic; there are more points at low s.
         """
         # nothing is sampled below S_PERP: other rules hold there
         (s_low, s_high), highest_x = self.s, self.highest_x

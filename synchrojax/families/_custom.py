@@ -142,8 +142,9 @@ class Family(SampledFamily):
         return _rebuilt, (self.described()["family"], self.distribution)
 
     def locked(self, table: Columns) -> "Family":
-        """The same family with the maps that suit a table: (sign or 0, scale, mean, deviation) of
-        each coefficient.
+        """The same family with the maps that suit a table.
+
+        They are (sign or 0, scale, mean, deviation) of each coefficient.
         """
         row = {k: np.asarray(v) for k, v in table.items()}
         for k in ("j_I", "alpha_I"):

@@ -10,8 +10,9 @@ FLOOR = 0.03
 
 
 def angle_weight(sine: Float[Arrays, " rows"]) -> Float[np.ndarray, " rows"]:
-    """Weight of rho_V at small angles: d/d theta is 1 / sin(theta) times the slope with the
-    logarithm that is seen.
+    """Weight of rho_V at small angles.
+
+    d/d theta is 1 / sin(theta) times the slope with the logarithm that is seen.
     """
     # a choice: from theta = 0.05 down they count more, four times at most, so that large angles are
     # still learned

@@ -36,9 +36,7 @@ FAR = 3e-4
 
 
 class Smear(NamedTuple):
-    """sin^2(theta) averaged over the cone of an electron, the share of the cone in it, ln(sin^k)
-    averaged.
-    """
+    """ln of sin^2(theta) and sin^k averaged over a cone; the share of the cone in the former."""
 
     log_across: Points
     share: Points
@@ -107,8 +105,7 @@ def _polynomials(
 
 
 def log_smeared(p: Point, gamma: Float[Arrays, "nodes *points"]) -> Float[Arrays, "nodes *points"]:
-    """ln of sin^k over sin^k(theta) as rho_Q of electrons with ``gamma`` sees it far above
-    resonance, to 2 %.
+    """ln of sin^k over sin^k(theta) as rho_Q sees it far above resonance, to 2 %.
 
     rho_Q of a shell of electrons over that of an isotropic shell: sin^k(theta) for large gamma
     sin(theta), (t / gamma)^k along B, a polynomial of sin^2(theta) for k = 2 and 4.
@@ -137,8 +134,7 @@ def log_smeared(p: Point, gamma: Float[Arrays, "nodes *points"]) -> Float[Arrays
 def off_cone(
     p: Point, gamma: Float[Arrays, "nodes *points"], log_x: Float[Arrays, "nodes *points"]
 ) -> Float[Arrays, "nodes *points"]:
-    """What sin^k changes in rho_Q of electrons with ``gamma``, over sin^k(theta) and the
-    high-frequency limit.
+    """What sin^k changes in rho_Q of electrons, over sin^k(theta) and the high-frequency limit.
 
     Below resonance their cone is wider; far off the cone they are as at high frequency. A smear
     with gamma sqrt(c) and weight c^2 has both, the mean square angle c / gamma^2 and the tail ~
@@ -149,8 +145,7 @@ def off_cone(
 
 
 def rotation_v(p: Point, cone: Points) -> tuple[Points, Points]:
-    """What anisotropy makes of rho_V: the factor of the isotropic one, and the logarithm that it
-    gains.
+    """What sin^k makes of rho_V: the factor of the isotropic one, and the logarithm it gains.
 
     Angles from the line of sight down to the square root of ``cone`` count equally in their
     logarithm; so sin^k of each of them does.
@@ -165,8 +160,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
 
 
 def rotation_v_ratio(p: Point, gamma: Float[Array, " gammas"]) -> Float[Array, " gammas"]:
-    """rho_V of electrons of Lorentz factor ``gamma`` far above resonance, over that of isotropic
-    ones, to 1e-5.
+    """rho_V of electrons with ``gamma`` far above resonance, over the isotropic one, to 1e-5.
 
     To learn from: a quadrature for scalars of ``p``, ``gamma`` of any shape. The leading Debye term
     of (J Y)' is -z / (pi (a^2 - z^2)^(3/2)); by parts in g' a shell contributes -Int du_par f u' g'
@@ -188,16 +182,18 @@ def rotation_v_ratio(p: Point, gamma: Float[Array, " gammas"]) -> Float[Array, "
 
 
 def angle_weight(sine: Float[Arrays, " rows"]) -> Float[np.ndarray, " rows"]:
-    """Weight of rho_V as in ``_learning``, but that sin^k changes its slope down to theta = 1 /
-    gamma = 1e-3.
+    """Weight of rho_V at small angles where sin^k counts.
+
+    As in ``_learning``, but that sin^k changes its slope down to theta = 1 / gamma = 1e-3.
     """
     # falling again from where the two meet, sine = 1.3e-3
     return np.clip(np.minimum(0.05 / sine, 3e4 * sine), 1.0, None)
 
 
 def curvature(p: Point) -> Float[Array, "2 *points"]:
-    """What multiplies the two parts of a correction: sin^k over the cone of an electron bends by k
-    (k cos^2 - 1).
+    """What multiplies the two parts of a correction.
+
+    sin^k over the cone of an electron bends by k (k cos^2 - 1).
     """
     bend = p.k * p.cosine * p.cosine
     return jnp.stack([jnp.ones_like(bend), bend])

@@ -29,7 +29,5 @@ def get_family(name: Any) -> SampledFamily:
 
 
 def is_packaged(family: AbstractFamily) -> bool:
-    """True for the families that come with the package, whatever name one of the user's own may
-    have.
-    """
+    """True for the families of the package, whatever name one of the user's own may have."""
     return FAMILIES.get(family.name) is family

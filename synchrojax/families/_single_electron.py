@@ -27,9 +27,7 @@ def _poles(pairs: Sequence[tuple[float, ...]], m: Reals) -> Reals:
 
 
 def conversion_kernel(log_x: Reals) -> Float[Array, "..."]:
-    """rho_Q of one ultrarelativistic electron over its high-frequency limit, x = gamma_0^2 /
-    gamma^2.
-    """
+    """rho_Q of one fast electron over its high-frequency limit, x = (gamma_0 / gamma)^2."""
     m = jax.nn.sigmoid(2.0 / 3.0 * log_x)
     return m * m * (_KERNEL + _poles(_KERNEL_POLES, m))
 
@@ -44,9 +42,7 @@ _CONE_POLES = (
 
 
 def conversion_cone(log_x: Reals) -> Float[Array, "..."]:
-    """Angle^2 weighted by rho_Q of one ultrarelativistic electron, over its high-frequency limit;
-    to 2e-3.
-    """
+    """Angle^2 weighted by rho_Q of one fast electron, over its high-frequency limit; to 2e-3."""
     m = jax.nn.sigmoid(2.0 / 3.0 * log_x)
     return m * (_CONE + _poles(_CONE_POLES, m))
 

@@ -1,6 +1,4 @@
-"""A network for a table: ``TableFamily`` puts a locked configuration between physical values and
-networks.
-"""
+"""A network for a table: a locked configuration between physical values and networks."""
 
 import functools
 import json
@@ -32,10 +30,10 @@ _POLICIES = {"clip": "clip", "extrapolate": "ignore", "nan": "nan"}
 
 
 class TableFamily(AbstractFamily):
-    """What a locked ``Config`` says of a model. Each input has a policy of its own, for what lies
-    outside of the table.
+    """What a locked ``Config`` says of a model.
 
-    ``lowest_sine``: of theta in the table, below which features stay what they are.
+    Each input has a policy of its own, for what lies outside of the table. ``lowest_sine``: of
+    theta in the table, below which features stay what they are.
     """
 
     block = 4096
@@ -113,9 +111,7 @@ class TableFamily(AbstractFamily):
         return (jnp.zeros_like(p.s, bool),) * 2
 
     def features(self, head: str, values: Mapping[str, Points], xp: ModuleType = jnp) -> list[Any]:
-        """Rows of input of a network: the mapped inputs, or those and combinations that the physics
-        suggests.
-        """
+        """Rows of input: the mapped inputs, or those and combinations that physics suggests."""
         rows = [m.normalize(values[m.name], xp) for m in self.config.params]
         if self.members[head][0].recipe.features == "mapped":
             return rows
@@ -127,8 +123,9 @@ class TableFamily(AbstractFamily):
     def targets(
         self, head: str, columns: Columns
     ) -> tuple[Float[np.ndarray, "rows results"], Float[np.ndarray, "rows results"]]:
-        """(targets, weights that make their errors relative) [rows, results] from columns of
-        network space (NumPy).
+        """(targets, weights that make their errors relative) [rows, results].
+
+        ``columns``: of network space (NumPy).
         """
         targets, weights = [], []
         for result in self.members[head]:
@@ -149,9 +146,7 @@ class TableFamily(AbstractFamily):
         return np.stack(targets, -1), np.stack(weights, -1)
 
     def eight(self, columns: Columns) -> Float[np.ndarray, "rows 8"]:
-        """The eight of physics at nu = 1 Hz, n_e = 1 cm^-3 as [row, 8] from columns of network
-        space (NumPy).
-        """
+        """The eight at nu = 1 Hz, n_e = 1 cm^-3 [row, 8] from columns of network space."""
         theta, sign = network_space.fold(columns["theta"])
         values = {r.mapping.name: columns[r.mapping.name] for r in self.config.results}
         rest = network_space.from_network(
@@ -170,9 +165,7 @@ class TableFamily(AbstractFamily):
         )
 
     def error_scale(self, p: Point, truth: Eight) -> Eight:
-        """Results mapped by asinh are relative to no less than the scale below which they count as
-        near zero.
-        """
+        """Results mapped by asinh are relative to no less than the scale of that."""
         columns = {m.name: np.asarray(getattr(p, m.name)) for m in self.config.params}
         columns |= dict(zip(RESULTS, np.asarray(truth).T, strict=True))
         columns["rho_Q"] = RHO_Q_SIGN[self.config.convention] * columns["rho_Q"]
@@ -184,9 +177,7 @@ class TableFamily(AbstractFamily):
         return np.abs(self.eight(columns | known))
 
     def mean_squares(self, networks: Networks, columns: Columns) -> dict[str, float]:
-        """{result: mean squared error in network space} over columns of it (NumPy), where its
-        mapping is defined.
-        """
+        """{result: mean squared error of ``columns`` in network space} where it is defined."""
         found = {}
         for head, results in self.members.items():
             target, weight = self.targets(head, columns)

@@ -196,8 +196,9 @@ _RIPPLE_SMOOTH = (
 
 
 def ripple_square(y: Points) -> tuple[Points, Points]:
-    """Square of the exponent of the first Poisson term over s'^2 (1 + y), to 4e-7: real and
-    imaginary part.
+    """Square of the exponent of the first Poisson term over s'^2 (1 + y), to 4e-7.
+
+    Its real and its imaginary part.
     """
     t = jnp.log1p(y)
     a, b, c = _RIPPLE_SMOOTH
@@ -269,10 +270,10 @@ def log_emissivity(p: Point, exponent: Points) -> Points:
 
 
 def faraday_limits(p: Point) -> tuple[Points, Points]:
-    """rho_Q and rho_V at high frequency for nu = 1 Hz, n_e = 1 cm^-3 (Shcherbakov 2008, ApJ 688,
-    695).
+    """rho_Q and rho_V at high frequency for nu = 1 Hz, n_e = 1 cm^-3.
 
-    Cold plasma and hot plasma are the two ends of the ratios of modified Bessel functions.
+    Shcherbakov 2008 (ApJ 688, 695). Cold plasma and hot plasma are the two ends of the ratios of
+    modified Bessel functions.
     """
     k0, k1, k2 = scaled_k012(reciprocal(p.theta_e))
     per_s, per_k2 = reciprocal(p.s), reciprocal(k2)
@@ -330,10 +331,10 @@ def rotation_features(p: Point) -> Float[Array, "4 *points"]:
 def decode_stokes(
     y: Float[Arrays, "3 *points"], log_base: Points, cosine: Points, sinh: Points
 ) -> tuple[Points, Points, Points]:
-    """Three free numbers -> ln j_I, j_Q / j_I, j_V / j_I with sqrt(j_Q^2 + j_V^2) < j_I, V odd in
-    cos(theta).
+    """Three free numbers -> ln j_I, j_Q / j_I, j_V / j_I, V odd in cos(theta).
 
-    The last two are a point of the plane, the logarithm of its two coordinates.
+    They satisfy sqrt(j_Q^2 + j_V^2) < j_I. The last two are a point of the plane, the logarithm of
+    its two coordinates.
     """
     size = jnp.exp(y[1:])
     return log_base + y[0], *from_plane(-size[0], cosine * sinh * size[1])
@@ -352,9 +353,7 @@ _LOWEST = 0.04
 
 
 def _rotation_frame(p: Point) -> tuple[Points, Points, Points]:
-    """The low-frequency law of rho_Q and the envelopes of the corrections, which vanish at high
-    frequency.
-    """
+    """The low-frequency law of rho_Q and the envelopes of both corrections, which vanish far up."""
     log_x, log_y = _log_x(p), _log_y(p)
     # rho_Q ~ x^(4/3) of its limit at low frequency; that of rho_V is cut off where it is below
     # 1e-6, so that its d/d theta vanishes at small angles too. 100 is a choice of scale: from there
@@ -368,9 +367,7 @@ def _rotation_frame(p: Point) -> tuple[Points, Points, Points]:
 
 
 def decode_rotation(y: Float[Arrays, "2 *points"], p: Point) -> tuple[Points, Points]:
-    """Two free numbers -> rho_Q and rho_V over their high-frequency limits; either sign is
-    possible.
-    """
+    """Two free numbers of either sign -> rho_Q and rho_V over their high-frequency limits."""
     low, scale_q, scale_v = _rotation_frame(p)
     return low * ((1.0 + _LOWEST) * jnp.exp(scale_q * y[0]) - _LOWEST), 1.0 + scale_v * y[1]
 
@@ -463,14 +460,14 @@ class ThermalFamily(PackagedFamily):
     def combine(
         self, head: str, output: Float[Arrays, "outputs *points"], extra: Float[Arrays, "2 *points"]
     ) -> Float[Array, "parts *points"]:
-        """[3 k, ...] network output -> [k, ...]: a mean and the two phases of the ripple ``extra``
-        [2, ...].
-        """
+        """[3 k, ...] -> [k, ...]: a mean and the two phases of the ripple ``extra`` [2, ...]."""
         mean, cos_part, sin_part = jnp.split(output, 3)
         return mean + extra[:1] * cos_part + extra[1:] * sin_part
 
     def evaluate(self, networks: Networks, p: Point, *, clip: bool) -> Dimensionless:
-        """With ``clip`` the corrections see the nearest point of the box; saddle and limits keep
+        """The coefficients at ``p``.
+
+        With ``clip`` the corrections see the nearest point of the box; saddle and limits keep
         the true point.
         """
         p, low = kept(p), (DOMAIN["s"][0], 1e14)
@@ -514,8 +511,9 @@ class ThermalFamily(PackagedFamily):
         return sample(u, margin)
 
     def training_rows(self, head: str, table: Columns, networks: Networks) -> Rows:
-        """``extra``: cos and sin of the ripple. V carries no information at right angles; rho_V
-        counts more near B.
+        """What a head learns; ``extra``: cos and sin of the ripple.
+
+        V carries no information at right angles; rho_V counts more near B.
         """
         p = self.point(
             np.asarray(table["s"]),

@@ -1,5 +1,4 @@
-"""Tables of exact coefficients, or of what a program of the user's own prints, made by many
-workers.
+"""Tables of exact coefficients, or of what a program prints, made by many workers.
 
 It may import families, exact, tables and what lies below them.
 """

@@ -1,6 +1,4 @@
-"""Make a table: of exact coefficients over the box of a distribution, or with a program of the
-user's.
-"""
+"""Make a table: of exact coefficients over a box, or with a program of the user's."""
 
 import concurrent.futures
 import contextlib
@@ -136,11 +134,10 @@ class _Inline(concurrent.futures.Executor):
 
 
 def _run(jobs, function, make_executor, done, width):
-    """Run ``function(*jobs[k])`` for all k, ``done(k, result)`` as they come; a lost worker costs
-    its chunk only.
+    """Run ``function(*jobs[k])`` for all k, ``done(k, result)`` as they come.
 
-    ``make_executor()`` gives (executor, whether it is ours to close); ours is made again after a
-    worker died.
+    A lost worker costs its chunk only. ``make_executor()`` gives (executor, whether it is ours to
+    close); ours is made again after a worker died.
     """
     waiting, attempts = list(reversed(jobs)), dict.fromkeys(jobs, 0)
     running: dict = {}
@@ -190,8 +187,9 @@ def _run(jobs, function, make_executor, done, width):
 
 
 def _workers(executor, workers, default):
-    """(what makes the executor and whether it is ours, chunks in flight); ``default``: (class,
-    arguments).
+    """(what makes the executor and whether it is ours, chunks in flight).
+
+    ``default``: (class, arguments).
     """
     if executor is not None:
         return lambda: (executor, False), max(4 * (os.cpu_count() or 1), 64)
@@ -315,15 +313,14 @@ def generate(
     executor: Any = None,
     workers: int | None = None,
 ) -> pathlib.Path:
-    """Write ``n`` rows of exact coefficients for ``name``, a distribution or a ``Family``, into the
-    directory ``out``.
+    """Write ``n`` rows of exact coefficients for ``name`` into the directory ``out``.
 
-    Parts of 4096 rows; parts that are there are kept, so that a stopped run resumes. ``margin``
-    widens the box, ``suffix`` is ``.txt``, ``.txt.gz`` or ``.parquet``. ``executor``: any
-    ``concurrent.futures.Executor`` to compute the parts with, or ``workers``: so many processes
-    here; by default threads of this process. The same seed gives the same coefficients whichever it
-    is; a worker that dies costs the part it was at, which is done again. Needs float64. Raises
-    TableError if ``out`` holds a table made with other settings.
+    ``name``: a distribution or a ``Family``. Parts of 4096 rows; parts that are there are kept, so
+    that a stopped run resumes. ``margin`` widens the box, ``suffix`` is ``.txt``, ``.txt.gz`` or
+    ``.parquet``. ``executor``: any ``concurrent.futures.Executor`` to compute the parts with, or
+    ``workers``: so many processes here; by default threads of this process. The same seed gives the
+    same coefficients whichever it is; a worker that dies costs the part it was at, which is done
+    again. Needs float64. Raises TableError if ``out`` holds a table made with other settings.
     """
     _check_size(n, margin, suffix)
     family = get_family(name)
@@ -418,14 +415,14 @@ def generate_command(
     executor: Any = None,
     workers: int | None = None,
 ) -> tuple[pathlib.Path, int]:
-    """Write a table with a program of your own as the calculator; returns (directory, points that
-    failed).
+    """Write a table with a program of your own as the calculator.
 
-    ``command``: its words, with ``{s}``, ``{theta}``, ... for the inputs, run without a shell once
-    for each point; it prints j_I, j_Q, j_V, alpha_I, alpha_Q, alpha_V, rho_Q, rho_V at nu = 1 Hz
-    and n_e = 1 cm^-3. ``inputs``: {name: ("log" | "lin", low, high)}. A point that fails or takes
-    longer than ``timeout`` [s] is left out and listed with the reason in ``out/failed``. Resumes,
-    ``executor`` and ``workers`` as for ``generate``. Raises GenerateError and TableError.
+    Returns (directory, points that failed). ``command``: its words, with ``{s}``, ``{theta}``, ...
+    for the inputs, run without a shell once for each point; it prints j_I, j_Q, j_V, alpha_I,
+    alpha_Q, alpha_V, rho_Q, rho_V at nu = 1 Hz and n_e = 1 cm^-3. ``inputs``: {name: ("log" |
+    "lin", low, high)}. A point that fails or takes longer than ``timeout`` [s] is left out and
+    listed with the reason in ``out/failed``. Resumes, ``executor`` and ``workers`` as for
+    ``generate``. Raises GenerateError and TableError.
     """
     _check_size(n, 1.0, suffix)
     words, ranges = _words_of(command, inputs), _ranges_of(inputs)

@@ -1,5 +1,4 @@
-"""Trained models: reading and writing their files, and the one call from parameters to
-coefficients.
+"""Trained models: their files, and the one call from parameters to coefficients.
 
 It may import families, networks and what lies below them.
 """

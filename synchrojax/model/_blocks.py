@@ -11,11 +11,10 @@ _LANES = 64  # a block is a multiple of this: vector units idle at odd lengths
 
 
 def blockwise(function: Callable, values: Any, block: int) -> Any:
-    """``function(values)`` for a pytree of arrays of one shape; on CPU in blocks of so many points
-    where they are many.
+    """``function(values)`` for a pytree of arrays of one shape.
 
-    Block k takes every K-th point, so that an array sharded over devices stays sharded in each
-    block.
+    On CPU it runs in blocks of so many points where they are many. Block k takes every K-th point,
+    so that an array sharded over devices stays sharded in each block.
     """
     shape = jax.tree.leaves(values)[0].shape
     # symbols in an export

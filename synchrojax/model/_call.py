@@ -164,8 +164,7 @@ class Model:
 
     @own_settings
     def spread(self, params: Any = None, /, **named: Any) -> Coefficients:
-        """Standard deviations of the eight over the members of an ensemble: an estimate of the
-        error.
+        """Standard deviations of the eight over an ensemble: an estimate of the error.
 
         Takes what ``coefficients`` takes and returns the same shapes and units. Raises ValueError
         for a model with one member.
@@ -178,8 +177,7 @@ class Model:
 
     @own_settings
     def flags(self, params: Any = None, /, **named: Any) -> Int32[Array, "*points"]:
-        """int32 per point: bit i = entry i of ``domain`` exceeded, highest used bit = unphysical
-        input.
+        """int32 per point: bit i = entry i of ``domain`` exceeded, highest bit = unphysical.
 
         The bit of theta tells of angles outside 0..pi, which may be meant in degrees; coefficients
         are those of the angle folded by symmetry. The rotativities hold for theta_e down to 1e-3
@@ -342,8 +340,9 @@ def _coefficients_at(model: Model, values: Values) -> Coefficients:
 
 
 def _tangent_scale(b: Points) -> Float[Array, "*points"]:
-    """A power of two near a small B, since d/dB of what depends on nu / B may leave the range of
-    the numbers.
+    """A power of two near a small B.
+
+    d/dB of what depends on nu / B may leave the range of the numbers.
     """
     least = jnp.clip(jax.lax.stop_gradient(b), float(jnp.finfo(b.dtype).tiny) ** 0.5, 1.0)
     return power_of_two(jnp.where(b > 0.0, least, 1.0))
@@ -358,17 +357,17 @@ def models() -> tuple[str, ...]:
 
 
 def load(name: Any, *, out_of_domain: Any = None) -> Model:
-    """A packaged model by name (see ``models()``) or the path of one trained by you, a file or its
-    directory.
+    """A packaged model by name (see ``models()``), or one trained by you.
 
-    ``out_of_domain``: ``"clip"`` (default) holds the learned corrections at the edge of the box;
-    of thermal electrons the exponential of the emission and the limits of the rotativities use the
-    true frequency (from s = 10 up), angle (down to s sin(theta) = 5) and temperature, of power laws
-    and kappa all but the sign of V and sin(theta)^2 in rho_Q is that of the nearest point of the
-    box. ``"extrapolate"`` lets the corrections run on. ``"nan"`` returns NaN outside; rotativities
-    of thermal electrons stay valid down to theta_e = 1e-3 and for any x. A model trained on a table
-    has a policy for each input in its configuration, which holds unless one is given here. Raises
-    ValueError for unknown names, policies and bad files.
+    Yours is named by the path of its file or of its directory. ``out_of_domain``: ``"clip"``
+    (default) holds the learned corrections at the edge of the box; of thermal electrons the
+    exponential of the emission and the limits of the rotativities use the true frequency (from s =
+    10 up), angle (down to s sin(theta) = 5) and temperature, of power laws and kappa all but the
+    sign of V and sin(theta)^2 in rho_Q is that of the nearest point of the box. ``"extrapolate"``
+    lets the corrections run on. ``"nan"`` returns NaN outside; rotativities of thermal electrons
+    stay valid down to theta_e = 1e-3 and for any x. A model trained on a table has a policy for
+    each input in its configuration, which holds unless one is given here. Raises ValueError for
+    unknown names, policies and bad files.
     """
     if out_of_domain not in (None, *POLICIES):
         raise ValueError(

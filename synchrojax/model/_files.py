@@ -38,9 +38,7 @@ def write_model(
     networks: Mapping[str, Any],
     report: Mapping[str, Any],
 ) -> None:
-    """Write ``networks`` (head -> module) with what makes family and modules again, and ``report``,
-    as data.
-    """
+    """Write ``networks`` (head -> module), what makes them again, and ``report``, as data."""
     path = pathlib.Path(path)
     tensors = {
         f"{head}.{name}": np.ascontiguousarray(value)
@@ -62,8 +60,9 @@ def write_model(
 
 
 def _field(path: pathlib.Path, header: Mapping[str, str], key: str, kind: Any = dict) -> Any:
-    """The JSON of one header field, or nothing where the field is absent. Raises ModelFileError
-    naming it.
+    """The JSON of one header field, or nothing where the field is absent.
+
+    Raises ModelFileError naming it.
     """
     try:
         return (
@@ -180,8 +179,9 @@ def read_model(path: PathLike) -> tuple[AbstractFamily, dict[str, Any], dict[str
 def _descriptions(
     path: pathlib.Path, header: Mapping[str, str], family: AbstractFamily, tensors: Tensors
 ) -> tuple[dict[str, Any], Tensors]:
-    """({head: what ``restored`` takes}, tensors by the names that it knows), checked against the
-    family.
+    """({head: what ``restored`` takes}, tensors by the names that it knows).
+
+    Both are checked against the family.
     """
     if "networks" not in header:
         return _undescribed(path, header, family, tensors)
@@ -211,8 +211,9 @@ def _descriptions(
 def _undescribed(
     path: pathlib.Path, header: Mapping[str, str], family: AbstractFamily, tensors: Tensors
 ) -> tuple[dict[str, Any], Tensors]:
-    """The same for files of version 0.1: perceptrons of the family's kind, as wide as their
-    tensors.
+    """The same for files of version 0.1.
+
+    They hold perceptrons of the family's kind, as wide as their tensors.
     """
     text = header.get("members", "1")
     if not (text.isascii() and text.isdigit() and int(text) > 0):

@@ -1,6 +1,4 @@
-"""Read what neurosynchro left behind: nn_config.toml and .h5 files of Keras, through h5py; no code
-of theirs runs.
-"""
+"""Read nn_config.toml and .h5 files of neurosynchro, through h5py; none of their code runs."""
 
 import pathlib
 from typing import Any, TypeAlias
@@ -133,8 +131,7 @@ def read_dense(path: PathLike) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
 
 
 def import_neurosynchro(directory: PathLike, out: PathLike) -> pathlib.Path:
-    """Write the model ``out`` (.safetensors) from a trained neurosynchro ``directory``; returns
-    ``out``.
+    """Write the model ``out`` (.safetensors) from a neurosynchro ``directory``; returns it.
 
     Its nine networks, its mappings and its formulas from their outputs to the eight coefficients
     are kept, in the signs of synchrojax: rho_Q is the other way round

@@ -41,8 +41,9 @@ def initial(kind: type, *, seed: int, **settings: Any) -> Any:
 
 
 def described(module: Any) -> dict[str, Any]:
-    """What ``restored`` makes a module like ``module`` from, as plain data. Raises ValueError for
-    unregistered ones.
+    """What ``restored`` makes a module like ``module`` from, as plain data.
+
+    Raises ValueError for unregistered ones.
     """
     if isinstance(module, Ensemble):
         return described(module.first()) | {"members": len(module)}
@@ -56,8 +57,9 @@ def described(module: Any) -> dict[str, Any]:
 
 
 def tensors_of(module: nnx.Module) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """{dotted name in the tree of the module: NumPy array}; those of an ensemble with a leading
-    axis.
+    """{dotted name in the tree of the module: NumPy array}.
+
+    Arrays of an ensemble have a leading axis.
     """
     module = module.stacked if isinstance(module, Ensemble) else module
     return {
@@ -78,10 +80,10 @@ def _shape_of(kind: type, description: str) -> tuple[Any, tuple[Any, ...]]:
 def restored(
     description: Mapping[str, Any], tensors: dict[str, Shaped[np.ndarray, "..."]], where: str
 ) -> nnx.Module:
-    """The module of a ``described`` one and its tensors, which are taken out of the mapping
-    ``tensors``.
+    """The module of a ``described`` one and its tensors.
 
-    Raises ValueError naming ``where`` and the tensor that is missing or has another shape or dtype.
+    These are taken out of the mapping ``tensors``. Raises ValueError naming ``where`` and the
+    tensor that is missing or has another shape or dtype.
     """
     description = dict(description)
     kind, members = description.pop("kind", "perceptron"), description.pop("members", None)
@@ -117,8 +119,9 @@ def restored(
 
 
 class Ensemble(nnx.Module):
-    """Networks of one shape; their mean. ``stacked``: the module whose tensors have a leading axis
-    of members.
+    """Networks of one shape; their mean.
+
+    ``stacked``: the module whose tensors have a leading axis of members.
     """
 
     def __init__(self, stacked: Any) -> None:
@@ -165,10 +168,10 @@ class Frame:
 
 
 def parameters_of(module: Any) -> tuple[Any, Frame]:
-    """(its trainable parameters, the ``Frame`` around them): constants, which are no ``nnx.Param``,
-    stay as they are.
+    """(its trainable parameters, the ``Frame`` around them).
 
-    The parameters are a pytree of arrays, as jax.grad and Optax take them.
+    Constants, which are no ``nnx.Param``, stay as they are. The parameters are a pytree of arrays,
+    as jax.grad and Optax take them.
     """
     graph, *states = nnx.split(module, nnx.Param, ...)
     parameters, rest = states

@@ -26,8 +26,9 @@ def legendre(n: int) -> tuple[Nodes, Nodes]:
 
 @functools.cache
 def composite(n: int, split: float) -> tuple[Nodes, Nodes]:
-    """The same with n nodes, half of them on each side of ``split``: another rule of nearly the
-    same accuracy.
+    """The same with n nodes, half of them on each side of ``split``.
+
+    Another rule of nearly the same accuracy.
     """
     (x, w), (y, v) = legendre(n // 2), legendre(n - n // 2)
     return np.concatenate([split * x, split + (1.0 - split) * y]), np.concatenate(
@@ -133,11 +134,10 @@ def scan(
 def kinks(
     function: Callable, lo: float, hi: float, *, points: int = 2000, most: int = 4
 ) -> Float[np.ndarray, " kinks"]:
-    """Where a function of one variable, array to array [..., points], has kinks or jumps: up to
-    ``most``, in order.
+    """Where a function of one variable has kinks or jumps: up to ``most``, in order.
 
-    Second differences that stay when the step shrinks; for functions that change over more than
-    1e-3 elsewhere.
+    It takes an array to an array [..., points]. Second differences that stay when the step shrinks;
+    for functions that change over more than 1e-3 elsewhere.
     """
 
     def bends(x):

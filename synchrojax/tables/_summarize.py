@@ -14,8 +14,10 @@ BINS = 10
 
 
 class Column(NamedTuple):
-    """One column: its kind, numbers of rows of each sort, range and, for inputs, rows in each of
-    ten equal parts.
+    """One column of a table.
+
+    Its kind, numbers of rows of each sort, range and, for inputs, rows in each of ten equal
+    parts.
     """
 
     kind: str
@@ -127,8 +129,9 @@ def report_lines(summary: Summary) -> Iterator[str]:
 
 
 def picture(table: PathLike, path: PathLike) -> None:
-    """Histograms of all columns, results of either sign by the logarithm of their magnitude. Needs
-    matplotlib.
+    """Histograms of all columns.
+
+    Results of either sign are shown by the logarithm of their magnitude. Needs matplotlib.
     """
     kinds = table_files.header_of(table_files.parts(table)[0])
     columns = table_files.read_columns(table, max_rows=200_000)

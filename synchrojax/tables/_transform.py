@@ -1,6 +1,4 @@
-"""A table of the eight coefficients into network space; rows that break the invariants are written
-aside.
-"""
+"""A table of the eight into network space; rows that break the invariants go aside."""
 
 import collections
 import json
@@ -54,8 +52,7 @@ def transform(
     *,
     quiet: bool = False,
 ) -> tuple[dict[str, int], int]:
-    """Write ``table`` in the network space of the configuration in ``directory`` to the new
-    directory ``out``.
+    """Write ``table`` in the network space of ``directory`` to the new directory ``out``.
 
     Part by part, so that memory does not grow with the table. Rows with a value that is not finite,
     a total that is not positive or polarization above it go to ``out/rejected`` with their first

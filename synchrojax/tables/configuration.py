@@ -1,6 +1,4 @@
-"""The configuration of a model trained on a table: TOML, in the words of neurosynchro's
-nn_config.toml.
-"""
+"""The configuration of a model trained on a table: TOML, in the words of neurosynchro."""
 
 import collections.abc
 import difflib
@@ -91,9 +89,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Config:
-    """What a table-trained model is: conventions, inputs, results and how each is mapped and
-    learned.
-    """
+    """What a table-trained model is: conventions, inputs, results, and how they are learned."""
 
     convention: str
     params: tuple[Mapping, ...]
@@ -124,8 +120,9 @@ class Config:
 def default(
     inputs: collections.abc.Mapping[str, str], *, convention: str, space: str = "synchrojax"
 ) -> Config:
-    """A fresh configuration. ``inputs``: {name: "log" | "lin"}; s and theta are added where they
-    are missing.
+    """A fresh configuration.
+
+    ``inputs``: {name: "log" | "lin"}; s and theta are added where they are missing.
     """
     inputs = {"s": "log", "theta": "lin"} | dict(inputs)
     params = []

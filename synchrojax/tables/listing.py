@@ -85,9 +85,7 @@ def _one_point(listing: Listing) -> Iterator[str]:
 
 
 def as_lines(listing: Listing) -> Iterator[str]:
-    """Lines for people: the eight under each other for one point, a tab-separated table for
-    several.
-    """
+    """Lines for people: one point under each other, several as a tab-separated table."""
     if listing.count == 1:
         yield from _one_point(listing)
         return

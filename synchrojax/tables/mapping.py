@@ -27,8 +27,9 @@ _NEAR_ZERO = 0.1  # quantile of the magnitudes below which asinh is linear
 
 
 class Kind(NamedTuple):
-    """One transformation: forward(p, scale, xp), inverse(t, scale, xp), where it is defined, also
-    in words.
+    """One transformation, both ways, and where it is defined, also in words.
+
+    ``forward(p, scale, xp)`` and ``inverse(t, scale, xp)``.
     """
 
     forward: Callable
@@ -162,8 +163,7 @@ class Mapping:
         return t
 
     def locked(self, samples: Float[np.ndarray, " samples"]) -> tuple["Mapping", int]:
-        """(the same mapping with all its numbers from ``samples`` (NumPy), how many samples it
-        cannot take).
+        """(the mapping with its numbers from ``samples``, how many samples it cannot take).
 
         ``auto`` becomes log, neg_log or asinh, whichever the signs allow. Raises ValueError if
         fewer than three samples are left or if they are all the same (with unit_interval they may

@@ -1,5 +1,4 @@
-"""Network space: what networks learn from a table instead of the eight coefficients, so that
-invariants cannot break.
+"""Network space: what networks learn from a table, so that invariants cannot break.
 
 Two choices, told apart by the names of their results. ``synchrojax``: (j_Q, j_V) / j_I as a point
 of the plane that covers the open unit disk, its V over cos(theta), the same for absorption, and the
@@ -43,17 +42,16 @@ def space_of(results: Iterable[str]) -> str | None:
 
 
 def fold(theta: Points, xp: ModuleType = np) -> tuple[Points, Points]:
-    """(theta in 0..pi/2, sign of the V coefficients): all there is to the angle for an f even in
-    mu.
-    """
+    """(theta in 0..pi/2, sign of the V coefficients): all of the angle for an f even in mu."""
     theta = xp.abs(xp.mod(theta + np.pi, 2.0 * np.pi) - np.pi)
     mirrored = theta > 0.5 * np.pi
     return xp.where(mirrored, np.pi - theta, theta), xp.where(mirrored, -1.0, 1.0)
 
 
 def reasons(columns: Columns, space: str) -> dict[str, Bool[np.ndarray, " rows"]]:
-    """Why rows of the eight coefficients cannot be learned, in order: {reason: mask}; ``columns``
-    with the inputs.
+    """Why rows of the eight coefficients cannot be learned, in order: {reason: mask}.
+
+    ``columns``: those of the inputs, too.
     """
     c = {k: columns[k] for k in RESULTS}
     with np.errstate(all="ignore"):
@@ -92,8 +90,9 @@ def cold(s: Points, sine: Points, cosine: Points) -> tuple[Points, Points]:
 def to_network(
     columns: Columns, space: str, convention: str
 ) -> dict[str, Float[np.ndarray, " rows"]]:
-    """{result: array} in network space of valid rows (NumPy). ``convention``: of rho_Q in the
-    table.
+    """{result: array} in network space of valid rows (NumPy).
+
+    ``convention``: of rho_Q in the table.
     """
     c = columns
     theta, sign = (np.asarray(v) for v in fold(c["theta"]))
@@ -136,11 +135,11 @@ def from_network(
     cosine: Points,
     xp: ModuleType,
 ) -> tuple[Points, Points, Points, Points, Points, Points]:
-    """(j_Q / j_I, j_V / j_I, alpha_Q / alpha_I, alpha_V / alpha_I, rho_Q, rho_V) in the signs of
-    physics, any angle.
+    """(j_Q / j_I, j_V / j_I, alpha_Q / alpha_I, alpha_V / alpha_I, rho_Q, rho_V).
 
-    ``values``: {result: array} of network space without j_I and alpha_I; ``xp``: numpy or
-    jax.numpy. rho_Q_sign multiplies rho_Q where it is there, as in neurosynchro.
+    They are in the signs of physics, for any angle. ``values``: {result: array} of network space
+    without j_I and alpha_I; ``xp``: numpy or jax.numpy. rho_Q_sign multiplies rho_Q where it is
+    there, as in neurosynchro.
     """
     v = values
     if space == "neurosynchro":

@@ -172,8 +172,9 @@ def _read_text(path: pathlib.Path) -> dict[str, Float[np.ndarray, " rows"]]:
 
 
 def read_part(path: PathLike) -> dict[str, Float[np.ndarray, " rows"]]:
-    """``{"name(kind)": array}`` of one part file; empty cells (as in pandas) and text in meta
-    columns are NaN.
+    """``{"name(kind)": array}`` of one part file.
+
+    Empty cells (as in pandas) and text in meta columns are NaN.
     """
     path = pathlib.Path(path)
     if not path.name.endswith(".parquet"):
@@ -219,8 +220,9 @@ def parts(directory: PathLike) -> list[pathlib.Path]:
 def read_named(
     path: PathLike, names: Sequence[str] | None = None
 ) -> dict[str, Float[np.ndarray, " rows"]]:
-    """``{name: array}`` of one part: ``names``, or all but meta columns. Raises TableError for
-    missing ones.
+    """``{name: array}`` of one part: ``names``, or all but meta columns.
+
+    Raises TableError for missing ones.
     """
     path = pathlib.Path(path)
     part = read_part(path)
@@ -242,10 +244,10 @@ def read_columns(
     seed: int = 0,
     quiet: bool = True,
 ) -> dict[str, Float[np.ndarray, " rows"]]:
-    """``{name: array}`` of all parts: ``names``, or all but meta columns. Values need not be
-    finite.
+    """``{name: array}`` of all parts: ``names``, or all but meta columns.
 
-    ``max_rows``: no more than so many, drawn at random; memory does not grow with what is left out.
+    Values need not be finite. ``max_rows``: no more than so many, drawn at random; memory does not
+    grow with what is left out.
     """
     files = parts(directory)
     store: list = []

@@ -82,10 +82,10 @@ def fit(
     quiet: bool = False,
     title: str = "train",
 ) -> tuple[Any, Float[np.ndarray, "steps 3"]]:
-    """Fit one network by least squares. ``rows`` = (train, validation) ``Rows``. Returns (module,
-    history).
+    """Fit one network by least squares; returns (module, history).
 
-    history [iteration, (training rms, validation rms, seconds)].
+    ``rows`` = (train, validation) ``Rows``. history [iteration, (training rms, validation rms,
+    seconds)].
     """
     train, validation = rows
     fresh, frame = parameters_of(module)
@@ -170,15 +170,14 @@ def train(
     overwrite: bool = False,
     quiet: bool = False,
 ) -> pathlib.Path:
-    """Train all networks of ``distribution``, a name or a ``Family``, on a table directory and
-    write the model ``out``.
+    """Train all networks of a distribution on a table directory and write the model ``out``.
 
-    ``out`` is a .safetensors file; beside it appear ``.loss.csv`` and, with matplotlib,
-    ``.loss.png``. While it runs, ``<out>.checkpoints`` holds the state: the same command resumes
-    from it. Train, validation and test rows are disjoint and fixed by ``options.seed``.
-    ``network``: the class of the networks, a registered one (``synchrojax.networks``). Needs
-    float64. Returns the path. Raises TableError for a bad table and TrainingError for settings that
-    contradict each other.
+    ``distribution``: a name or a ``Family``. ``out`` is a .safetensors file; beside it appear
+    ``.loss.csv`` and, with matplotlib, ``.loss.png``. While it runs, ``<out>.checkpoints`` holds
+    the state: the same command resumes from it. Train, validation and test rows are disjoint and
+    fixed by ``options.seed``. ``network``: the class of the networks, a registered one
+    (``synchrojax.networks``). Needs float64. Returns the path. Raises TableError for a bad table
+    and TrainingError for settings that contradict each other.
     """
     require_x64()
     family, out = get_family(distribution), model_path(out, overwrite=overwrite)

@@ -43,8 +43,9 @@ class Optimiser(Protocol):
         """What it has to remember at the start."""
 
     def update(self, parameters: Any, memory: Any, step: int) -> tuple[Any, Any, float]:
-        """(parameters, memory, training loss) after step 1, 2, ...; the same again for the same
-        arguments.
+        """(parameters, memory, training loss) after step 1, 2, ...
+
+        The same arguments give the same again.
         """
 
     def exhausted(self, memory: Any) -> bool:
@@ -52,8 +53,9 @@ class Optimiser(Protocol):
 
 
 class Plan(NamedTuple):
-    """How long a loop runs. ``patience``: steps without a validation loss below ``better`` times
-    the best.
+    """How long a loop runs.
+
+    ``patience``: steps without a validation loss below ``better`` times the best.
     """
 
     steps: int
@@ -74,14 +76,13 @@ def run(
     unit: str = "iterations",
     callback: Callable[[State], None] = lambda state: None,
 ) -> State:
-    """Steps of ``optimiser`` until the plan is fulfilled; ``State.best`` has the lowest validation
-    loss.
+    """Steps of ``optimiser`` until the plan is fulfilled.
 
-    ``validate``: parameters -> validation loss. ``start()``: (parameters, memory, (training,
-    validation loss)) at the beginning, infinite where they shall not count; it is not called where
-    a checkpoint is found. ``like``: parameters of the same shapes. ``checkpoints``: directory that
-    holds the state, from which the same call goes on; a finished run returns at once. ``callback``:
-    called after each step.
+    ``State.best`` has the lowest validation loss. ``validate``: parameters -> validation loss.
+    ``start()``: (parameters, memory, (training, validation loss)) at the beginning, infinite where
+    they shall not count; it is not called where a checkpoint is found. ``like``: parameters of the
+    same shapes. ``checkpoints``: directory that holds the state, from which the same call goes on;
+    a finished run returns at once. ``callback``: called after each step.
     """
     store = _Checkpoints(checkpoints) if checkpoints else None
     try:
@@ -200,9 +201,7 @@ def history_of(*states: State) -> Float[np.ndarray, "steps 3"]:
 
 
 def save_history(path: pathlib.Path, histories: Mapping[str, Float[np.ndarray, "_ 3"]]) -> None:
-    """Beside the model ``path``: the losses of each network as .loss.csv and, with matplotlib,
-    .loss.png.
-    """
+    """Beside the model ``path``: the losses as .loss.csv and, with matplotlib, .loss.png."""
     lines = ["head,iteration,train_rms,validation_rms,seconds"]
     for head, history in histories.items():
         lines += [f"{head},{i},{a:.6e},{b:.6e},{t:.1f}" for i, (a, b, t) in enumerate(history)]

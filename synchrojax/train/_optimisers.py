@@ -1,6 +1,4 @@
-"""What makes the steps of a training: Levenberg-Marquardt for least squares, and whatever Optax
-has.
-"""
+"""What makes the steps of a training: Levenberg-Marquardt, and whatever Optax has."""
 
 import functools
 from collections.abc import Callable
@@ -35,12 +33,11 @@ class Damping(NamedTuple):
 
 
 class LevenbergMarquardt:
-    """The damped Gauss-Newton method for the residuals of one network (Marquardt 1963, J. SIAM 11,
-    431).
+    """The damped Gauss-Newton method for the residuals of one network.
 
-    The networks are small, so that the full Gauss-Newton matrix is affordable.
-    ``residuals(module, rows)``: [row, targets], of one row [targets]. ``frame``, ``like``: as
-    ``networks.parameters_of`` gives them. ``draw(step)``: the blocks of rows of a step
+    Marquardt 1963 (J. SIAM 11, 431). The networks are small, so that the full Gauss-Newton matrix
+    is affordable. ``residuals(module, rows)``: [row, targets], of one row [targets]. ``frame``,
+    ``like``: as ``networks.parameters_of`` gives them. ``draw(step)``: the blocks of rows of a step
     (``blocks_of``).
     """
 
@@ -182,8 +179,9 @@ def brief_adam(
     rate: float,
     seed: int,
 ) -> Any:
-    """Parameters after so many steps of Adam on random batches, the rate decaying to zero along a
-    cosine.
+    """Parameters after so many steps of Adam on random batches.
+
+    The rate decays to zero along a cosine.
     """
     optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps))
     data = jax.tree.map(jnp.asarray, rows)

@@ -52,8 +52,7 @@ def lock(
     drop: bool = False,
     quiet: bool = False,
 ) -> dict[str, int]:
-    """Store bounds, means and deviations of the columns of ``table`` in the configuration of
-    ``directory``.
+    """Store bounds, means and deviations of ``table`` in the configuration of ``directory``.
 
     ``table`` is in network space (``transform``). Returns {column: values that its mapping cannot
     take}. Raises ConfigError if it is locked already, unless ``overwrite``, and TableError for
@@ -106,8 +105,9 @@ def _refuse(table, mapping, count, path):
 def _deviations(
     output: Float[Array, "results rows"], rows: Rows
 ) -> Float[np.ndarray, "rows results"]:
-    """Errors in network space in units of their standard deviation, [row, result]; 0 for values
-    that do not count.
+    """Errors in network space in units of their standard deviation [row, result].
+
+    They are 0 for values that do not count.
     """
     error = np.where(rows.weight > 0.0, np.asarray(output).T - rows.target, np.nan)
     with np.errstate(invalid="ignore"):
@@ -262,8 +262,9 @@ def _fit_members(
     work: pathlib.Path,
     quiet: bool,
 ) -> tuple[Any, dict[str, Float[np.ndarray, "_ 3"]], list[tuple[Any, ...]]]:
-    """One network or an ensemble: (module, {title: history}, (head, member, row, deviation) of all
-    clipped rows).
+    """One network or an ensemble: (module, {title: history}, clipped rows).
+
+    A clipped row is (head, member, row, deviation).
     """
     fitted, clipped = [], []
     histories: dict[str, Float[np.ndarray, "_ 3"]] = {}
@@ -296,14 +297,14 @@ def train_table(
     overwrite: bool = False,
     quiet: bool = False,
 ) -> pathlib.Path:
-    """Train what the configuration in ``directory`` says on ``table`` (network space) and write the
-    model ``out``.
+    """Train what ``directory`` says on ``table`` and write the model ``out``.
 
-    ``out`` is by default ``model.safetensors`` in ``directory``; beside it appear ``.loss.csv``,
-    with matplotlib ``.loss.png``, and ``.clipped.csv`` if rows were left out by sigma-clipping.
-    While it runs, ``<out>.checkpoints`` holds the state: the same command resumes from it. Train,
-    validation and test rows are disjoint and fixed by ``options.seed``. Needs float64. Returns the
-    path. Raises ConfigError, TableError and TrainingError.
+    ``directory`` holds the configuration, ``table`` is in network space. ``out`` is by default
+    ``model.safetensors`` in ``directory``; beside it appear ``.loss.csv``, with matplotlib
+    ``.loss.png``, and ``.clipped.csv`` if rows were left out by sigma-clipping. While it runs,
+    ``<out>.checkpoints`` holds the state: the same command resumes from it. Train, validation and
+    test rows are disjoint and fixed by ``options.seed``. Needs float64. Returns the path. Raises
+    ConfigError, TableError and TrainingError.
     """
     require_x64()
     config = _read_locked(directory)
@@ -387,9 +388,7 @@ def _rows(family: TableFamily, head: str, columns: Columns, use: Bool[np.ndarray
 
 
 def _require_rows(table, results, rows):
-    """Refuse a table in which a result of a head has no usable values in training or validation
-    rows.
-    """
+    """Refuse a table without usable values of a result in training or validation rows."""
     counts = np.min([np.count_nonzero(r.weight, axis=0) for r in rows], axis=0)
     for result, count in zip(results, counts, strict=True):
         if count == 0:

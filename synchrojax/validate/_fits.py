@@ -1,5 +1,4 @@
-"""Published fitting formulas, a yardstick and no product: ``validate --against fits`` and the
-benchmarks use them.
+"""Published fitting formulas: a yardstick for ``validate --against fits`` and the benchmarks.
 
 As in the papers (the rotativities of power laws and kappa as remembered, confirmed by computation
 alone), for nu = 1 Hz and n_e = 1 cm^-3, isotropic electrons, turned to the signs of this package:
@@ -42,10 +41,10 @@ def _all(j, alpha, rho):
 
 
 def thermal(s: Points, theta: Points, theta_e: Points) -> tuple[Float[Array, "*points"], ...]:
-    """Pandya et al. 2016 (ApJ 822, 34), eqs. 29 and 31 with Kirchhoff's law; rotativities of Dexter
-    2016, app. B.
+    """Pandya et al. 2016 (ApJ 822, 34), eqs. 29 and 31 with Kirchhoff's law.
 
-    Stated for 3 < theta_e < 40, s > 10 and x below about 1e3 (emission).
+    Rotativities of Dexter 2016, app. B. Stated for 3 < theta_e < 40, s > 10 and x below about 1e3
+    (emission).
     """
     sine, side = jnp.sin(theta), jnp.sign(jnp.cos(theta))
     x = 4.5 * s / (theta_e**2 * sine)
@@ -77,11 +76,11 @@ def thermal(s: Points, theta: Points, theta_e: Points) -> tuple[Float[Array, "*p
 def powerlaw(
     s: Points, theta: Points, p: Points, gamma_min: Points, gamma_max: Points
 ) -> tuple[Float[Array, "*points"], ...]:
-    """Pandya et al. 2016, eqs. 33-34 and 40-41; rotativities of Jones & O'Dell 1977 (ApJ 214, 522)
-    as in Dexter 2016.
+    """Pandya et al. 2016, eqs. 33-34 and 40-41.
 
-    Stated for gamma_min^2 << nu / nu_c << gamma_max^2 and 1.5 < p < 6.5, rotativities for gamma_min
-    >> 1. Absorption and rho_V leave out the edges of the distribution, rho_Q is that with them.
+    Rotativities of Jones & O'Dell 1977 (ApJ 214, 522) as in Dexter 2016. Stated for gamma_min^2 <<
+    nu / nu_c << gamma_max^2 and 1.5 < p < 6.5, rotativities for gamma_min >> 1. Absorption and
+    rho_V leave out the edges of the distribution, rho_Q is that with them.
     """
     sine, side = jnp.sin(theta), jnp.sign(jnp.cos(theta))
     norm = (p - 1.0) / (gamma_min ** (1.0 - p) - gamma_max ** (1.0 - p))
@@ -208,8 +207,9 @@ def _kappa_rotativities(x: Points, kappa: Points, w: Points) -> list[Float[Array
 
 
 def _hypergeometric(kappa: Points, kw: Points) -> Float[Array, "*points"]:
-    """2F1(kappa - 1/3, kappa + 1; kappa + 2/3; -kappa w), by Pfaff's transformation inside the unit
-    disk.
+    """2F1(kappa - 1/3, kappa + 1; kappa + 2/3; -kappa w).
+
+    Pfaff's transformation brings it into the unit disk.
     """
     return (1.0 + kw) ** (-kappa - 1.0) * hyp2f1(
         jnp.ones_like(kappa), kappa + 1.0, kappa + 2 / 3, kw / (1.0 + kw)

@@ -26,13 +26,12 @@ QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
 
 class Validation(NamedTuple):
-    """Errors per coefficient, arrays over the points ``used[name]``: ``values[name]``,
-    ``slopes[input][name]``.
+    """Errors per coefficient over the points ``used[name]``.
 
-    ``fits[name]``: the same as ``values`` for the published formulas, NaN where there is none,
-    ``stated[name]``: where their authors state them to hold. ``truth`` and ``predicted``: the eight
-    at nu = 1 Hz and n_e = 1 cm^-3, [point, 8]. ``network_mse[result]``: mean squared error in
-    network space, for models trained on a table.
+    Arrays ``values[name]`` and ``slopes[input][name]``. ``fits[name]``: the same as ``values`` for
+    the published formulas, NaN where there is none, ``stated[name]``: where their authors state
+    them to hold. ``truth`` and ``predicted``: the eight at nu = 1 Hz and n_e = 1 cm^-3, [point, 8].
+    ``network_mse[result]``: mean squared error in network space, for models trained on a table.
     """
 
     points: dict
@@ -48,8 +47,9 @@ class Validation(NamedTuple):
 
 
 def _unit(family: Any, direction: str, points: Columns) -> Float[np.ndarray, " rows"]:
-    """What a step along an input is measured in: ln of it, but theta in sin(theta) and other linear
-    ones in 1.
+    """What a step along an input is measured in.
+
+    ln of it, but theta in sin(theta) and other linear ones in 1.
     """
     value = points[direction]
     if direction == "theta":
@@ -92,8 +92,9 @@ def _exact_slopes(
 
 
 def integrals_of(family: SampledFamily, n: int, *, slopes: bool) -> int:
-    """How many exact integrals ``validate`` needs for ``n`` points: four more for each slope, one
-    for a reference.
+    """How many exact integrals ``validate`` needs for ``n`` points.
+
+    Each slope needs four more, a reference one.
     """
     inputs = ("s", "theta", *family.parameters)
     has_reference = family.comparison.reference({k: np.ones(1) for k in inputs}) is not None
@@ -101,8 +102,9 @@ def integrals_of(family: SampledFamily, n: int, *, slopes: bool) -> int:
 
 
 def duration(family: SampledFamily, n: int, *, slopes: bool) -> float:
-    """About how long ``validate`` takes for ``n`` points [s], with compilation, on a machine that
-    does nothing else.
+    """About how long ``validate`` takes for ``n`` points [s], with compilation.
+
+    This holds on a machine that does nothing else.
     """
     cores = min(os.cpu_count() or 1, 16)
     few = n <= exact.FEW
@@ -119,8 +121,9 @@ def _at_unit_frequency(points: Mapping[str, Points]) -> dict[str, Reals]:
 
 
 def _at_unit_field(points: Mapping[str, Points]) -> dict[str, Reals]:
-    """``params`` for the same inputs, frequencies from s: in ``flags`` the end of the box is not
-    rounded away.
+    """``params`` for the same inputs, frequencies from s.
+
+    In ``flags`` the end of the box is not rounded away.
     """
     rest = {k: v for k, v in points.items() if k != "s"}
     return {"nu": GYRO * points["s"], "B": 1.0, "n_e": 1.0, **rest}
@@ -138,8 +141,9 @@ def _point_of(family: AbstractFamily, points: Mapping[str, Points]) -> Any:
 
 
 def _sample_of(model, fit, points, truth):
-    """(the eight as [point, 8], flags, ``error_scale``, those of the published ``fit`` or NaN): one
-    program.
+    """(the eight [point, 8], flags, ``error_scale``, those of the published ``fit`` or NaN).
+
+    One program gives them all.
     """
 
     def everything(points, truth):
@@ -286,14 +290,14 @@ def validate_table(
     rows: Callable[[int], Bool[np.ndarray, " rows"]] | None = None,
     quiet: bool = True,
 ) -> Validation:
-    """Compare ``model`` with a table: of the eight coefficients, or in the network space of the
-    model. Needs float64.
+    """Compare ``model`` with a table. Needs float64.
 
-    ``convention``: of the table, by default that of the model's own (``synchrojax`` for packaged
-    models). Errors are relative; where a result of the model is mapped by asinh, to no less than
-    what its scale stands for. Rows outside the box of the model and, of the eight, those that break
-    an invariant do not count. ``rows``: a function from the number of rows to the mask of those to
-    use. ``quiet``: no progress of reading. Raises TableError.
+    It is one of the eight coefficients, or in the network space of the model. ``convention``: of
+    the table, by default that of the model's own (``synchrojax`` for packaged models). Errors are
+    relative; where a result of the model is mapped by asinh, to no less than what its scale stands
+    for. Rows outside the box of the model and, of the eight, those that break an invariant do not
+    count. ``rows``: a function from the number of rows to the mask of those to use. ``quiet``: no
+    progress of reading. Raises TableError.
     """
     family = model.family
     config = family.config if isinstance(family, TableFamily) else None
@@ -339,8 +343,9 @@ def validate_table(
 def _read(
     table: PathLike, family: AbstractFamily, max_rows: int, seed: int, quiet: bool
 ) -> dict[str, Float[np.ndarray, " rows"]]:
-    """Columns of a table: inputs, and the eight coefficients or, for a model of a table, results in
-    network space.
+    """Columns of a table: inputs and results.
+
+    Results are the eight coefficients or, for a model of a table, those of network space.
     """
     results: tuple[str, ...] = RESULTS
     if "j_Q" not in table_files.header_of(table_files.parts(table)[0]):
@@ -355,8 +360,9 @@ def _read(
 
 
 def summary(validation: Validation, *, fits: bool = False) -> dict[str, dict[str, dict[str, Any]]]:
-    """Nested dict: quantity -> coefficient -> median, p90, p99, max, points; ``fits``: of the
-    formulas too.
+    """Nested dict: quantity -> coefficient -> median, p90, p99, max, points.
+
+    ``fits``: with those of the formulas.
     """
 
     def row(errors):

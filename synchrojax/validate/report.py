@@ -22,8 +22,9 @@ _STYLE = (
 
 
 def check_picture(path: PathLike) -> None:
-    """Raise ValueError where matplotlib cannot write what the suffix of ``path`` says, RuntimeError
-    without it.
+    """Raise ValueError where matplotlib cannot write what the suffix of ``path`` says.
+
+    Raise RuntimeError without matplotlib.
     """
     known = new_figure(1.0, 1.0).canvas.get_supported_filetypes()
     suffix = pathlib.Path(path).suffix[1:].lower()
@@ -49,11 +50,10 @@ def _signed(
 
 
 def curves(listing: Listing, *, title: str = "") -> Any:
-    """The eight of a ``Listing`` against its one varied input: positive ones solid, negative ones
-    dashed.
+    """The eight of a ``Listing`` against its one varied input.
 
-    Logarithmic, but for theta. Exact values, where there are some to compare with, as open circles.
-    Needs matplotlib.
+    Positive ones are solid, negative ones dashed. Axes are logarithmic, but for theta. Exact
+    values, where there are some to compare with, as open circles. Needs matplotlib.
     """
     from matplotlib.lines import Line2D
 
@@ -152,10 +152,10 @@ def _loss(path: PathLike) -> Any:
 
 
 def figures(validation: Any, *, title: str = "", loss: PathLike | None = None) -> dict[str, Any]:
-    """{name: matplotlib Figure}: errors against each input, truth against prediction, histogram,
-    and the loss curve.
+    """{name: matplotlib Figure} of a validation.
 
-    ``loss``: path of a ``.loss.csv``. Needs matplotlib.
+    Errors against each input, truth against prediction, histogram, and the loss curve. ``loss``:
+    path of a ``.loss.csv``. Needs matplotlib.
     """
     found = {
         "errors": _errors(validation, title),

@@ -11,9 +11,7 @@ from synchrojax.families.kappa import _physics as physics
 
 
 def log_rotation_v(p: physics.Point, frame: physics.Frame, cone: Reals) -> Float[Array, "*points"]:
-    """ln of what anisotropy makes of rho_V: the logarithm over angles that it gains
-    (``_pitch.rotation_v``).
-    """
+    """ln of what sin^k makes of rho_V: the logarithm over angles (``_pitch.rotation_v``)."""
     fixed, spread = _pitch.rotation_v(p, cone + 1.0 / (1.0 + frame.width * frame.width))
     return jnp.log(fixed + spread / (1.0 + jnp.log1p(frame.width))) - _pitch.log_mean(p.k)
 

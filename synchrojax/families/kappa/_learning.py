@@ -19,8 +19,9 @@ from synchrojax.families.kappa import _physics as physics
 def read(
     table: Columns, point: Callable
 ) -> tuple[Int[np.ndarray, " rows"], dict[str, np.ndarray], physics.Point, physics.Frame]:
-    """(numbers of the rows used, their columns, points and frames); ``point``: (s, theta, own) ->
-    ``Point``.
+    """(numbers of the rows used, their columns, points and frames).
+
+    ``point``: (s, theta, own) -> ``Point``.
     """
     table = {k: np.asarray(v) for k, v in table.items()}
     keep = np.flatnonzero(oblique(table["theta"]))

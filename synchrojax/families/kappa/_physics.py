@@ -1,6 +1,4 @@
-"""Kappa electrons: asymptotic power laws joined by hand, the average that gives rho_Q, and network
-input.
-"""
+"""Kappa electrons: joined power laws, the average that gives rho_Q, and network input."""
 
 from typing import Any, NamedTuple
 
@@ -43,11 +41,10 @@ def frame_of(p: Point) -> Frame:
 
 
 def baselines(p: Point, frame: Frame) -> tuple[Points, Points, Points]:
-    """ln j_I, ln alpha_I and the scale of j_V / j_I, at nu = 1 Hz and n_e = 1 cm^-3 up to a
-    constant.
+    """ln j_I, ln alpha_I and the scale of j_V / j_I, up to a constant.
 
-    j ~ f(gamma_0) gamma_0 far above W (a power law) and gamma_0^(-4/3) far below (single electrons
-    at low frequency).
+    They are for nu = 1 Hz and n_e = 1 cm^-3. j ~ f(gamma_0) gamma_0 far above W (a power law) and
+    gamma_0^(-4/3) far below (single electrons at low frequency).
     """
     # -67 is about ln(e^2 / c), 62 about -ln(2 m_e), the ratio of absorption to emission but for
     # powers of gamma and nu: what is left to learn is of order one
@@ -69,10 +66,10 @@ _NODES = np.arange(-7.0, 22.01, STEP)
 
 
 def conversion(p: Point, frame: Frame) -> tuple[Points, Points]:
-    """<(2 gamma - 1 / gamma) kernel> over the distribution: rho_Q over its unit for large s
-    sin(theta), and its size.
+    """rho_Q over its unit for large s sin(theta), and its size.
 
-    Limit: Shcherbakov & Huang 2011 (MNRAS 410, 1052). With sin^k as each electron smears it.
+    It is <(2 gamma - 1 / gamma) kernel> over the distribution. Limit: Shcherbakov & Huang 2011
+    (MNRAS 410, 1052). With sin^k as each electron smears it.
     """
     steps, grow = (rows_of(v, p.kappa) for v in (_NODES, np.log1p(np.exp(_NODES))))
     tail = p.kappa * p.w
@@ -91,8 +88,9 @@ def conversion(p: Point, frame: Frame) -> tuple[Points, Points]:
 
 
 def rotation_scales(p: Point, frame: Frame) -> tuple[Points, Points, Points, Points]:
-    """rho_Q at high s sin(theta), the size of its corrections, its own size, and rho_V up to a
-    factor of order one.
+    """rho_Q at high s sin(theta), the size of its corrections, its own size, and rho_V.
+
+    The last is right up to a factor of order one.
     """
     # rho_V joins that of cold electrons and ln(w) / w^2 of hot ones; the 10 leaves it of order one.
     # Corrections of rho_Q fall as s'^(-2/3); 1e-3 is a choice of scale for what is left of them and

@@ -1,6 +1,4 @@
-"""What a factor sin^k of the pitch angle changes in the cumulative coefficients (see
-``families._pitch``).
-"""
+"""What sin^k of the pitch angle changes in the cumulative coefficients (``families._pitch``)."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -34,8 +32,9 @@ _ROOTS, _WEIGHTS = 0.5 * (1.0 + _ROOTS), 0.5 * _WEIGHTS
 
 
 def off_cone(p: Point, edge: Edge) -> Float[Array, "*points"]:
-    """What sin^k over the cone of each electron, instead of sin^k(theta), adds to C(g) / g^(2 - p)
-    of rho_Q.
+    """What sin^k over the cone of each electron adds to C(g) / g^(2 - p) of rho_Q.
+
+    It is taken instead of sin^k(theta).
     """
     # from where the cone is narrower than theta, the integrand falls as gamma^-p: with 12 instead
     # of 5 rho_Q changes by 2e-5 of its scale at most, at the same points
@@ -75,8 +74,9 @@ def rotation_scales(p: Point, edge: Edge) -> tuple[Points, Points]:
 def combine(
     head: str, output: Float[Arrays, "outputs *points"], extra: Float[Arrays, "extra *points"]
 ) -> Float[Array, "parts *points"]:
-    """Parts that stay and parts that fall with s sin(theta), each in proportion to k; for V one
-    that stays.
+    """Parts that stay and parts that fall with s sin(theta), each in proportion to k.
+
+    V has one that stays.
     """
     if head not in ("pitch_total", "pitch_edge"):
         return jnp.sum(extra * output, 0, keepdims=True)

@@ -1,6 +1,4 @@
-"""Isotropic power laws: cumulative coefficients of the electrons above an edge, their limits and
-corrections.
-"""
+"""Isotropic power laws: cumulative coefficients of electrons above an edge, and their limits."""
 
 import functools
 import math
@@ -46,8 +44,9 @@ class Point(NamedTuple):
 
 
 class Cumulative(NamedTuple):
-    """Of electrons above an edge g: L [6], C of rho_Q over ``rotation_unit`` and its scale, g^(p +
-    1) C of rho_V.
+    """What electrons above an edge g have.
+
+    L [6], C of rho_Q over ``rotation_unit`` and its scale, g^(p + 1) C of rho_V.
     """
 
     odds: Float[Arrays, "6 *points"]
@@ -57,8 +56,10 @@ class Cumulative(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """One end of the power law: its Lorentz factor gamma, ln(gamma), 1 / gamma, ln of x =
-    gamma_0^2 / gamma^2, and the exponent there.
+    """One end of the power law.
+
+    Its Lorentz factor gamma, ln(gamma), 1 / gamma, ln of x = gamma_0^2 / gamma^2, and the exponent
+    there.
     """
 
     gamma: Points
@@ -73,8 +74,9 @@ def log_gamma_0(p: Point) -> Points:
 
 
 def _debye(v: Reals, w: Reals) -> tuple[Reals, Reals, Reals]:
-    """With r = w / sqrt(v^2 + w^2): r^2, D = (arctanh(r) - r) / r^3 and H = 2 (1 - r^2) d(r^2 D) /
-    d(r^2) = 1 - (1 - r^2) D.
+    """r^2, D and H of r = w / sqrt(v^2 + w^2).
+
+    D = (arctanh(r) - r) / r^3 and H = 2 (1 - r^2) d(r^2 D) / d(r^2) = 1 - (1 - r^2) D.
     """
     over = reciprocal(square_root(v * v + w * w))
     r, z = w * over, v * over
@@ -120,8 +122,9 @@ def edge_at(p: Point, gamma: Points) -> Edge:
 
 
 def log_totals(p: Point) -> Float[Arrays, "6 *points"]:
-    """ln |C(1)| of j_I, j_Q, j_V, alpha_I, alpha_Q, alpha_V, up to order one [6, ...]; V over
-    |cos(theta)|.
+    """ln |C(1)| of the six of emission and absorption, up to order one [6, ...].
+
+    V is over |cos(theta)|.
     """
     # -65 is about ln(4 pi e^2 / (sqrt(3) c)), and 63.5 two above -ln(2 m_e), the ratio of
     # absorption to emission of one electron but for powers of gamma and nu: what is left is of
@@ -158,8 +161,9 @@ _LIMIT = tuple((_TABLES[f"odds.{k}.kernel"], _TABLES[f"odds.{k}.bias"]) for k in
 
 
 def limit_features(p: Points, log_x: Points) -> Float[Array, "3 *points"]:
-    """What the limit of L depends on; in the first, powers of x^(2/3) on both sides become
-    polynomials.
+    """What the limit of L depends on.
+
+    In the first, powers of x^(2/3) on both sides become polynomials.
     """
     # the first is the m of data/make_powerlaw_limit.py, the second a choice that helps the network
     log_x = at_most(log_x, CLIP_X[1])
@@ -237,8 +241,9 @@ def slow_share(p: Point, edge: Edge) -> Points:
 
 
 def log_rotation_v(p: Point, edge: Edge) -> Points:
-    """ln of g^(p + 1) C(g) of rho_V, from the high-frequency kernel arccosh(gamma) / (gamma u), up
-    to order one.
+    """ln of g^(p + 1) C(g) of rho_V, up to order one.
+
+    It comes from the high-frequency kernel arccosh(gamma) / (gamma u).
     """
     return jnp.log(jnp.log1p(edge.gamma) / (p.p + 1.0))
 
@@ -262,13 +267,13 @@ def flat(p: Point, edge: Edge) -> Points:
 
 
 def rotation_q_parts(p: Point, edge: Edge) -> tuple[Points, Points, Points, Points]:
-    """C(g) / g^(2 - p) of rho_Q = ``inside`` + ``constant`` t + ``envelope`` y + ``wide`` z, t, y
-    known, z learned.
+    """The parts of C(g) / g^(2 - p) of rho_Q.
 
-    ``inside``: the high-frequency kernel 2 gamma - 1 / gamma up to gamma_0, ``constant``: what
-    follows, which matters where p is small. The kernel is 1 + 16 / x^2 + 2.1 / (s' x) + ... of its
-    limit for x -> infinity and goes as x^(4/3) for x -> 0; its corrections fall as 1 / s' and are
-    largest where x is a few.
+    ``inside`` + ``constant`` t + ``envelope`` y + ``wide`` z, t and y known, z learned. ``inside``:
+    the high-frequency kernel 2 gamma - 1 / gamma up to gamma_0, ``constant``: what follows, which
+    matters where p is small. The kernel is 1 + 16 / x^2 + 2.1 / (s' x) + ... of its limit for x ->
+    infinity and goes as x^(4/3) for x -> 0; its corrections fall as 1 / s' and are largest where x
+    is a few.
     """
     log_x, above = edge.log_x, edge.log_x > 0.0
     # powers of x by those of t <= 1: x = t^-6 or t^6
@@ -375,8 +380,9 @@ def log_norm(p: Point) -> Points:
 def combine(
     head: str, output: Float[Arrays, "outputs *points"], extra: Float[Arrays, "1 *points"]
 ) -> Float[Arrays, "parts *points"]:
-    """Corrections near an edge: a part that falls as 1 / s' and one that falls as 1 / gamma^2
-    (``slow_share``).
+    """Corrections near an edge, of two parts.
+
+    One falls as 1 / s' and one as 1 / gamma^2 (``slow_share``).
     """
     if head not in ("edge", "rho_Q_edge"):
         return output

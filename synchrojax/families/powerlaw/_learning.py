@@ -1,6 +1,4 @@
-"""What the networks of a power law learn from pairs of rows: all electrons above a Lorentz factor,
-then all below.
-"""
+"""What the networks of a power law learn from pairs of rows: electrons above a gamma, and below."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -25,11 +23,10 @@ NEARLY_ONE = 1.0 + 2e-6  # harmonics averaged, as for every gamma_min above 1
 
 
 class Pairs(NamedTuple):
-    """Pairs of rows that share an edge: numbers of the first in the table, point and edge, exact C
-    and D of the eight.
+    """Pairs of rows that share an edge.
 
-    ``lower`` and ``upper``: how much an error matters where the edge is a gamma_min and where it is
-    a gamma_max.
+    Numbers of the first in the table, point and edge, exact C and D of the eight. ``lower`` and
+    ``upper``: how much an error matters where the edge is a gamma_min and where it is a gamma_max.
     """
 
     numbers: Int[np.ndarray, " pairs"]
