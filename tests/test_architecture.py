@@ -1,11 +1,13 @@
 """Rooms in order: data flow one way, and a room is entered by its door."""
 
 import ast
+import inspect
 import pathlib
 
 import pytest
 
 import synchrojax
+from synchrojax.families import FAMILIES, AbstractFamily, Family, TableFamily
 
 PACKAGE = pathlib.Path(synchrojax.__file__).parent
 # from below; each may import those before it
@@ -114,3 +116,15 @@ def test_rooms_say_what_they_are():
             assert "import" in text or name == "distributions", (
                 f"{name} does not say what it may import"
             )
+
+
+def test_no_family_overrides_a_method_that_has_a_body():
+    """A class is abstract or final, and what an abstract one does, no other does again."""
+    kinds = [type(family) for family in FAMILIES.values()] + [Family, TableFamily]
+    for kind in kinds:
+        bases = [b for b in kind.__mro__[1:] if issubclass(b, AbstractFamily)]
+        assert all(inspect.isabstract(b) for b in bases)
+        for base in bases:
+            done = {n for n, v in vars(base).items() if inspect.isfunction(v)}
+            done -= base.__abstractmethods__
+            assert not done & set(vars(kind)), kind
