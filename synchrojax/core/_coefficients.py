@@ -124,8 +124,10 @@ class Coefficients(NamedTuple):
 
 @field_by_field
 class SkyCoefficients(NamedTuple):
-    """The eleven coefficients in a basis fixed on the sky; units and sums as in
-    ``Coefficients``."""
+    """The eleven coefficients in a basis fixed on the sky.
+
+    Units, sums and multiples are as in ``Coefficients``.
+    """
 
     j_I: Points
     j_Q: Points

@@ -231,7 +231,8 @@ def _passed(values):
 
 
 def stacked(rows: Sequence[Float[Arrays, "*points"]]) -> Float[Array, "rows *points"]:
-    """Arrays of one shape along a new first axis, ``kept``: a stack of expressions is evaluated
-    again for each row of a product that it is a factor of.
+    """Arrays of one shape along a new first axis, each ``kept``.
+
+    A stack of expressions is evaluated again for each row of a product that it is a factor of.
     """
     return jnp.stack(kept(list(rows)))

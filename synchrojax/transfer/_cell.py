@@ -319,6 +319,7 @@ def cell_functions(
         return jax.tree.map(lambda p, q: jnp.where(mask, p, q), x, y)
 
     zeros, ones = [0.0] * 3, [1.0] * 3
+    # evaluated again for derivatives, which would keep every one of the powers
     near = jax.checkpoint(_near)(
         jnp.where(wide, tau, 1.0),
         *(where(wide, vector, zeros) for vector in (depths[:3], depths[3:])),

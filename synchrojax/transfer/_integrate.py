@@ -64,8 +64,8 @@ def _scanned(start: Light | None, cells: Cells, along: bool) -> Light:
     """
     ds = cells[1]
     if ds.shape[0] == 1:
-        _, last = first = _operators(jax.tree.map(lambda x: x[0], cells))
-        last = last if start is None else _step(start, first)[0]
+        cell = _operators(jax.tree.map(lambda x: x[0], cells))
+        last = cell[1] if start is None else _step(start, cell)[0]
         return tuple(x[None] for x in last) if along else last
     start = start or (jnp.zeros_like(ds[0]),) * 4
     count, size = ds.shape[0], math.prod(start[0].shape)
@@ -159,7 +159,8 @@ def _associative(start: Light | None, cells: Cells, along: bool) -> Light:
 
 
 def ways(start: Light | None, cells: Cells, method: str, along: bool) -> Light:
-    """Stokes parameters of (coefficients, ds, psi, g) [cells, rays...] and of the light [rays...]
-    that enters, or None; after the last cell, or ``along`` with the cells first.
+    """Stokes parameters after the last cell, or ``along`` after each, with the cells first.
+
+    ``cells``: [cells, rays...]; ``start``: the light that enters [rays...], or None for none.
     """
     return (_associative if method == "associative" else _scanned)(start, cells, along)

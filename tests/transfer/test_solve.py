@@ -206,6 +206,17 @@ def test_pure_rotation_turns_the_plane_by_half_its_depth(x64, rng):
     )
 
 
+def test_no_background_is_a_dark_one(x64, rng):
+    """Of one cell the light is what the cell adds; cells after it dim that."""
+    for cells in (1, 2):
+        c, ds = random_rays(rng, 5, cells), np.ones((5, cells))
+        for along in (False, True):
+            dark = transfer.solve(c, ds, background=(0.0,) * 4, along=along)
+            found = transfer.solve(c, ds, along=along)
+            np.testing.assert_allclose(found, dark, rtol=1e-12)
+            assert np.all(np.asarray(found.I) > 0.0)
+
+
 def test_cells_of_any_size_keep_light_physical(precision, rng):
     """Thick, thin, Faraday-thick to 1e4, fully polarized emission and absorption."""
     rays = 400
