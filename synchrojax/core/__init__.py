@@ -25,6 +25,7 @@ from synchrojax.core._constants import (
     SPEED_OF_LIGHT,
 )
 from synchrojax.core._files import from_json, read_text, write_text, written_in_one
+from synchrojax.core._fused import fused, kept, stacked
 from synchrojax.core._geometry import (
     cosine_sine,
     from_plane,
@@ -50,7 +51,6 @@ from synchrojax.core._numbers import (
     bounded_exp,
     bounded_product,
     complex_root,
-    kept,
     over_with_tangents,
     power_of_two,
     product,
@@ -60,7 +60,6 @@ from synchrojax.core._numbers import (
     slopes_that_fit,
     softplus,
     square_root,
-    stacked,
     with_tangents_times,
     within,
 )
@@ -121,6 +120,7 @@ __all__ = [
     "float64_is_on",
     "from_json",
     "from_plane",
+    "fused",
     "is_finite_number",
     "is_traced",
     "kept",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Num, PyTree
+from jaxtyping import Array, Float, Num
 
 from synchrojax.core._types import Arrays, Reals
 
@@ -207,32 +207,3 @@ def over_with_tangents(x: Reals, scale: Reals) -> Float[Array, "..."]:
 @over_with_tangents.defjvp
 def _over_with_tangents_slope(primals, tangents):
     return primals[0] / primals[1], tangents[0]
-
-
-# What the compiler evaluates once -----------------------------------------------------------------
-
-
-def kept(values: PyTree) -> PyTree:
-    """``values`` as they are, computed once and kept; so are their tangents and cotangents.
-
-    XLA's CPU backend fuses element-wise code into each of its consumers, where it is compiled and
-    evaluated again. It does not look into the branches of a condition, whose outcome it would know
-    but for the barrier. Other backends fuse several results at a time and need none of this.
-    """
-    return jax.lax.platform_dependent(values, cpu=_passed, default=lambda values: values)
-
-
-def _passed(values):
-    def nothing(values):
-        return jax.tree.map(jnp.zeros_like, values)
-
-    known = jax.lax.optimization_barrier(jnp.bool_(True))
-    return jax.lax.cond(known, lambda values: values, nothing, values)
-
-
-def stacked(rows: Sequence[Float[Arrays, "*points"]]) -> Float[Array, "rows *points"]:
-    """Arrays of one shape along a new first axis, each ``kept``.
-
-    A stack of expressions is evaluated again for each row of a product that it is a factor of.
-    """
-    return jnp.stack(kept(list(rows)))

@@ -18,7 +18,7 @@ from synchrojax.core import (
     Reals,
     at_least,
     at_most,
-    kept,
+    fused,
     product,
     reciprocal,
     square_root,
@@ -54,7 +54,7 @@ def smear(p: Point, gamma: Points) -> Smear:
     # towards k = 4, electrons far from the line of sight count as much as those that beam along it;
     # 0.05 as in ``log_smeared``, a rough size for features and scales
     far = 0.05 * p.k**3 * power_until(p.k - 4.0, jnp.log(gamma)) * share * share
-    return kept(Smear(log_across, share, 0.5 * p.k * log_across + jnp.log1p(at_least(far, 0.0))))
+    return Smear(log_across, share, 0.5 * p.k * log_across + jnp.log1p(at_least(far, 0.0)))
 
 
 # made by data/make_pitch_smear.py: polynomials in 1 / (1 + ln gamma) (rows) and (k - 2) / 2
@@ -90,14 +90,28 @@ _TABLES = np.zeros((13, 4))
 _TABLES[:5], _TABLES[5:9, :3], _TABLES[9:] = _ALONG, _ACROSS, _BETWEEN
 
 
+class _Sight(NamedTuple):
+    """What ``log_smeared`` takes of a point: the angle, k, and rows of ``_TABLES``."""
+
+    sine: Points
+    cosine: Points
+    k: Points
+    rows: tuple[Points, ...]
+
+
+def _sight(p: Point) -> _Sight:
+    q = 0.5 * within(p.k, -0.2, 4.2) - 1.0
+    powers = jnp.stack([jnp.ones_like(q), q, q * q, q**3])
+    return _Sight(p.sine, p.cosine, p.k, tuple(product(jnp.asarray(_TABLES, q.dtype), powers)))
+
+
 def _polynomials(
-    v: Float[Arrays, "nodes *points"], q: Points
-) -> list[Float[Array, "nodes *points"]]:
+    v: Float[Arrays, "nodes *points"], rows: tuple[Points, ...]
+) -> list[Float[Arrays, "nodes *points"]]:
     """Those three."""
-    rows = product(jnp.asarray(_TABLES, q.dtype), jnp.stack([jnp.ones_like(q), q, q * q, q**3]))
     found = []
     for table in rows[:5], rows[5:9], rows[9:]:
-        total = table[-1][None]
+        total: Points = table[-1][None]
         for row in table[-2::-1]:
             total = total * v + row[None]
         found.append(total)
@@ -110,11 +124,17 @@ def log_smeared(p: Point, gamma: Float[Arrays, "nodes *points"]) -> Float[Arrays
     rho_Q of a shell of electrons over that of an isotropic shell: sin^k(theta) for large gamma
     sin(theta), (t / gamma)^k along B, a polynomial of sin^2(theta) for k = 2 and 4.
     """
+    return _log_smeared(_sight(p), gamma)
+
+
+def _log_smeared(
+    p: _Sight, gamma: Float[Arrays, "nodes *points"]
+) -> Float[Arrays, "nodes *points"]:
     # the bounds here and below hold off poles, 1 + ln gamma = 0 and the arguments of log1p at -1,
     # that are met far outside the box alone
     log_gamma = at_least(jnp.log(gamma), -0.5)
     k, sine, cosine = p.k[None], p.sine[None], p.cosine[None]
-    v, q = reciprocal(1.0 + log_gamma), 0.5 * within(p.k, -0.2, 4.2) - 1.0
+    v = reciprocal(1.0 + log_gamma)
     # of electrons far from the line of sight, for k -> 4: the factor 0.05 is a choice with which
     # data/make_pitch_smear.py fits the polynomials, so that they take up what it leaves
     spread = 0.05 * k**2 * power_until(k - 4.0, log_gamma)
@@ -123,7 +143,7 @@ def log_smeared(p: Point, gamma: Float[Arrays, "nodes *points"]) -> Float[Arrays
     small = jnp.abs(x) < 1e-3
     safe = jnp.where(small, 1.0, x)
     growth = jnp.where(small, 1.0 - 0.5 * x, jnp.log1p(safe) * reciprocal(safe))
-    log_along, across, between = _polynomials(v, q)
+    log_along, across, between = _polynomials(v, p.rows)
     slant = cosine * reciprocal(gamma * sine)
     along = jnp.exp(log_along + 2.0 * spread * growth) * slant * slant
     lost = across * reciprocal(gamma * gamma)
@@ -140,8 +160,14 @@ def off_cone(
     with gamma sqrt(c) and weight c^2 has both, the mean square angle c / gamma^2 and the tail ~
     angle^-5.
     """
-    cone = kept(conversion_cone(log_x))
-    return cone * cone * jnp.expm1(log_smeared(p, kept(gamma * square_root(cone))))
+    return fused(_off_cone, _sight(p), gamma, log_x)
+
+
+def _off_cone(
+    p: _Sight, gamma: Float[Arrays, "nodes *points"], log_x: Float[Arrays, "nodes *points"]
+) -> Float[Arrays, "nodes *points"]:
+    cone = conversion_cone(log_x)
+    return cone * cone * jnp.expm1(_log_smeared(p, gamma * square_root(cone)))
 
 
 def rotation_v(p: Point, cone: Points) -> tuple[Points, Points]:

@@ -28,6 +28,7 @@ from synchrojax.core import (
     bounded_exp,
     bounded_product,
     broadcast,
+    fused,
     is_traced,
     one_mapping,
     over_with_tangents,
@@ -39,7 +40,7 @@ from synchrojax.core import (
     unphysical,
     with_tangents_times,
 )
-from synchrojax.families import AbstractFamily, Networks
+from synchrojax.families import AbstractFamily, Dimensionless, Networks
 from synchrojax.model._blocks import blockwise
 from synchrojax.model._files import MODEL_FILE, packaged, read_model
 from synchrojax.networks import each_member, members_of
@@ -298,16 +299,32 @@ def outside_of(family: AbstractFamily, here: Situation) -> dict[str, Masks]:
 
 def _coefficients_at(model: Model, values: Values) -> Coefficients:
     """``Coefficients`` of a block of points."""
+    here, scaled, scale = fused(functools.partial(_scaled_situation, model), dict(values))
+    found = model.family.evaluate(
+        model.networks, here.point, clip=model.out_of_domain != "extrapolate"
+    )
+    return fused(functools.partial(_in_cgs, model), here, scaled, scale, values["B"], found)
+
+
+def _scaled_situation(model: Model, values: Values) -> tuple[Situation, dict[str, Points], Points]:
+    """``Situation``, the other inputs and the unit of the field in which tangents fit."""
     b = values["B"]
     scale = _tangent_scale(b)
     scaled: dict[str, Any] = {
         name: with_tangents_times(v, scale) for name, v in values.items() if name != "B"
     }
     here = situation(model, scaled | {"B": over_with_tangents(b, scale)}, scale)
-    found = model.family.evaluate(
-        model.networks, here.point, clip=model.out_of_domain != "extrapolate"
-    )
+    return here, scaled, scale
 
+
+def _in_cgs(
+    model: Model,
+    here: Situation,
+    scaled: Values,
+    scale: Points,
+    b: Points,
+    found: Dimensionless,
+) -> Coefficients:
     nu, n_e = (jnp.where(here.empty, 1.0, scaled[name]) for name in ("nu", "n_e"))
     log_nu, log_n, per_nu = jnp.log(nu), jnp.log(n_e), ratio(n_e, nu)
     j, alpha = (

@@ -1,28 +1,26 @@
 """What sin^k of the pitch angle changes in the cumulative coefficients (``families._pitch``)."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from synchrojax.core import Arrays, Points, at_most, reciprocal, rows_of, softplus, stacked
+from synchrojax.core import Arrays, Points, at_most, fused, reciprocal, rows_of, softplus
 from synchrojax.families import _pitch
-from synchrojax.families._base import Inputs, Networks
+from synchrojax.families._base import Networks
 from synchrojax.families._single_electron import conversion_cone, power_until
-from synchrojax.families.powerlaw._cumulative import (
-    Cumulative,
-    Edge,
-    Features,
-    Point,
-    decline,
-    steady,
-    total_features,
-)
+from synchrojax.families.powerlaw import _cumulative as physics
+from synchrojax.families.powerlaw._cumulative import Cumulative, Edge, Features, Point
 
 
-def rotation_v(p: Point, isotropic: Points, cone: Points) -> Points:
-    """g^(p + 1) C(g) of rho_V with the logarithm over angles that anisotropy adds."""
-    fixed, spread = _pitch.rotation_v(p, cone)
-    return fixed * isotropic + spread / (p.p + 1.0)
+def rotation_v(p: Point, cone: Points) -> tuple[Points, Points]:
+    """What sin^k makes of g^(p + 1) C(g) of rho_V: a factor, and what it adds.
+
+    The latter is the logarithm over angles.
+    """
+    factor, spread = _pitch.rotation_v(p, cone)
+    return factor, spread / (p.p + 1.0)
 
 
 # nodes in ln(gamma / g) over its range to the power 1/3: with 64 of them rho_Q changes by 2e-4 of
@@ -36,6 +34,12 @@ def off_cone(p: Point, edge: Edge) -> Float[Array, "*points"]:
 
     It is taken instead of sin^k(theta).
     """
+    each, reach = fused(_off_cone, p, edge)
+    return jnp.sum(each, 0) * reach
+
+
+def _off_cone(p: Point, edge: Edge) -> tuple[Float[Arrays, "nodes *points"], Points]:
+    """What is summed over nodes, and the factor of the sum."""
     # from where the cone is narrower than theta, the integrand falls as gamma^-p: with 12 instead
     # of 5 rho_Q changes by 2e-5 of its scale at most, at the same points
     reach = 5.0 + 0.5 * jnp.log1p((p.cosine / (p.sine * edge.gamma)) ** 2)
@@ -48,7 +52,7 @@ def off_cone(p: Point, edge: Edge) -> Float[Array, "*points"]:
         * jnp.exp((2.0 - p.p)[None] * t)
         * (2.0 - per_gamma * per_gamma)
     )
-    return jnp.exp(p.k * jnp.log(p.sine)) * jnp.sum(3.0 * weight * root**2 * each, 0) * reach
+    return 3.0 * weight * root**2 * each, jnp.exp(p.k * jnp.log(p.sine)) * reach
 
 
 def rotation_scales(p: Point, edge: Edge) -> tuple[Points, Points]:
@@ -86,50 +90,75 @@ def combine(
     return change + k[None] * (emitted * output[-2][None] + absorbed * output[-1][None])
 
 
-def total_inputs(p: Point) -> Inputs:
+def total_inputs(p: Point) -> tuple[Features, Features]:
     """Features and what ``combine`` takes for the network that knows no edge."""
-    return stacked([*total_features(p), 0.5 * p.k - 1.0]), jnp.stack([p.k, p.k * decline(p)])
+    return (*physics.total_features(p), 0.5 * p.k - 1.0), (p.k, p.k * physics.decline(p))
 
 
-def edge_inputs(p: Point, edge: Edge, features: Features) -> dict[str, Inputs]:
-    """head -> (features, what ``combine`` takes) for the networks at an edge."""
-    smear, slow = _pitch.smear(p, edge.gamma), p.k * decline(p)
+class Known(NamedTuple):
+    """What goes into ``changed`` beside networks.
+
+    ``inputs``: head -> (features, what ``combine`` takes), one array for each. sin^k(theta), and
+    ``rotation_v``.
+    """
+
+    inputs: dict[str, tuple[Features, Features]]
+    power: Points
+    rotation_v: tuple[Points, Points]
+
+
+def known_at(p: Point, edge: Edge, known: physics.Known) -> Known:
+    smear, slow = _pitch.smear(p, edge.gamma), p.k * known.decline
     # centres and widths bring the features to order one, and the network learns the rest
-    angle = [0.5 * p.k - 1.0, smear.log_across / 6.0]
-    added = stacked([*angle, jnp.exp(smear.log_power), 1.0 - 2.0 * p.sine * p.sine])
-    smeared = jnp.concatenate([features.near, added[:3]])
+    angle = 0.5 * p.k - 1.0, smear.log_across / 6.0
+    added = *angle, jnp.exp(smear.log_power), 1.0 - 2.0 * p.sine * p.sine
+    smeared = *known.near, *added[:3]
     # 10 as in ``_pitch.second_order``, 0.1 as in ``slow_share``
     x = jnp.exp(at_most(edge.log_x, 10.0))
     share, curved = x * reciprocal(1.0 + 0.1 * x), slow * _pitch.curvature(p)[1]
     stay, near = rotation_scales(p, edge)
-    far, k = jnp.concatenate([features.far, added]), p.k[None]
+    far, k = (*known.far, *added), p.k
     # at 1 / gamma
-    turning = stacked([2.0 * smear.share - 1.0, 2.0 * reciprocal(1.0 + edge.log_gamma) - 1.0])
-    return {
-        "pitch_edge": (smeared[:-1], jnp.stack([p.k, slow, curved, slow * share, curved * share])),
-        "pitch_rho_V_far": (jnp.concatenate([far, turning]), k),
-        "pitch_rho_V": (smeared, k * steady(edge.log_x)[None]),
-        "pitch_rho_Q_far": (far, stay[None]),
-        "pitch_rho_Q_edge": (smeared[:-2], near[None]),
+    turning = 2.0 * smear.share - 1.0, 2.0 * reciprocal(1.0 + edge.log_gamma) - 1.0
+    inputs = {
+        "pitch_edge": (smeared[:-1], (k, slow, curved, slow * share, curved * share)),
+        "pitch_rho_V_far": ((*far, *turning), (k,)),
+        "pitch_rho_V": (smeared, (k * known.steady,)),
+        "pitch_rho_Q_far": (far, (stay,)),
+        "pitch_rho_Q_edge": (smeared[:-2], (near,)),
     }
+    cone = edge.per_gamma**2 + p.sine * reciprocal(p.s)
+    return Known(inputs, jnp.exp(p.k * jnp.log(p.sine)), rotation_v(p, cone))
 
 
-def changed(
-    networks: Networks, p: Point, edge: Edge, features: Features, isotropic: Cumulative
-) -> Cumulative:
-    """``Cumulative`` with anisotropy, as far as ``networks`` holds its heads."""
-    change = {
-        head: combine(head, networks[head](x), extra)
-        for head, (x, extra) in edge_inputs(p, edge, features).items()
+class Learned(NamedTuple):
+    """What networks and ``off_cone`` make of ``Known``, as far as the networks are there."""
+
+    outputs: dict[str, Float[Arrays, "outputs *points"]]
+    off_cone: Points
+
+
+def learned_at(networks: Networks, p: Point, edge: Edge, known: Known) -> Learned:
+    outputs: dict[str, Float[Arrays, outputs * points]] = {
+        head: networks[head](jnp.stack(features))
+        for head, (features, _) in known.inputs.items()
         if head in networks
+    }
+    return Learned(outputs, off_cone(p, edge))
+
+
+def changed(known: Known, learned: Learned, isotropic: Cumulative) -> Cumulative:
+    """``Cumulative`` with anisotropy."""
+    change = {
+        head: combine(head, output, jnp.stack(known.inputs[head][1]))
+        for head, output in learned.outputs.items()
     }
 
     def total(*heads):
         return sum(change[head][0] for head in heads if head in change)
 
-    power, slow = jnp.exp(p.k * jnp.log(p.sine)), off_cone(p, edge)
+    slow, (factor, added) = learned.off_cone, known.rotation_v
     odds = isotropic.odds + change.get("pitch_edge", 0.0)
-    rho_q = power * isotropic.rho_q + slow + total("pitch_rho_Q_far", "pitch_rho_Q_edge")
-    rho_v = rotation_v(p, isotropic.rho_v, edge.per_gamma**2 + p.sine * reciprocal(p.s))
-    rho_v = rho_v * jnp.exp(total("pitch_rho_V_far", "pitch_rho_V"))
-    return Cumulative(odds, rho_q, power * isotropic.size + jnp.abs(slow), rho_v)
+    rho_q = known.power * isotropic.rho_q + slow + total("pitch_rho_Q_far", "pitch_rho_Q_edge")
+    rho_v = (factor * isotropic.rho_v + added) * jnp.exp(total("pitch_rho_V_far", "pitch_rho_V"))
+    return Cumulative(odds, rho_q, known.power * isotropic.size + jnp.abs(slow), rho_v)

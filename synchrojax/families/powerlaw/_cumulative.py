@@ -3,7 +3,7 @@
 import functools
 import math
 import pathlib
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,18 +17,21 @@ from synchrojax.core import (
     Points,
     Reals,
     at_most,
+    fused,
     product,
     reciprocal,
     rows_of,
     softplus,
     square_root,
-    stacked,
     within,
 )
 from synchrojax.families._base import Networks
 from synchrojax.families._box import direction_features
 from synchrojax.families._pitch import log_mean
 from synchrojax.families._single_electron import power_until
+
+# one array for each
+Features: TypeAlias = tuple[Points, ...]
 
 
 class Point(NamedTuple):
@@ -58,14 +61,15 @@ class Cumulative(NamedTuple):
 class Edge(NamedTuple):
     """One end of the power law.
 
-    Its Lorentz factor gamma, ln(gamma), 1 / gamma, ln of x = gamma_0^2 / gamma^2, and the exponent
-    there.
+    Its Lorentz factor gamma, ln(gamma), 1 / gamma, ln of x = gamma_0^2 / gamma^2,
+    ln(1 + 1 / x) / 2, and the exponent there.
     """
 
     gamma: Points
     log_gamma: Points
     per_gamma: Points
     log_x: Points
+    low: Points
     exponent: Points
 
 
@@ -115,7 +119,7 @@ def edge_at(p: Point, gamma: Points) -> Edge:
     w = square_root(1.0 + drift * drift)
     exponent = 2.0 * p.s * p.sine * _debye_exponent(u * p.sine, w)
     log_x = 2.0 * (log_gamma_0(p) - log_gamma)
-    return Edge(gamma, log_gamma, reciprocal(gamma), log_x, exponent)
+    return Edge(gamma, log_gamma, reciprocal(gamma), log_x, 0.5 * softplus(-log_x), exponent)
 
 
 # Emission and absorption -------------------------------------------------------------------
@@ -145,8 +149,7 @@ _HIGH = (-2.0, -2.0, -1.0, 1.0, 1.0, 2.0)
 
 def log_odds(p: Point, edge: Edge) -> Float[Arrays, "6 *points"]:
     """The asymptotes of L [6, ...], joined."""
-    low = 0.5 * softplus(-edge.log_x)
-    high = low + 0.5 * edge.log_x
+    low, high = edge.low, edge.low + 0.5 * edge.log_x
     n, m = rows_of(_LOW, low), rows_of(_HIGH, high)
     return (edge.exponent - p.p * (low + high))[None] - n * low[None] - m * high[None]
 
@@ -160,14 +163,14 @@ _TABLES = {name: _TABLES[name] for name in _TABLES}
 _LIMIT = tuple((_TABLES[f"odds.{k}.kernel"], _TABLES[f"odds.{k}.bias"]) for k in range(3))
 
 
-def limit_features(p: Points, log_x: Points) -> Float[Array, "3 *points"]:
+def limit_features(p: Points, log_x: Points) -> Features:
     """What the limit of L depends on.
 
     In the first, powers of x^(2/3) on both sides become polynomials.
     """
     # the first is the m of data/make_powerlaw_limit.py, the second a choice that helps the network
     log_x = at_most(log_x, CLIP_X[1])
-    return stacked([jnp.tanh(log_x / 3.0), jnp.tanh(log_x), mapped_p(p)])
+    return jnp.tanh(log_x / 3.0), jnp.tanh(log_x), mapped_p(p)
 
 
 def mapped_far(log_x: Points) -> Points:
@@ -181,9 +184,12 @@ def mapped_p(p: Points) -> Points:
     return (p - 4.275) / 2.925
 
 
-def limit_odds(p: Point, edge: Edge) -> Float[Arrays, "6 *points"]:
-    """L - ``log_odds`` of I, Q and V of both kinds where s sin(theta) is large [6, ...]."""
-    x = limit_features(p.p, edge.log_x)
+def limit_odds(features: Float[Arrays, "3 *points"]) -> Float[Arrays, "6 *points"]:
+    """L - ``log_odds`` of I, Q and V of both kinds where s sin(theta) is large [6, ...].
+
+    Of ``limit_features``.
+    """
+    x = features
     for layer, (kernel, bias) in enumerate(_LIMIT):
         x = jnp.tanh(x) if layer else x
         kernel, bias = kernel.astype(x.dtype), bias.astype(x.dtype)
@@ -191,38 +197,26 @@ def limit_odds(p: Point, edge: Edge) -> Float[Arrays, "6 *points"]:
     return x
 
 
-def total_features(p: Point) -> list[Points]:
+def total_features(p: Point) -> Features:
     # p from 1.5 to 7 to about -1..1
-    return [(p.p - 4.0) / 3.0, *direction_features(p.s, p.sine)]
+    return (p.p - 4.0) / 3.0, *direction_features(p.s, p.sine)
 
 
-def edge_features(p: Point, edge: Edge) -> list[Points]:
+def edge_features(p: Point, edge: Edge) -> Features:
     log_x = within(edge.log_x, *CLIP_X)
     # 1/2 for large gamma, where the exponent is (2/3) x; centres and widths bring the features to
     # order one, and the network learns the rest
     slow = reciprocal(1.0 + 1.5 * edge.exponent * jnp.exp(-edge.log_x))
-    return [
+    return (
         (log_x + 2.0) / 5.0,
         jnp.tanh(0.5 * log_x),
         edge.per_gamma,
         4.0 * slow - 1.0,
-        *total_features(p),
-    ]
+    )
 
 
-def far_features(p: Point, edge: Edge) -> list[Points]:
-    return [(p.p - 4.0) / 3.0, 2.0 * edge.per_gamma - 1.0]
-
-
-class Features(NamedTuple):
-    """``edge_features`` and ``far_features`` as arrays."""
-
-    near: Float[Array, "near *points"]
-    far: Float[Array, "far *points"]
-
-
-def features_at(p: Point, edge: Edge) -> Features:
-    return Features(stacked(edge_features(p, edge)), stacked(far_features(p, edge)))
+def far_features(p: Point, edge: Edge) -> Features:
+    return (p.p - 4.0) / 3.0, 2.0 * edge.per_gamma - 1.0
 
 
 def decline(p: Point) -> Points:
@@ -246,11 +240,6 @@ def log_rotation_v(p: Point, edge: Edge) -> Points:
     It comes from the high-frequency kernel arccosh(gamma) / (gamma u).
     """
     return jnp.log(jnp.log1p(edge.gamma) / (p.p + 1.0))
-
-
-def log_rotation_v_of(c: Points, p: Point, edge: Edge) -> Points:
-    """The same of exact ``c``."""
-    return np.log(c / (2.0 * E2_OVER_MC * p.cosine / p.s)) + (p.p + 1.0) * edge.log_gamma
 
 
 def steady(log_x: Points) -> Points:
@@ -309,33 +298,37 @@ def rotation_q_parts(p: Point, edge: Edge) -> tuple[Points, Points, Points, Poin
     return inside, constant, envelope, reach * rotation_size(inside, constant, envelope)
 
 
-def _chebyshev(z: Points, degree: int) -> Float[Array, "orders *points"]:
-    """T_0 ... T_degree of z [degree + 1, ...]."""
+def _chebyshev(degree: int, z: Points) -> Features:
+    """T_0 ... T_degree of z."""
     rows = [jnp.ones_like(z), z]
     for _ in range(degree - 1):
         rows.append(2.0 * z * rows[-1] - rows[-2])
-    return jnp.stack(rows)
+    return tuple(rows)
 
 
-# coefficients c_nm of T_n(z) T_m(q)
+def _clenshaw(z: Points, coefficients: Features) -> Points:
+    """The sum of those times ``coefficients``."""
+    after: Points = jnp.zeros_like(z)
+    last = after
+    for each in coefficients[:0:-1]:
+        after, last = each + 2.0 * z * after - last, after
+    return coefficients[0] + z * after - last
+
+
+# coefficients c_nm of T_n(z) T_m(q), with as many T_m(q) in both, which are evaluated once
 _SERIES = {name: np.atleast_2d(_TABLES[name]) for name in ("constant", "conversion")}
+_DEGREE = max(table.shape[1] for table in _SERIES.values()) - 1
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def _series(name: str, order_x: int, order_p: int, z: Points, q: Points) -> Float[Array, "*points"]:
     """A derivative of one of ``_SERIES``, of such orders."""
     table = chebder(chebder(_SERIES[name], order_p, axis=1), order_x, axis=0)
-    # as many polynomials for derivatives too, which are then evaluated once for all
-    by_p = _chebyshev(q, _SERIES[name].shape[1] - 1)[: table.shape[1]]
-    by_x = product(jnp.asarray(table, q.dtype), by_p)
-
-    def clenshaw(carry, row):
-        after, last = carry
-        return (row + 2.0 * z * after - last, after), None
-
-    none = jnp.zeros_like(by_x[0])
-    (after, last), _ = jax.lax.scan(clenshaw, (none, none), by_x[:0:-1])
-    return by_x[0] + z * after - last
+    # as many for derivatives, too, so that what is compiled is the same
+    rows, columns = table.shape
+    table = np.pad(table, [(0, len(_SERIES[name]) - rows), (0, _DEGREE + 1 - columns)])
+    by_p = fused(functools.partial(_chebyshev, _DEGREE), q)
+    return fused(_clenshaw, z, tuple(product(jnp.asarray(table, q.dtype), jnp.stack(by_p))))
 
 
 @_series.defjvp
@@ -377,6 +370,40 @@ def log_norm(p: Point) -> Points:
 # With the networks ---------------------------------------------------------------------------
 
 
+class Known(NamedTuple):
+    """What goes into ``Cumulative`` beside networks: their features, and the functions above."""
+
+    near: Features
+    far: Features
+    total: Features
+    limit: Features
+    decline: Points
+    slow_share: Points
+    flat: Points
+    steady: Points
+    rotation_q: tuple[Points, Points, Points, Points]
+    size: Points
+    log_rotation_v: Points
+
+
+def known_at(p: Point, edge: Edge, total: Features) -> Known:
+    """``total``: ``total_features``."""
+    parts = rotation_q_parts(p, edge)
+    return Known(
+        (*edge_features(p, edge), *total),
+        far_features(p, edge),
+        total,
+        limit_features(p.p, edge.log_x),
+        decline(p),
+        slow_share(p, edge),
+        flat(p, edge),
+        steady(edge.log_x),
+        parts,
+        rotation_size(*parts[:3]),
+        log_rotation_v(p, edge),
+    )
+
+
 def combine(
     head: str, output: Float[Arrays, "outputs *points"], extra: Float[Arrays, "1 *points"]
 ) -> Float[Arrays, "parts *points"]:
@@ -390,24 +417,44 @@ def combine(
     return output[:half] + extra * output[half:]
 
 
-def cumulative(networks: Networks, p: Point, edge: Edge, features: Features) -> Cumulative:
+class Learned(NamedTuple):
+    """What networks, of electrons and of the limits, make of ``Known``."""
+
+    limit: Float[Arrays, "6 *points"]
+    odds: Float[Arrays, "12 *points"]
+    constant: Points
+    envelope: Points
+    following: Points
+    wide: Float[Arrays, "2 *points"]
+    rotation_v: tuple[Points, Points]
+
+
+def learned_at(networks: Networks, p: Point, edge: Edge, known: Known) -> Learned:
+    near = jnp.stack(known.near)
+    return Learned(
+        limit_odds(jnp.stack(known.limit)),
+        networks["edge"](near),
+        *conversion_limit(p, edge),
+        networks["rho_Q_total"](jnp.stack(known.total))[0],
+        networks["rho_Q_edge"](near),
+        (networks["rho_V_far"](jnp.stack(known.far))[0], networks["rho_V"](near)[0]),
+    )
+
+
+def cumulative(p: Point, edge: Edge, known: Known, learned: Learned) -> Cumulative:
     """``Cumulative`` of isotropic electrons."""
-    falls, share = decline(p), slow_share(p, edge)
 
-    def correction(head):
-        return falls[None] * combine(head, networks[head](features.near), share[None])
+    def correction(head, output):
+        return known.decline[None] * combine(head, output, known.slow_share[None])
 
-    odds = log_odds(p, edge) + limit_odds(p, edge) + correction("edge")
-    t, y = conversion_limit(p, edge)
-    following = falls * networks["rho_Q_total"](stacked(total_features(p)))[0]
-    inside, constant, envelope, wide = rotation_q_parts(p, edge)
-    size = rotation_size(inside, constant, envelope)
+    odds = log_odds(p, edge) + learned.limit + correction("edge", learned.odds)
+    inside, constant, envelope, wide = known.rotation_q
     rho_q = (
         inside
-        + constant * (t + flat(p, edge) * following)
-        + envelope * y
-        + wide * correction("rho_Q_edge")[0]
+        + constant * (learned.constant + known.flat * known.decline * learned.following)
+        + envelope * learned.envelope
+        + wide * correction("rho_Q_edge", learned.wide)[0]
     )
-    far = networks["rho_V_far"](features.far)
-    near = steady(edge.log_x)[None] * networks["rho_V"](features.near)
-    return Cumulative(odds, rho_q, size, jnp.exp(log_rotation_v(p, edge) + (far + near)[0]))
+    far, near = learned.rotation_v
+    rho_v = jnp.exp(known.log_rotation_v + far + known.steady * near)
+    return Cumulative(odds, rho_q, known.size, rho_v)

@@ -1,28 +1,19 @@
-"""Power laws as families: both ends of the cumulative functions, joined without losing digits."""
+"""Power laws as families."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
 from synchrojax.core import (
-    E2_OVER_MC,
     Arrays,
     Columns,
     Masks,
     Points,
-    Reals,
-    at_least,
     at_most,
-    kept,
-    limit_polarization,
-    product,
-    reciprocal,
     sine_cosine,
-    stacked,
 )
 from synchrojax.distributions import HIGHEST_GAMMA, get_distribution
 from synchrojax.families import _pitch
@@ -41,11 +32,9 @@ from synchrojax.families._base import (
 )
 from synchrojax.families._box import Box, anywhere
 from synchrojax.families._learning import FLOOR
-from synchrojax.families.powerlaw import _anisotropy, _learning
+from synchrojax.families.powerlaw import _anisotropy, _ends, _learning
 from synchrojax.families.powerlaw import _cumulative as physics
 
-# ln I, ln Q / I, ln V / I
-_RATIOS = np.kron(np.eye(2), [[1.0, 0.0, 0.0], [-1.0, 1.0, 0.0], [-1.0, 0.0, 1.0]])
 # where corrections run on to outside of the box, a choice, so that numbers stay in float32; p stays
 # above 1, where the norm ends
 _REACH = MappingProxyType(
@@ -98,29 +87,6 @@ _COMPARISON = Comparison(
 )
 
 
-def _shares(a: Reals, b: Reals, gap: Reals) -> tuple[Reals, ...]:
-    """exp(-|a|), 1 / (1 + exp(-|a|)), the same of b, exp(-gap) and 1 - exp(-gap)."""
-    near, far = jnp.exp(-jnp.abs(a)), jnp.exp(-jnp.abs(b))
-    return near, reciprocal(1.0 + near), far, reciprocal(1.0 + far), -jnp.expm1(-gap)
-
-
-@jax.custom_jvp
-def _log_between(a: Reals, b: Reals, gap: Reals) -> Reals:
-    """ln of sigma(a) sigma(-b) (1 - exp(-gap)), without overflow."""
-    _, near, _, far, between = _shares(a, b, gap)
-    return at_most(a, 0.0) - at_least(b, 0.0) + jnp.log(near * far * between)
-
-
-@_log_between.defjvp
-def _log_between_slope(primals, tangents):
-    (a, b, gap), (da, db, dgap) = primals, tangents
-    small_a, near, small_b, far, between = _shares(a, b, gap)
-    by_a = jnp.where(a > 0.0, small_a, 1.0) * near
-    by_b = jnp.where(b > 0.0, 1.0, small_b) * far
-    by_gap = (1.0 - between) * reciprocal(between)
-    return _log_between(a, b, gap), by_a * da - by_b * db + by_gap * dgap
-
-
 class PowerLawFamily(PackagedFamily):
     """Power-law electrons, isotropic or (``pitch``) times sin^k of the pitch angle."""
 
@@ -158,54 +124,8 @@ class PowerLawFamily(PackagedFamily):
         of = _anisotropy if head.startswith("pitch") else physics
         return of.combine(head, output, extra)
 
-    def _cumulative(
-        self, networks: Networks, p: physics.Point, edge: physics.Edge
-    ) -> physics.Cumulative:
-        features = physics.features_at(p, edge)
-        isotropic = physics.cumulative(networks, p, edge, features)
-        if not self.pitch:
-            return isotropic
-        return _anisotropy.changed(networks, p, edge, features, isotropic)
-
     def evaluate(self, networks: Networks, p: Point, *, clip: bool) -> Dimensionless:
-        true, p = p, self.box.clamp(p) if clip else self.box.within_reach(p)
-        p, norm = kept((p, physics.log_norm(p)))
-
-        def at(gamma):
-            edge = kept(physics.edge_at(p, gamma))
-            # with the norm in the same exponential, since each alone may leave the range of the
-            # numbers
-            units = tuple(
-                jnp.exp(norm + power * edge.log_gamma) for power in (2.0 - p.p, -1.0 - p.p)
-            )
-            found = self._cumulative(networks, p, edge)
-            ends = found.rho_q * units[0], found.rho_v * units[1]
-            return kept((found.odds, physics.log_odds(p, edge), ends))
-
-        (a, high, first), (b, low, second) = (at(gamma) for gamma in (p.gamma_min, p.gamma_max))
-        # L falls with gamma; the networks may err on that where the two ends meet. A fifth of what
-        # the asymptotes fall by and 0.01 ln(gamma_max / gamma_min) are choices below what L itself
-        # does
-        gap = at_least(a - b, 0.2 * (high - low))
-        gap = at_least(gap, 0.01 * jnp.log(p.gamma_max / p.gamma_min)[None])
-        parts = physics.log_totals(p) + networks["total"](stacked(physics.total_features(p)))
-        if self.pitch:
-            features, extra = _anisotropy.total_inputs(p)
-            parts = parts + _anisotropy.combine(
-                "pitch_total", networks["pitch_total"](features), extra
-            )
-        parts = parts + _log_between(a, b, gap)
-        # a product of matrices is kept, too
-        log_j, j_q, j_v, log_alpha, alpha_q, alpha_v = product(
-            jnp.asarray(_RATIOS, parts.dtype), parts
-        )
-        j = limit_polarization(-jnp.exp(j_q), p.cosine * jnp.exp(j_v))
-        alpha = -jnp.exp(alpha_q), p.cosine * jnp.exp(alpha_v)
-        rho_q, rho_v = (v - w for v, w in zip(first, second, strict=True))
-        thin = true.sine / p.s
-        rho_q, rho_v = -E2_OVER_MC * thin * thin * rho_q, 2.0 * E2_OVER_MC * p.cosine / p.s * rho_v
-        log_j, log_alpha = log_j + norm, log_alpha + norm
-        return Dimensionless(log_j, j[0], j[1], log_alpha, alpha[0], alpha[1], rho_q, rho_v)
+        return _ends.coefficients(networks, p, self.box.clamp if clip else self.box.within_reach)
 
     def error_scale(self, p: Point, truth: Eight) -> Eight:
         """rho_Q changes sign: it is relative to no less than ``FLOOR`` of its scale."""

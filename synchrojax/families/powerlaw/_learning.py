@@ -109,19 +109,23 @@ def _rows(
     return Rows(pairs.numbers[use], *(np.asarray(v)[:, use].T for v in columns))
 
 
+def _near_features(p: physics.Point, edge: physics.Edge) -> physics.Features:
+    return *physics.edge_features(p, edge), *physics.total_features(p)
+
+
 def isotropic_rows(head: str, pairs: Pairs, networks: Networks) -> Rows:
     """``Rows`` of a network of the isotropic power law."""
     p, edge = pairs.p, pairs.edge
-    use, features = np.asarray(p.s * p.sine) > 0.999 * S_PERP, physics.edge_features(p, edge)
+    use, features = np.asarray(p.s * p.sine) > 0.999 * S_PERP, _near_features(p, edge)
     decline = np.asarray(physics.decline(p))
     near = decline > 1.0 / 2000.0  # what is left beyond is no more than the errors of the limit
     if head == "total":
         features, target = physics.total_features(p), pairs.log_totals
         weight = np.ones(target.shape)
     elif head == "edge":
-        odds = pairs.odds
+        odds, limit = pairs.odds, jnp.stack(physics.limit_features(p.p, edge.log_x))
         use &= near & np.all(np.isfinite(odds) & (odds < 12.0), 0)
-        target = (odds - physics.log_odds(p, edge) - physics.limit_odds(p, edge)) / decline
+        target = (odds - physics.log_odds(p, edge) - physics.limit_odds(limit)) / decline
         weight = _odds_weight(odds, pairs.lower, pairs.upper) * decline
     elif head == "rho_V_far":
         features, target = (
@@ -178,7 +182,7 @@ def _conversion_rows(
     )
     # the kernel is within 16 / x^2 + 2.1 / (s' x) of its limit: nothing to learn is left at 1e4
     use = use & (edge.log_x > physics.CLIP_X[0]) & (edge.log_x < np.log(1e4))
-    return _rows(pairs, use, jnp.stack(physics.edge_features(p, edge)), share, target, weight)
+    return _rows(pairs, use, jnp.stack(_near_features(p, edge)), share, target, weight)
 
 
 def _rotation_v_limit(p: physics.Point) -> Float[Array, " pairs"]:
@@ -208,42 +212,45 @@ def anisotropic_rows(head: str, pairs: Pairs, networks: Networks) -> Rows:
     p, edge = pairs.p, pairs.edge
     use = np.asarray(p.s * p.sine) > 0.999 * S_PERP
     if head == "pitch_total":
-        features, extra = _anisotropy.total_inputs(p)
+        features, extra = map(jnp.stack, _anisotropy.total_inputs(p))
         target = pairs.log_totals - networks["total"](features[:-1])
         return _rows(pairs, use, features, extra, target, np.ones(target.shape))
-    stacked = physics.features_at(p, edge)
-    features, extra = _anisotropy.edge_inputs(p, edge, stacked)[head]
+    known = physics.known_at(p, edge, physics.total_features(p))
+    turned = _anisotropy.known_at(p, edge, known)
+    features, extra = map(jnp.stack, turned.inputs[head])
     if head == "pitch_rho_V_far":
-        isotropic = physics.log_rotation_v(p, edge) + networks["rho_V_far"](stacked.far)[0]
-        base = _anisotropy.rotation_v(p, jnp.exp(isotropic), 1.0 / edge.gamma**2)
+        isotropic = known.log_rotation_v + networks["rho_V_far"](jnp.stack(known.far))[0]
+        factor, added = _anisotropy.rotation_v(p, 1.0 / edge.gamma**2)
+        base = factor * jnp.exp(isotropic) + added
         target, weight = (
             jnp.log(_rotation_v_limit(p) / base),
             pairs.lower * _pitch.angle_weight(p.sine),
         )
         return _rows(pairs, use, features, extra, target, weight)
-    plain = physics.cumulative(networks, p, edge, stacked)
-    known = _anisotropy.changed(networks, p, edge, stacked, plain)
+    plain = physics.cumulative(p, edge, known, physics.learned_at(networks, p, edge, known))
+    learned = _anisotropy.learned_at(networks, p, edge, turned)
+    found = _anisotropy.changed(turned, learned, plain)
     if head == "pitch_edge":
         odds = pairs.odds
         use &= np.all(np.isfinite(odds) & (odds < 12.0), 0)
-        target, weight = odds - known.odds, _odds_weight(odds, pairs.lower, pairs.upper)
+        target, weight = odds - found.odds, _odds_weight(odds, pairs.lower, pairs.upper)
     elif head == "pitch_rho_V":
         # ``steady`` is 2e-3 there
         use &= np.asarray(edge.log_x < np.log(1e4))
         target, weight = (
-            pairs.log_rotation_v - np.log(known.rho_v),
+            pairs.log_rotation_v - np.log(found.rho_v),
             pairs.lower * _pitch.angle_weight(p.sine),
         )
     else:
         unit = physics.rotation_unit(p, edge.gamma)
-        floor, c, d = _pitch.FLOOR * known.size, pairs.above[6] / unit, pairs.below[6] / unit
-        target = c - known.rho_q
+        floor, c, d = _pitch.FLOOR * found.size, pairs.above[6] / unit, pairs.below[6] / unit
+        target = c - found.rho_q
         weight = np.maximum(
             pairs.lower / np.maximum(np.abs(c), floor), pairs.upper / np.maximum(d, floor)
         )
         near = _anisotropy.rotation_scales(p, edge)[1]
         at_edge = head == "pitch_rho_Q_edge"
         use &= np.asarray(
-            edge.log_x > physics.CLIP_X[0] if at_edge else near < _pitch.FAR * known.size
+            edge.log_x > physics.CLIP_X[0] if at_edge else near < _pitch.FAR * found.size
         )
     return _rows(pairs, use, features, extra, target, weight)

@@ -1,0 +1,137 @@
+"""Both ends of a power law, joined without losing digits."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from synchrojax.core import (
+    E2_OVER_MC,
+    Arrays,
+    Points,
+    Reals,
+    at_least,
+    at_most,
+    fused,
+    kept,
+    limit_polarization,
+    reciprocal,
+)
+from synchrojax.families._base import Dimensionless, Networks
+from synchrojax.families.powerlaw import _anisotropy
+from synchrojax.families.powerlaw import _cumulative as physics
+
+
+def _shares(a: Reals, b: Reals, gap: Reals) -> tuple[Reals, ...]:
+    """exp(-|a|), 1 / (1 + exp(-|a|)), the same of b, exp(-gap) and 1 - exp(-gap)."""
+    near, far = jnp.exp(-jnp.abs(a)), jnp.exp(-jnp.abs(b))
+    return near, reciprocal(1.0 + near), far, reciprocal(1.0 + far), -jnp.expm1(-gap)
+
+
+@jax.custom_jvp
+def _log_between(a: Reals, b: Reals, gap: Reals) -> Reals:
+    """ln of sigma(a) sigma(-b) (1 - exp(-gap)), without overflow."""
+    _, near, _, far, between = _shares(a, b, gap)
+    return at_most(a, 0.0) - at_least(b, 0.0) + jnp.log(near * far * between)
+
+
+@_log_between.defjvp
+def _log_between_slope(primals, tangents):
+    (a, b, gap), (da, db, dgap) = primals, tangents
+    small_a, near, small_b, far, between = _shares(a, b, gap)
+    by_a = jnp.where(a > 0.0, small_a, 1.0) * near
+    by_b = jnp.where(b > 0.0, 1.0, small_b) * far
+    by_gap = (1.0 - between) * reciprocal(between)
+    return _log_between(a, b, gap), by_a * da - by_b * db + by_gap * dgap
+
+
+class _Start(NamedTuple):
+    """A point, the logarithm of its norm, and what goes into the networks that know no end."""
+
+    p: physics.Point
+    log_norm: Points
+    isotropic: physics.Features
+    turned: Any  # like the inputs of ``_anisotropy.Known``, or none
+
+
+def _start_of(p: physics.Point) -> _Start:
+    turned = None if p.k is None else _anisotropy.total_inputs(p)
+    return _Start(p, physics.log_norm(p), physics.total_features(p), turned)
+
+
+class _Ends(NamedTuple):
+    """A point, its two ends along a new first axis, and what is known there."""
+
+    p: physics.Point
+    edge: physics.Edge
+    isotropic: physics.Known
+    turned: Any  # ``_anisotropy.Known``, or none
+
+
+def _ends_of(p: physics.Point, total: physics.Features, gamma: Points) -> _Ends:
+    edge = physics.edge_at(p, gamma)
+    known = physics.known_at(p, edge, total)
+    turned = None if p.k is None else _anisotropy.known_at(p, edge, known)
+    return _Ends(p, edge, known, turned)
+
+
+class _Learned(NamedTuple):
+    """What networks make of ``_Start`` and ``_Ends``."""
+
+    total: Float[Arrays, "6 *points"]
+    isotropic: physics.Learned
+    total_turned: Any
+    turned: Any
+
+
+def _learned(networks: Networks, start: _Start, ends: _Ends) -> _Learned:
+    total = networks["total"](jnp.stack(start.isotropic))
+    isotropic = physics.learned_at(networks, ends.p, ends.edge, ends.isotropic)
+    if start.turned is None:
+        return _Learned(total, isotropic, None, None)
+    total_turned = networks["pitch_total"](jnp.stack(start.turned[0]))
+    turned = _anisotropy.learned_at(networks, ends.p, ends.edge, ends.turned)
+    return _Learned(total, isotropic, total_turned, turned)
+
+
+def _joined(sine: Points, start: _Start, ends: _Ends, learned: _Learned) -> Dimensionless:
+    (p, norm, *_), edge = start, ends.edge
+    found = physics.cumulative(ends.p, edge, ends.isotropic, learned.isotropic)
+    total: Points = learned.total
+    if start.turned is not None:
+        found = _anisotropy.changed(ends.turned, learned.turned, found)
+        extra = jnp.stack(start.turned[1])
+        total = total + _anisotropy.combine("pitch_total", learned.total_turned, extra)
+    (a, b), (high, low) = (
+        jnp.moveaxis(v, 1, 0) for v in (found.odds, physics.log_odds(ends.p, edge))
+    )
+    # L falls with gamma; the networks may err on that where the two ends meet. A fifth of what the
+    # asymptotes fall by and 0.01 ln(gamma_max / gamma_min) are choices below what L itself does
+    gap = at_least(a - b, 0.2 * (high - low))
+    gap = at_least(gap, 0.01 * jnp.log(p.gamma_max / p.gamma_min)[None])
+    log_j, j_q, j_v, log_alpha, alpha_q, alpha_v = (
+        physics.log_totals(p) + total + _log_between(a, b, gap)
+    )
+    j = limit_polarization(-jnp.exp(j_q - log_j), p.cosine * jnp.exp(j_v - log_j))
+    alpha = -jnp.exp(alpha_q - log_alpha), p.cosine * jnp.exp(alpha_v - log_alpha)
+    # with the norm in the same exponential, since each alone may leave the range of the numbers
+    unit_q, unit_v = (
+        jnp.exp(norm[None] + power[None] * edge.log_gamma) for power in (2.0 - p.p, -1.0 - p.p)
+    )
+    rho_q, rho_v = (v[0] - v[1] for v in (unit_q * found.rho_q, unit_v * found.rho_v))
+    thin = sine / p.s
+    rho_q, rho_v = -E2_OVER_MC * thin * thin * rho_q, 2.0 * E2_OVER_MC * p.cosine / p.s * rho_v
+    return Dimensionless(log_j + norm, *j, log_alpha + norm, *alpha, rho_q, rho_v)
+
+
+def coefficients(
+    networks: Networks, true: physics.Point, clamp: Callable[[physics.Point], physics.Point]
+) -> Dimensionless:
+    """What the family evaluates; ``clamp``: to the nearest point of its box."""
+    start = fused(lambda p: _start_of(clamp(p)), true)
+    p = start.p
+    both = jax.tree.map(lambda v: jnp.stack([v, v]), (p, start.isotropic))
+    ends = fused(_ends_of, *kept((*both, jnp.stack([p.gamma_min, p.gamma_max]))))
+    return fused(_joined, true.sine, start, ends, _learned(networks, start, ends))
