@@ -92,6 +92,15 @@ def _check_domain(path: pathlib.Path, header: Mapping[str, str], family: Abstrac
             f"{path}: header field 'domain' is for {', '.join(domain)}; {family.name!r} has "
             f"{', '.join(family.domain)}"
         )
+    for name, ends in domain.items():
+        # the networks were trained in that box, the model would call another one its own
+        if not np.allclose(ends, family.domain[name], rtol=1e-6, atol=0.0):
+            low, high = family.domain[name]
+            raise ModelFileError(
+                f"{path}: header field 'domain', {name!r}: trained from {ends[0]:.6g} to "
+                f"{ends[1]:.6g}, but {family.name!r} is from {low:.6g} to {high:.6g} in this "
+                "version: train it again, or use the version that made the file"
+            )
 
 
 def _check_shapes(path: pathlib.Path, header: Mapping[str, str], tensors: Tensors) -> None:
@@ -116,7 +125,9 @@ def _family(path: pathlib.Path, header: Mapping[str, str]) -> AbstractFamily:
         if distribution in FAMILIES:
             return FAMILIES[distribution]
         raise ModelFileError(
-            f"{path}: distribution {distribution!r} is unknown here; known: {', '.join(FAMILIES)}"
+            f"{path}: distribution {distribution!r} is unknown here; known: {', '.join(FAMILIES)}. "
+            "One of your own is known by synchrojax.families.FAMILIES or DESCRIBED: import the "
+            "module that puts it there first"
         )
 
     def refuse(why):
@@ -145,6 +156,29 @@ def _family(path: pathlib.Path, header: Mapping[str, str]) -> AbstractFamily:
         raise refuse(str(error)) from None
 
 
+def require_readable(family: AbstractFamily) -> None:
+    """Raise ValueError where the header of a model file would not give ``family`` again."""
+    header = {"distribution": family.name, **family.described()}
+    try:
+        found = _family(pathlib.Path("model"), header)
+    except ModelFileError as error:
+        why = str(error)
+    else:
+        ours, theirs = (
+            (type(f), f.name, dict(f.domain), dict(f.heads), dict(f.described()))
+            for f in (family, found)
+        )
+        if ours == theirs:
+            return
+        why = f"it would be read as {type(found).__name__} {found.name!r} in {dict(found.domain)}"
+    raise ValueError(
+        f"a model file of {type(family).__name__} {family.name!r} could not be read back ({why}): "
+        "put the family into synchrojax.families.FAMILIES under its name or, if it has settings, "
+        "what reads it into synchrojax.families.DESCRIBED under the entry that its described() "
+        'gives ("Implementing a family", synchrojax/families/_base.py)'
+    )
+
+
 def read_model(path: PathLike) -> tuple[AbstractFamily, dict[str, Any], dict[str, Any]]:
     """(family, weights, report) of a model file, checked before use."""
     path = pathlib.Path(path)
@@ -166,9 +200,11 @@ def read_model(path: PathLike) -> tuple[AbstractFamily, dict[str, Any], dict[str
     _check_domain(path, header, family)
     _check_shapes(path, header, tensors)
     report = _field(path, header, "report")
-    descriptions, tensors = _descriptions(path, header, family, tensors)
+    descriptions, below = _descriptions(path, header, family, tensors)
     try:
-        networks = {head: restored(each, tensors, head) for head, each in descriptions.items()}
+        networks = {
+            head: restored(each, tensors, head, below=below) for head, each in descriptions.items()
+        }
     except ValueError as error:
         raise ModelFileError(f"{path}: {error}") from None
     if tensors:
@@ -178,11 +214,8 @@ def read_model(path: PathLike) -> tuple[AbstractFamily, dict[str, Any], dict[str
 
 def _descriptions(
     path: pathlib.Path, header: Mapping[str, str], family: AbstractFamily, tensors: Tensors
-) -> tuple[dict[str, Any], Tensors]:
-    """({head: what ``restored`` takes}, tensors by the names that it knows).
-
-    Both are checked against the family.
-    """
+) -> tuple[dict[str, Any], str]:
+    """({head: what ``restored`` takes}, its ``below``), checked against the family."""
     if "networks" not in header:
         return _undescribed(path, header, family, tensors)
     found = _field(path, header, "networks")
@@ -205,13 +238,13 @@ def _descriptions(
                 f"{path}: header field 'networks', {head!r}: {found[head]!r} has not the "
                 f"{wanted.inputs} inputs and {wanted.outputs} outputs of this head"
             )
-    return found, tensors
+    return found, ""
 
 
 def _undescribed(
     path: pathlib.Path, header: Mapping[str, str], family: AbstractFamily, tensors: Tensors
-) -> tuple[dict[str, Any], Tensors]:
-    """The same for files of version 0.1.
+) -> tuple[dict[str, Any], str]:
+    """The same for files of version 0.1, whose tensors are named without "layers.".
 
     They hold perceptrons of the family's kind, as wide as their tensors.
     """
@@ -221,15 +254,11 @@ def _undescribed(
             f"{path}: header field 'members': {text!r} is not a positive whole number"
         )
     members = {"members": int(text)} if int(text) > 1 else {}
-    renamed = {}
-    for name, value in tensors.items():
-        head, dot, rest = name.partition(".")
-        renamed[f"{head}.layers.{rest}" if dot and head in family.heads else name] = value
     found = {}
     for head, wanted in family.heads.items():
         biases: list = []
-        while f"{head}.layers.{len(biases)}.bias" in renamed:
-            biases.append(renamed[f"{head}.layers.{len(biases)}.bias"])
+        while f"{head}.{len(biases)}.bias" in tensors:
+            biases.append(tensors[f"{head}.{len(biases)}.bias"])
         widths = [bias.shape[-1] if bias.ndim else 0 for bias in biases[:-1]]
         kind = {"activation": wanted.activation, "output": wanted.output}
         found[head] = {
@@ -239,4 +268,4 @@ def _undescribed(
             **kind,
             **members,
         }
-    return found, renamed
+    return found, "layers."
