@@ -12,7 +12,7 @@ import safetensors.numpy
 from jaxtyping import Shaped
 
 from synchrojax.core import PathLike, from_json, is_finite_number, written_in_one
-from synchrojax.families import DESCRIBED, FAMILIES, AbstractFamily
+from synchrojax.families import DESCRIBED, FAMILIES, AbstractFamily, is_packaged
 from synchrojax.networks import described, restored, tensors_of
 from synchrojax.tables import RESULTS
 
@@ -157,26 +157,50 @@ def _family(path: pathlib.Path, header: Mapping[str, str]) -> AbstractFamily:
 
 
 def require_readable(family: AbstractFamily) -> None:
-    """Raise ValueError where the header of a model file would not give ``family`` again."""
-    header = {"distribution": family.name, **family.described()}
-    try:
-        found = _family(pathlib.Path("model"), header)
-    except ModelFileError as error:
-        why = str(error)
-    else:
-        ours, theirs = (
-            (type(f), f.name, dict(f.domain), dict(f.heads), dict(f.described()))
-            for f in (family, found)
+    """Raise ValueError where the header of a model file would not give ``family`` again.
+
+    The text "Implementing a family" says how it does.
+    """
+    given = family.described()
+    entries = ", ".join(map(repr, given))
+
+    def refuse(why):
+        return ValueError(
+            f"a model file of {type(family).__name__} {family.name!r} could not be read back: "
+            f'{why} ("Implementing a family", synchrojax/families/_base.py)'
         )
-        if ours == theirs:
+
+    if not given:
+        if is_packaged(family):
             return
-        why = f"it would be read as {type(found).__name__} {found.name!r} in {dict(found.domain)}"
-    raise ValueError(
-        f"a model file of {type(family).__name__} {family.name!r} could not be read back ({why}): "
-        "put the family into synchrojax.families.FAMILIES under its name or, if it has settings, "
-        "what reads it into synchrojax.families.DESCRIBED under the entry that its described() "
-        'gives ("Implementing a family", synchrojax/families/_base.py)'
+        raise refuse(
+            "it has no settings, and synchrojax.families.FAMILIES does not hold it under its name: "
+            f"put it there; taken are {', '.join(FAMILIES)}"
+        )
+    if not any(entry in DESCRIBED for entry in given):
+        raise refuse(
+            f"synchrojax.families.DESCRIBED has no entry {entries}: put there what reads it"
+        )
+    try:
+        found = _family(pathlib.Path("it"), {"distribution": family.name, **given})
+    except ModelFileError as error:
+        raise refuse(str(error)) from None
+    ours, theirs = (
+        {
+            "class": type(f).__name__,
+            "name": f.name,
+            "domain": dict(f.domain),
+            "heads": dict(f.heads),
+            "description": dict(f.described()),
+        }
+        for f in (family, found)
     )
+    for what, own in ours.items():
+        if theirs[what] != own:
+            raise refuse(
+                f"what reads the entry {entries} returns one with the {what} {theirs[what]!r} "
+                f"instead of {own!r}"
+            )
 
 
 def read_model(path: PathLike) -> tuple[AbstractFamily, dict[str, Any], dict[str, Any]]:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from synchrojax.core import Columns, PathLike
-from synchrojax.families import Rows, SampledFamily, get_family
+from synchrojax.families import Head, Rows, SampledFamily, get_family
 from synchrojax.model import packaged, read_model, require_readable, write_model
 from synchrojax.networks import Perceptron, checked, parameters_of
 from synchrojax.tables import table_files
@@ -136,6 +136,12 @@ def _parts(
     return parts
 
 
+def _fresh(network: Any, head: Head, widths: list[int], seed: int) -> Any:
+    """A network of a head that nothing has learned yet, of a class that can be kept."""
+    kind = {"widths": widths, "activation": head.activation, "output": head.output}
+    return checked(network, inputs=head.inputs, outputs=head.outputs, **kind, seed=seed)
+
+
 def _report(options, n, histories, widths):
     """What a model file keeps of a training on ``n`` rows."""
     seconds = round(float(sum(h[-1, 2] for h in histories.values())))
@@ -169,20 +175,14 @@ def train(
     require_x64()
     options = checked_options(options, Options)
     family, out = get_family(distribution), model_path(out, overwrite=overwrite)
+    networks = dict(read_model(packaged(family.base))[1]) if family.base else {}
     widths = {
         name: list(map(int, options.widths or head.widths)) for name, head in family.heads.items()
     }
-    modules = {
-        name: checked(
-            network,
-            inputs=head.inputs,
-            outputs=head.outputs,
-            widths=widths[name],
-            activation=head.activation,
-            output=head.output,
-            seed=options.seed,
-        )
+    fresh = {
+        name: _fresh(network, head, widths[name], options.seed)
         for name, head in family.heads.items()
+        if name not in networks
     }
     data = table_files.read_table(table, ("s", "theta", *family.parameters))
     family = family.locked(data)
@@ -196,17 +196,14 @@ def train(
     work = workplace(out, settings)
 
     part = parts_of(n, options)
-    networks = dict(read_model(packaged(family.base))[1]) if family.base else {}
     histories, scores = {}, {}
-    for name in family.heads:
-        if name in networks:
-            continue
+    for name, module in fresh.items():
         parts = _parts(family, name, data, networks, part, table)
         combine = functools.partial(family.combine, name)
         shown: dict[str, Any] = {"quiet": quiet, "title": f"train {name}"}
         occupied(work, settings)
         networks[name], histories[name] = fit(
-            parts[:2], combine, modules[name], options, checkpoints=work / name, **shown
+            parts[:2], combine, module, options, checkpoints=work / name, **shown
         )
         scores[name] = _scores(np.abs(np.asarray(residuals_of(combine)(networks[name], parts[2]))))
     report = _report(options, n, histories, widths) | {"network_space_error": scores}

@@ -13,8 +13,8 @@ import safetensors.numpy
 from flax import nnx
 
 import synchrojax
-from synchrojax.families import Rows
-from synchrojax.model import ModelFileError, read_model, write_model
+from synchrojax.families import DESCRIBED, FAMILIES, Rows
+from synchrojax.model import ModelFileError, read_model, require_readable, write_model
 from synchrojax.networks import Perceptron, initial, register
 from synchrojax.tables import table_files
 from synchrojax.train import (
@@ -33,6 +33,7 @@ from synchrojax.train._optimisers import BLOCK
 from synchrojax.train._options import checked_options
 
 POINT = {"nu": 230e9, "B": 30.0, "n_e": 1e6, "theta": 1.0, "theta_e": 10.0}
+THERMAL = FAMILIES["thermal"]
 SMALL = Options(widths=(6,), adam_steps=20, iterations=6)
 
 
@@ -253,8 +254,12 @@ def test_bad_model_files(tmp_path):
     for change, message in (
         (
             {"rho_V": {**known["rho_V"], "kind": "spline"}},
-            "rho_V is a network 'spline'; known: perceptron",
+            "a network 'spline'; known: .*perceptron.* Import the module that registers it first",
         ),
+        ({"rho_V": {**known["rho_V"], "kind": ["perceptron"]}}, r"is a network \['perceptron'\]"),
+        ({"rho_V": {**known["rho_V"], "widths": [0]}}, "no network 'perceptron' is made from"),
+        ({"rho_V": {**known["rho_V"], "members": "two"}}, "rho_V: 'members' is 'two', not a whole"),
+        ({"rho_V": {**known["rho_V"], "members": 0}}, "rho_V: 'members' is 0, not a whole number"),
         (
             {"rho_V": {**known["rho_V"], "inputs": 3}},
             "'rho_V': .* has not the 4 inputs and 3 outputs of this head",
@@ -272,6 +277,70 @@ def test_bad_model_files(tmp_path):
         )
         with pytest.raises(ModelFileError, match=message):
             synchrojax.load(bad)
+
+
+def test_files_of_version_0_1(tmp_path):
+    """Their tensors are named without "layers.", and messages name them so."""
+    path = tmp_path / "old.safetensors"
+    with safetensors.safe_open(packaged(), framework="numpy") as file:
+        header = {k: v for k, v in file.metadata().items() if k not in ("networks", "shapes")}
+        tensors = {k.replace(".layers.", "."): file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    safetensors.numpy.save_file(tensors, path, header)
+    assert synchrojax.load(path) == synchrojax.load("thermal")
+    tensors["emission.0.bias"] = np.full(32, np.nan)
+    safetensors.numpy.save_file(tensors, path, header)
+    with pytest.raises(ModelFileError, match=r"tensor emission\.0\.bias is not finite"):
+        synchrojax.load(path)
+
+
+class Mine(type(THERMAL)):
+    """A family of the user's own, without settings."""
+
+    name = "mine"
+
+
+class Measured(Mine):
+    """One with a setting."""
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def described(self):
+        return {"measured": json.dumps({"name": self.name, "scale": self.scale})}
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_family_of_your_own_comes_back(table, tmp_path, monkeypatch):
+    """Or training says that it would not: "Implementing a family"."""
+    mine, measured, out = Mine(), Measured(2.0), tmp_path / "m.safetensors"
+    impostor = Mine()
+    impostor.name = "thermal"
+    for family, message in (
+        (mine, "of Mine 'mine' could not be read back: .*FAMILIES does not hold it"),
+        (measured, r"of Measured 'mine' could not .*\.DESCRIBED has no entry 'measured'"),
+        (impostor, "of Mine 'thermal' could not .* put it there; taken are thermal, powerlaw"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train(table, out, distribution=family, options=SMALL, quiet=True)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setitem(FAMILIES, "mine", mine)
+    monkeypatch.setitem(
+        DESCRIBED, "measured", (lambda text: Measured(json.loads(text)["scale"]), ("name", "scale"))
+    )
+    networks = read_model(packaged())[1]
+    for family in (mine, measured):
+        require_readable(family)
+        write_model(out, family, networks, {})
+        assert vars(synchrojax.load(out).family) == vars(family)
+    monkeypatch.setitem(DESCRIBED, "measured", (lambda text: Measured(1.0), ("name",)))
+    with pytest.raises(ValueError, match=r"returns one with the description .*1\.0.* instead of"):
+        require_readable(measured)
+
+
+def test_a_packaged_family_has_one_distribution():
+    assert THERMAL.replaced(distribution=THERMAL.distribution) is THERMAL
+    with pytest.raises(ValueError, match="'thermal' stands for one distribution, Thermal"):
+        THERMAL.replaced(distribution=synchrojax.distributions.Kappa())
 
 
 class Skipping(nnx.Module):
