@@ -2,6 +2,15 @@
 
 d^3u = 2 pi gamma sqrt(gamma^2 - 1) dgamma dmu with u = p / (m_e c); mu is the cosine of the
 pitch angle. Isotropic: f = N(gamma) / (4 pi gamma sqrt(gamma^2 - 1)).
+
+This room may import core and special.
+
+Adding a distribution: a final class below ``Distribution`` here, an instance under its name in
+``_NAMES`` at the end of this file, and a line in ``UNITS`` (``core/_params``) for each new
+parameter. ``exact.coefficients(NAME, params)`` knows it then. What it needs beside f to become a
+model is in the docstring of ``families``. Work in a clone that is installed by
+``pip install -e .``: a plain ``pip install .`` copies the package and does not see what you edit.
+An f that need not be packaged is a ``Function``.
 """
 
 import abc
@@ -547,6 +556,7 @@ def _wrap(distribution: Callable) -> Distribution:
     return Function(distribution)
 
 
+# what ``get_distribution`` knows by name
 _NAMES = {
     "thermal": Thermal(),
     "powerlaw": PowerLaw(),

@@ -7,6 +7,8 @@ import pathlib
 import pytest
 
 import synchrojax
+from synchrojax import distributions, families
+from synchrojax.core import COMMON, UNITS
 from synchrojax.families import FAMILIES, AbstractFamily, Family, TableFamily
 
 PACKAGE = pathlib.Path(synchrojax.__file__).parent
@@ -113,9 +115,21 @@ def test_rooms_say_what_they_are():
         if name in ORDER:
             text = ast.get_docstring(tree)
             assert text, name
-            assert "import" in text or name == "distributions", (
-                f"{name} does not say what it may import"
-            )
+            assert "import" in text, f"{name} does not say what it may import"
+
+
+def test_a_packaged_family_is_in_every_register():
+    """The steps of "Adding a distribution", which name each register."""
+    for name, family in FAMILIES.items():
+        assert distributions.get_distribution(name) is family.distribution
+        assert set(family.parameters) <= set(UNITS) - set(COMMON), name
+        module = inspect.getmodule(type(family))
+        assert vars(module)[name.upper()] is family
+    for text, registers in (
+        (families.__doc__, ("_NAMES", "UNITS", "FAMILIES", "pip install -e")),
+        (distributions.__doc__, ("_NAMES", "UNITS", "pip install -e")),
+    ):
+        assert all(register in " ".join(text.split()) for register in registers)
 
 
 def test_no_family_overrides_a_method_that_has_a_body():

@@ -5,12 +5,24 @@ it learns from a table; ``AbstractFamily`` and ``SampledFamily`` spell it out ("
 family"). Families know networks as functions of arrays. This room may import core, special,
 distributions and tables.
 
-Adding a distribution: its f as a class in ``distributions``; its family, a final class below
-``PackagedFamily`` and an instance, in a module here beside ``_thermal`` (or a folder, where
-physics, anisotropy and what is learned are long); the instance in ``_registry``. Then
-``synchrojax generate NAME``, ``train --distribution NAME`` and ``validate`` know it, and its
-weights in ``synchrojax/weights`` make it a packaged model. One that need not be packaged is a
-``Family(name, f, box)``.
+Adding a distribution, in a clone that is installed by ``pip install -e .`` (a plain
+``pip install .`` copies the package and does not see what you edit):
+
+1. Its f, a class below ``Distribution`` in ``distributions``, and an instance under its name in
+   the register ``_NAMES`` at the end of that file.
+2. A line in ``UNITS`` (``core/_params``) for each parameter that is not there yet: messages and
+   the command line know it by that.
+3. Its family, a final class below ``PackagedFamily``, in a module here beside ``_thermal`` (or a
+   folder, where physics, anisotropy and what is learned are long), whose ``distribution`` is
+   ``get_distribution(NAME)``; and at the end of that module an instance under its name in capitals.
+4. That instance in ``FAMILIES`` (``_registry``).
+
+Then ``synchrojax generate NAME``, ``train --distribution NAME`` and ``validate`` know it. Its
+weights as ``synchrojax/weights/NAME.safetensors`` make it a packaged model: write the model card
+again (``data/make_model_card.py``) and give it a line in the table of the README.
+
+A distribution that need not be packaged is a ``Family(name, f, box)``; one that needs formulas of
+its own is a ``SampledFamily`` in your own code ("Implementing a family").
 """
 
 from synchrojax.families._base import (

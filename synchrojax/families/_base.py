@@ -19,6 +19,17 @@ That is ``AbstractFamily``, enough for a model. A family that can be sampled, so
 says what its networks learn from a table of exact coefficients. One without settings of its own is
 a ``PackagedFamily``. A class is either abstract or final, a final one overrides no method that has
 a body, and an instance stands for one distribution.
+
+A model file names its family, and ``load`` makes that again before it looks at the networks:
+
+- One without settings gives an empty mapping from ``described`` and is in ``families.FAMILIES``
+  under its name: ``FAMILIES[family.name] = family``, of a name that is not there yet.
+- One with settings gives {entry: JSON object} from ``described``, under an entry of its own, and
+  ``families.DESCRIBED[entry] = (read, needed)`` says how to come back: ``read(text)`` returns the
+  family of that JSON, ``needed`` are the keys that must be in it, ``name`` among them.
+
+Do that where the family is defined, and import it before ``load``. ``train`` refuses a family whose
+file could not be read back.
 """
 
 import abc
@@ -184,9 +195,9 @@ class AbstractFamily(abc.ABC):
 
     @abc.abstractmethod
     def described(self) -> Mapping[str, str]:
-        """Entries of the header of a model file that the registry makes it from again.
+        """Entries of the header of a model file that ``DESCRIBED`` makes it from again.
 
-        There are none if its name is enough.
+        There are none if its name is enough, for ``FAMILIES``.
         """
 
 
@@ -229,6 +240,10 @@ class SampledFamily(AbstractFamily):
         """The family with the constants that suit a table, if it has any."""
 
     @abc.abstractmethod
+    def replaced(self, *, distribution: Distribution) -> "SampledFamily":
+        """The family with that ``distribution``, since a model file does not hold a user's f."""
+
+    @abc.abstractmethod
     def training_rows(self, head: str, table: Columns, networks: Networks) -> Rows:
         """What the network of ``head`` learns from a table {name: [row]} of inputs and the eight.
 
@@ -258,4 +273,12 @@ class PackagedFamily(SampledFamily):
         return {}
 
     def locked(self, table: Columns) -> "PackagedFamily":
+        return self
+
+    def replaced(self, *, distribution: Distribution) -> "PackagedFamily":
+        if distribution is not self.distribution:
+            raise ValueError(
+                f"{self.name!r} stands for one distribution, {type(self.distribution).__name__}: "
+                "give the family of its name, or a Family of your own under another one"
+            )
         return self

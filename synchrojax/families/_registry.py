@@ -12,7 +12,8 @@ from synchrojax.families.powerlaw import POWERLAW, POWERLAW_PITCH
 FAMILIES: dict[str, SampledFamily] = {
     family.name: family for family in (THERMAL, POWERLAW, POWERLAW_PITCH, KAPPA, KAPPA_PITCH)
 }
-# entry of a model file's header -> what reads a family from it, and what must be in it
+# entry of a model file's header -> what reads a family from it, and what must be in it; a family
+# of a user's own is added here ("Implementing a family")
 DESCRIBED = {
     "family": (Family.read, ("name", "box", "s", "highest_x", "maps")),
     "table": (TableFamily.read, ("name", "config", "lowest_sine")),
@@ -20,12 +21,20 @@ DESCRIBED = {
 
 
 def get_family(name: Any) -> SampledFamily:
-    """The family of a name, or the one that was given."""
-    if not isinstance(name, str):
-        return name
-    if name not in FAMILIES:
+    """The family of a name, or the one that was given.
+
+    Raises ValueError for an unknown name, TypeError for anything else.
+    """
+    if isinstance(name, str):
+        if name in FAMILIES:
+            return FAMILIES[name]
         raise ValueError(f"unknown distribution {name!r}; available: {', '.join(sorted(FAMILIES))}")
-    return FAMILIES[name]
+    if isinstance(name, SampledFamily):
+        return name
+    raise TypeError(
+        f"distribution is a name ({', '.join(FAMILIES)}) or, for an f or a Distribution of your "
+        f"own, a synchrojax.Family(name, f, box), not {name!r}"
+    )
 
 
 def is_packaged(family: AbstractFamily) -> bool:

@@ -9,9 +9,10 @@ from jaxtyping import Array, Float
 from synchrojax.core import Reals, reciprocal
 
 # rho_Q of one ultrarelativistic electron over its high-frequency limit is m^2 h(m), m = x^(2/3) /
-# (1 + x^(2/3)) and x = (gamma_0 / gamma)^2. h by AAA (Nakatsukasa et al. 2018, SIAM J. Sci. Comput.
-# 40, A1494) from ``exact`` at s = 1e8, to 3e-6: a constant and, for each pair of poles, (a m + b) /
-# (m^2 + c m + d)
+# (1 + x^(2/3)) and x = (gamma_0 / gamma)^2. h, up to 2.0, by AAA (Nakatsukasa et al. 2018, SIAM J.
+# Sci. Comput. 40, A1494) from ``exact`` at s = 1e8: a constant and, for each pair of poles,
+# (a m + b) / (m^2 + c m + d). data/make_conversion_kernel.py makes such numbers from the limit of
+# large s, from which these are 4e-6 away at most
 _KERNEL = -0.003570652
 _KERNEL_POLES = (
     (-0.747745109, 0.574379667, -1.570415172, 0.902580033),

@@ -4,7 +4,14 @@ It may import families, networks and what lies below them.
 """
 
 from synchrojax.model._call import Model, blockwise, load, models
-from synchrojax.model._files import MODEL_FILE, ModelFileError, packaged, read_model, write_model
+from synchrojax.model._files import (
+    MODEL_FILE,
+    ModelFileError,
+    packaged,
+    read_model,
+    require_readable,
+    write_model,
+)
 from synchrojax.model._neurosynchro import import_neurosynchro, read_dense
 
 __all__ = [
@@ -18,5 +25,6 @@ __all__ = [
     "packaged",
     "read_dense",
     "read_model",
+    "require_readable",
     "write_model",
 ]

@@ -12,7 +12,7 @@ import safetensors.numpy
 from jaxtyping import Shaped
 
 from synchrojax.core import PathLike, from_json, is_finite_number, written_in_one
-from synchrojax.families import DESCRIBED, FAMILIES, AbstractFamily
+from synchrojax.families import DESCRIBED, FAMILIES, AbstractFamily, is_packaged
 from synchrojax.networks import described, restored, tensors_of
 from synchrojax.tables import RESULTS
 
@@ -92,6 +92,15 @@ def _check_domain(path: pathlib.Path, header: Mapping[str, str], family: Abstrac
             f"{path}: header field 'domain' is for {', '.join(domain)}; {family.name!r} has "
             f"{', '.join(family.domain)}"
         )
+    for name, ends in domain.items():
+        # the networks were trained in that box, the model would call another one its own
+        if not np.allclose(ends, family.domain[name], rtol=1e-6, atol=0.0):
+            low, high = family.domain[name]
+            raise ModelFileError(
+                f"{path}: header field 'domain', {name!r}: trained from {ends[0]:.6g} to "
+                f"{ends[1]:.6g}, but {family.name!r} is from {low:.6g} to {high:.6g} in this "
+                "version: train it again, or use the version that made the file"
+            )
 
 
 def _check_shapes(path: pathlib.Path, header: Mapping[str, str], tensors: Tensors) -> None:
@@ -116,7 +125,9 @@ def _family(path: pathlib.Path, header: Mapping[str, str]) -> AbstractFamily:
         if distribution in FAMILIES:
             return FAMILIES[distribution]
         raise ModelFileError(
-            f"{path}: distribution {distribution!r} is unknown here; known: {', '.join(FAMILIES)}"
+            f"{path}: distribution {distribution!r} is unknown here; known: {', '.join(FAMILIES)}. "
+            "One of your own is known by synchrojax.families.FAMILIES or DESCRIBED: import the "
+            "module that puts it there first"
         )
 
     def refuse(why):
@@ -145,6 +156,53 @@ def _family(path: pathlib.Path, header: Mapping[str, str]) -> AbstractFamily:
         raise refuse(str(error)) from None
 
 
+def require_readable(family: AbstractFamily) -> None:
+    """Raise ValueError where the header of a model file would not give ``family`` again.
+
+    The text "Implementing a family" says how it does.
+    """
+    given = family.described()
+    entries = ", ".join(map(repr, given))
+
+    def refuse(why):
+        return ValueError(
+            f"a model file of {type(family).__name__} {family.name!r} could not be read back: "
+            f'{why} ("Implementing a family", synchrojax/families/_base.py)'
+        )
+
+    if not given:
+        if is_packaged(family):
+            return
+        raise refuse(
+            "it has no settings, and synchrojax.families.FAMILIES does not hold it under its name: "
+            f"put it there; taken are {', '.join(FAMILIES)}"
+        )
+    if not any(entry in DESCRIBED for entry in given):
+        raise refuse(
+            f"synchrojax.families.DESCRIBED has no entry {entries}: put there what reads it"
+        )
+    try:
+        found = _family(pathlib.Path("it"), {"distribution": family.name, **given})
+    except ModelFileError as error:
+        raise refuse(str(error)) from None
+    ours, theirs = (
+        {
+            "class": type(f).__name__,
+            "name": f.name,
+            "domain": dict(f.domain),
+            "heads": dict(f.heads),
+            "description": dict(f.described()),
+        }
+        for f in (family, found)
+    )
+    for what, own in ours.items():
+        if theirs[what] != own:
+            raise refuse(
+                f"what reads the entry {entries} returns one with the {what} {theirs[what]!r} "
+                f"instead of {own!r}"
+            )
+
+
 def read_model(path: PathLike) -> tuple[AbstractFamily, dict[str, Any], dict[str, Any]]:
     """(family, weights, report) of a model file, checked before use."""
     path = pathlib.Path(path)
@@ -166,9 +224,11 @@ def read_model(path: PathLike) -> tuple[AbstractFamily, dict[str, Any], dict[str
     _check_domain(path, header, family)
     _check_shapes(path, header, tensors)
     report = _field(path, header, "report")
-    descriptions, tensors = _descriptions(path, header, family, tensors)
+    descriptions, below = _descriptions(path, header, family, tensors)
     try:
-        networks = {head: restored(each, tensors, head) for head, each in descriptions.items()}
+        networks = {
+            head: restored(each, tensors, head, below=below) for head, each in descriptions.items()
+        }
     except ValueError as error:
         raise ModelFileError(f"{path}: {error}") from None
     if tensors:
@@ -178,11 +238,8 @@ def read_model(path: PathLike) -> tuple[AbstractFamily, dict[str, Any], dict[str
 
 def _descriptions(
     path: pathlib.Path, header: Mapping[str, str], family: AbstractFamily, tensors: Tensors
-) -> tuple[dict[str, Any], Tensors]:
-    """({head: what ``restored`` takes}, tensors by the names that it knows).
-
-    Both are checked against the family.
-    """
+) -> tuple[dict[str, Any], str]:
+    """({head: what ``restored`` takes}, its ``below``), checked against the family."""
     if "networks" not in header:
         return _undescribed(path, header, family, tensors)
     found = _field(path, header, "networks")
@@ -205,13 +262,13 @@ def _descriptions(
                 f"{path}: header field 'networks', {head!r}: {found[head]!r} has not the "
                 f"{wanted.inputs} inputs and {wanted.outputs} outputs of this head"
             )
-    return found, tensors
+    return found, ""
 
 
 def _undescribed(
     path: pathlib.Path, header: Mapping[str, str], family: AbstractFamily, tensors: Tensors
-) -> tuple[dict[str, Any], Tensors]:
-    """The same for files of version 0.1.
+) -> tuple[dict[str, Any], str]:
+    """The same for files of version 0.1, whose tensors are named without "layers.".
 
     They hold perceptrons of the family's kind, as wide as their tensors.
     """
@@ -221,15 +278,11 @@ def _undescribed(
             f"{path}: header field 'members': {text!r} is not a positive whole number"
         )
     members = {"members": int(text)} if int(text) > 1 else {}
-    renamed = {}
-    for name, value in tensors.items():
-        head, dot, rest = name.partition(".")
-        renamed[f"{head}.layers.{rest}" if dot and head in family.heads else name] = value
     found = {}
     for head, wanted in family.heads.items():
         biases: list = []
-        while f"{head}.layers.{len(biases)}.bias" in renamed:
-            biases.append(renamed[f"{head}.layers.{len(biases)}.bias"])
+        while f"{head}.{len(biases)}.bias" in tensors:
+            biases.append(tensors[f"{head}.{len(biases)}.bias"])
         widths = [bias.shape[-1] if bias.ndim else 0 for bias in biases[:-1]]
         kind = {"activation": wanted.activation, "output": wanted.output}
         found[head] = {
@@ -239,4 +292,4 @@ def _undescribed(
             **kind,
             **members,
         }
-    return found, renamed
+    return found, "layers."

@@ -1,15 +1,16 @@
 """The networks: the only room that imports Flax. It may import core.
 
 ``Perceptron`` stands for smooth functions of few inputs. What a model file keeps of a network is
-its description and the tensors of its own tree (``described``, ``tensors_of``, ``restored``),
-whatever module it is.
+its description and the tensors of its own tree (``described``, ``tensors_of``, ``restored``): of
+any module whose state is ``nnx.Param``, and ``nnx.Variable`` for constants.
 
-Adding a network: an ``nnx.Module`` with ``__init__(self, inputs, outputs, *, ..., rngs)``,
-``__call__`` from features [inputs, ...] to [outputs, ...], points along the last axes, and
-``settings()``, under a name of its own by ``register``. Training, model files and the call then
-take it as they take ``Perceptron``.
+Adding a network: an ``nnx.Module`` under a name of its own by ``register``, which says what
+``__init__``, ``__call__`` and ``settings`` take and return. ``train(..., network=TheClass)`` checks
+that before it starts (``checked``); training, model files and the call then take it as they take
+``Perceptron``.
 """
 
+from synchrojax.networks._checked import checked
 from synchrojax.networks._modules import (
     Ensemble,
     described,
@@ -28,6 +29,7 @@ __all__ = [
     "Affine",
     "Ensemble",
     "Perceptron",
+    "checked",
     "described",
     "each_member",
     "initial",

@@ -1,4 +1,4 @@
-"""Any module as data: what it is, its tensors by name, and back again."""
+"""A module as data: what it is, its tensors by name, and back again."""
 
 import functools
 import json
@@ -21,10 +21,19 @@ KINDS: dict[str, type] = {"perceptron": Perceptron}  # what files call them -> t
 def register(name: str) -> Callable[[type], type]:
     """Decorator: let model files hold networks of this class under ``name``.
 
-    The class is an ``nnx.Module``: ``__init__(self, inputs, outputs, *, ..., rngs)``,
-    ``__call__(x)`` from features [inputs, ...] to [outputs, ...] in the precision of x, and
-    ``settings()``, the mapping of numbers, words and lists of them that ``__init__`` takes beside
-    ``rngs``. Whoever loads such a file imports the class first.
+    The class is an ``nnx.Module``:
+
+    - ``__init__(self, inputs, outputs, *, widths, activation, output, rngs)``: ``train`` passes all
+      of these by name, numbers of features and results, widths of hidden layers and two names in
+      ``ACTIVATIONS``, between layers and after the last. What else it takes has a default.
+    - ``__call__(self, x)``: from features [inputs, ...] to [outputs, ...] in the precision of x,
+      with any number of axes of points, none included.
+    - ``settings(self)``: the mapping of numbers, words and lists of them that ``__init__`` takes
+      beside ``rngs``, ``inputs`` and ``outputs`` among them.
+
+    Its state is ``nnx.Param``, which is trained, and constants in an ``nnx.Variable``. State that a
+    call changes, as in ``nnx.Dropout`` and ``nnx.BatchNorm``, is not supported. ``checked`` says
+    what is amiss. Whoever loads such a file imports the class first.
     """
 
     def keep(kind):
@@ -36,8 +45,18 @@ def register(name: str) -> Callable[[type], type]:
 
 
 def initial(kind: type, *, seed: int, **settings: Any) -> Any:
-    """A fresh network of a class of ``KINDS`` or any other, its weights drawn from ``seed``."""
+    """A fresh network of a class, its weights drawn from ``seed``."""
     return kind(**settings, rngs=nnx.Rngs(seed))
+
+
+def name_of(kind: type) -> str:
+    """What model files call the class. Raises ValueError for one that is not registered."""
+    name = next((n for n, known in KINDS.items() if kind is known), None)
+    if name is None:
+        raise ValueError(
+            f"{kind.__name__} is not registered: synchrojax.networks.register(name) does that"
+        )
+    return name
 
 
 def described(module: Any) -> dict[str, Any]:
@@ -47,13 +66,7 @@ def described(module: Any) -> dict[str, Any]:
     """
     if isinstance(module, Ensemble):
         return described(module.first()) | {"members": len(module)}
-    name = next((n for n, kind in KINDS.items() if type(module) is kind), None)
-    if name is None:
-        raise ValueError(
-            f"{type(module).__name__} is not registered: synchrojax.networks.register(name) does "
-            "that"
-        )
-    return {"kind": name, **module.settings()}
+    return {"kind": name_of(type(module)), **module.settings()}
 
 
 def tensors_of(module: nnx.Module) -> dict[str, Shaped[np.ndarray, "..."]]:
@@ -78,29 +91,37 @@ def _shape_of(kind: type, description: str) -> tuple[Any, tuple[Any, ...]]:
 
 
 def restored(
-    description: Mapping[str, Any], tensors: dict[str, Shaped[np.ndarray, "..."]], where: str
+    description: Mapping[str, Any],
+    tensors: dict[str, Shaped[np.ndarray, "..."]],
+    where: str,
+    *,
+    below: str = "",
 ) -> nnx.Module:
     """The module of a ``described`` one and its tensors.
 
-    These are taken out of the mapping ``tensors``. Raises ValueError naming ``where`` and the
-    tensor that is missing or has another shape or dtype.
+    These are taken out of the mapping ``tensors``, whose names are ``where`` and the place in the
+    tree of the module; those of files that leave the start of it out, without ``below``. Raises
+    ValueError naming ``where`` and the tensor that is missing or has another shape or dtype.
     """
     description = dict(description)
     kind, members = description.pop("kind", "perceptron"), description.pop("members", None)
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(
-            f"{where} is a network {kind!r}; known: {', '.join(KINDS)} "
-            "(synchrojax.networks.register)"
+            f"{where} is a network {kind!r}; known: {', '.join(KINDS)}. Import the module that "
+            "registers it first (synchrojax.networks.register)"
         )
+    if members is not None and (type(members) is not int or members < 1):
+        raise ValueError(f"{where}: 'members' is {members!r}, not a whole number from 1 up")
     try:
         graph, state = _shape_of(KINDS[kind], json.dumps(description, sort_keys=True))
-    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
         raise ValueError(
             f"{where}: no network {kind!r} is made from {description} ({error})"
         ) from None
     found = {}
     for path, variable in state:
-        name, wanted = f"{where}.{'.'.join(map(str, path))}", variable.get_value()
+        name = f"{where}.{'.'.join(map(str, path)).removeprefix(below)}"
+        wanted = variable.get_value()
         if name not in tensors:
             raise ValueError(f"tensor {name} is missing")
         value = tensors.pop(name)

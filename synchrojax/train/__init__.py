@@ -9,10 +9,11 @@ Adding an optimiser: an object with ``start``, ``update`` and ``exhausted`` (``O
 checkpoints, history, patience and progress.
 """
 
-from synchrojax.train._distribution import Options, fit, train
+from synchrojax.train._distribution import fit, train
 from synchrojax.train._loop import Optimiser, Plan, State, TrainingError, run, split
 from synchrojax.train._optimisers import Gradient, LevenbergMarquardt, blocks_of
-from synchrojax.train._table import TableOptions, held_out, lock, train_table
+from synchrojax.train._options import Options, TableOptions
+from synchrojax.train._table import held_out, lock, train_table
 
 __all__ = [
     "Gradient",

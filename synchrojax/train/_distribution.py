@@ -9,22 +9,23 @@ import json
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Float, Int
 
 from synchrojax.core import Columns, PathLike
-from synchrojax.families import Rows, SampledFamily, get_family
-from synchrojax.model import packaged, read_model, write_model
-from synchrojax.networks import Perceptron, initial, parameters_of
+from synchrojax.families import Head, Rows, SampledFamily, get_family
+from synchrojax.model import packaged, read_model, require_readable, write_model
+from synchrojax.networks import Perceptron, checked, parameters_of
 from synchrojax.tables import table_files
 from synchrojax.train._loop import (
     Plan,
     held_out_rows,
     history_of,
     model_path,
+    occupied,
     parts_of,
     require_x64,
     run,
@@ -32,24 +33,7 @@ from synchrojax.train._loop import (
     workplace,
 )
 from synchrojax.train._optimisers import BLOCK, LevenbergMarquardt, blocks_of, brief_adam
-
-
-class Options(NamedTuple):
-    """What a training depends on, beside the table."""
-
-    widths: tuple[int, ...] | None = None  # the family's own
-    seed: int = 0
-    adam_steps: int = 100  # more saturate units that the second stage cannot free
-    adam_batch: int = 1024
-    adam_rate: float = 3e-3
-    iterations: int = 170  # of Levenberg-Marquardt, the last 15 % of them on `final_rows`
-    rows: int = (
-        16384  # drawn afresh for each of the others; up to four times as many where outputs are few
-    )
-    final_rows: int = 262144  # at most so many in the last iterations
-    patience: int = 40  # iterations without a better validation loss before stopping
-    validation: float = 0.1
-    test: float = 0.1
+from synchrojax.train._options import Options, checked_options, require_parts
 
 
 def residuals_of(combine: Callable) -> Callable:
@@ -76,7 +60,7 @@ def fit(
     rows: Sequence[Rows],
     combine: Callable,
     module: Any,
-    options: Options,
+    options: Any,
     *,
     checkpoints: PathLike | None = None,
     quiet: bool = False,
@@ -87,6 +71,7 @@ def fit(
     ``rows`` = (train, validation) ``Rows``. history [iteration, (training rms, validation rms,
     seconds)].
     """
+    options = checked_options(options, Options)
     train, validation = rows
     fresh, frame = parameters_of(module)
     blocks, check, residuals = blocks_of(train), blocks_of(validation), residuals_of(combine)
@@ -151,6 +136,12 @@ def _parts(
     return parts
 
 
+def _fresh(network: Any, head: Head, widths: list[int], seed: int) -> Any:
+    """A network of a head that nothing has learned yet, of a class that can be kept."""
+    kind = {"widths": widths, "activation": head.activation, "output": head.output}
+    return checked(network, inputs=head.inputs, outputs=head.outputs, **kind, seed=seed)
+
+
 def _report(options, n, histories, widths):
     """What a model file keeps of a training on ``n`` rows."""
     seconds = round(float(sum(h[-1, 2] for h in histories.values())))
@@ -165,45 +156,52 @@ def train(
     out: PathLike,
     *,
     distribution: Any = "thermal",
-    options: Options = Options(),
-    network: type = Perceptron,
+    options: Any = Options(),
+    network: Any = Perceptron,
     overwrite: bool = False,
     quiet: bool = False,
 ) -> pathlib.Path:
     """Train all networks of a distribution on a table directory and write the model ``out``.
 
-    ``distribution``: a name or a ``Family``. ``out`` is a .safetensors file; beside it appear
-    ``.loss.csv`` and, with matplotlib, ``.loss.png``. While it runs, ``<out>.checkpoints`` holds
-    the state: the same command resumes from it. Train, validation and test rows are disjoint and
-    fixed by ``options.seed``. ``network``: the class of the networks, a registered one
-    (``synchrojax.networks``). Needs float64. Returns the path. Raises TableError for a bad table
-    and TrainingError for settings that contradict each other.
+    ``distribution``: a name, a ``Family`` or another ``SampledFamily`` whose model files can be
+    read back. ``out`` is a .safetensors file; beside it appear ``.loss.csv`` and, with matplotlib,
+    ``.loss.png``. While it runs, ``<out>.checkpoints`` holds the state: the same command resumes
+    from it. Train, validation and test rows are disjoint and fixed by ``options.seed``.
+    ``options``: ``Options``. ``network``: the class of the networks, a registered one
+    (``synchrojax.networks.register``). Needs float64. Returns the path. Before anything is trained
+    or written, raises TableError for a bad table, TrainingError for settings that contradict each
+    other, TypeError and ValueError for arguments that are not as said.
     """
     require_x64()
+    options = checked_options(options, Options)
     family, out = get_family(distribution), model_path(out, overwrite=overwrite)
+    networks = dict(read_model(packaged(family.base))[1]) if family.base else {}
+    widths = {
+        name: list(map(int, options.widths or head.widths)) for name, head in family.heads.items()
+    }
+    fresh = {
+        name: _fresh(network, head, widths[name], options.seed)
+        for name, head in family.heads.items()
+        if name not in networks
+    }
     data = table_files.read_table(table, ("s", "theta", *family.parameters))
     family = family.locked(data)
+    require_readable(family)
     n = len(data["s"])
     if n < 100:
         raise table_files.TableError(f"{table}: {n} rows are too few to train on")
-    widths = {name: options.widths or head.widths for name, head in family.heads.items()}
+    require_parts(table, n, options)
     mark = float(np.sum(data["rho_V"] * data["s"]))  # of the table
-    identity = [family.name, network.__name__, widths, list(options), n, mark]
-    work = workplace(out, json.dumps(identity))
+    settings = json.dumps([family.name, network.__name__, widths, list(options), n, mark])
+    work = workplace(out, settings)
 
     part = parts_of(n, options)
-    networks = dict(read_model(packaged(family.base))[1]) if family.base else {}
     histories, scores = {}, {}
-    for name, head in family.heads.items():
-        if name in networks:
-            continue
+    for name, module in fresh.items():
         parts = _parts(family, name, data, networks, part, table)
-        kind = {"widths": widths[name], "activation": head.activation, "output": head.output}
-        module = initial(
-            network, inputs=head.inputs, outputs=head.outputs, **kind, seed=options.seed
-        )
         combine = functools.partial(family.combine, name)
         shown: dict[str, Any] = {"quiet": quiet, "title": f"train {name}"}
+        occupied(work, settings)
         networks[name], histories[name] = fit(
             parts[:2], combine, module, options, checkpoints=work / name, **shown
         )

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from synchrojax.core import PathLike, float64_is_on, loss_curve, progress, save_figure, write_text
 
 SAVE_EVERY = 20.0  # [s] between checkpoints
+_RECORD = "settings.json"
 
 
 class TrainingError(ValueError):
@@ -212,8 +213,14 @@ def save_history(path: pathlib.Path, histories: Mapping[str, Float[np.ndarray, "
 
 def model_path(out: PathLike, *, overwrite: bool) -> pathlib.Path:
     """``out`` as the path of a new model file. Raises TrainingError."""
-    out = pathlib.Path(out)
-    out = out if out.suffix else out.with_suffix(".safetensors")
+    given = pathlib.Path(out)
+    out = given if given.suffix else given.with_suffix(".safetensors")
+    for path in (given, out):
+        if path.is_dir():
+            raise TrainingError(
+                f"{path} is a directory: give the name of a file, such as "
+                f"{path / 'model.safetensors'}"
+            )
     if out.suffix != ".safetensors":
         raise TrainingError(f"{out}: a model file ends in .safetensors")
     if out.exists() and not overwrite:
@@ -222,17 +229,24 @@ def model_path(out: PathLike, *, overwrite: bool) -> pathlib.Path:
 
 
 def workplace(out: pathlib.Path, settings: str) -> pathlib.Path:
-    """The directory that keeps the state of a training of ``out``; refuses that of another one."""
+    """The directory for the state of a training of ``out``; refuses that of another one.
+
+    ``occupied`` makes it, once there is something to train.
+    """
     work = out.with_suffix(".checkpoints")
-    work.mkdir(parents=True, exist_ok=True)
-    record = work / "settings.json"
+    record = work / _RECORD
     if record.exists() and record.read_bytes() != settings.encode():
         raise TrainingError(
             f"{work} belongs to a run with other settings or another table; remove it or choose "
             "another --out"
         )
-    write_text(record, settings)
     return work
+
+
+def occupied(work: pathlib.Path, settings: str) -> None:
+    """Make the directory ``work`` that of a training with ``settings``."""
+    work.mkdir(parents=True, exist_ok=True)
+    write_text(work / _RECORD, settings)
 
 
 def require_x64() -> None:

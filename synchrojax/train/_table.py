@@ -5,7 +5,7 @@ import json
 import pathlib
 import shutil
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,12 +18,13 @@ from synchrojax.model import MODEL_FILE, write_model
 from synchrojax.networks import Ensemble, Perceptron, initial, parameters_of
 from synchrojax.tables import RESULTS, configuration, network_space, table_files
 from synchrojax.tables.configuration import Config, Recipe
-from synchrojax.train._distribution import Options, fit
+from synchrojax.train._distribution import fit
 from synchrojax.train._loop import (
     Plan,
     held_out_rows,
     history_of,
     model_path,
+    occupied,
     parts_of,
     require_x64,
     run,
@@ -31,17 +32,7 @@ from synchrojax.train._loop import (
     workplace,
 )
 from synchrojax.train._optimisers import Gradient, adam, loss_of
-
-
-class TableOptions(NamedTuple):
-    """What a training depends on, beside configuration and table."""
-
-    seed: int = 0
-    members: int = 1  # of an ensemble
-    max_rows: int = 2_000_000  # drawn at random from a larger table
-    patience: int = 40  # iterations or epochs without a better validation loss before stopping
-    validation: float = 0.1
-    test: float = 0.1
+from synchrojax.train._options import Options, TableOptions, checked_options, require_parts
 
 
 def lock(
@@ -293,7 +284,7 @@ def train_table(
     directory: PathLike,
     *,
     out: PathLike | None = None,
-    options: TableOptions = TableOptions(),
+    options: Any = TableOptions(),
     overwrite: bool = False,
     quiet: bool = False,
 ) -> pathlib.Path:
@@ -303,10 +294,12 @@ def train_table(
     ``model.safetensors`` in ``directory``; beside it appear ``.loss.csv``, with matplotlib
     ``.loss.png``, and ``.clipped.csv`` if rows were left out by sigma-clipping. While it runs,
     ``<out>.checkpoints`` holds the state: the same command resumes from it. Train, validation and
-    test rows are disjoint and fixed by ``options.seed``. Needs float64. Returns the path. Raises
-    ConfigError, TableError and TrainingError.
+    test rows are disjoint and fixed by ``options.seed``. ``options``: ``TableOptions``. Needs
+    float64. Returns the path. Raises ConfigError, TableError and TrainingError, TypeError and
+    ValueError for options that are not as said.
     """
     require_x64()
+    options = checked_options(options, TableOptions)
     config = _read_locked(directory)
     out = pathlib.Path(out) if out else configuration.path_of(directory).parent / MODEL_FILE
     out = model_path(out, overwrite=overwrite)
@@ -335,6 +328,7 @@ def train_table(
     for name in family.heads:
         rows = [_rows(family, name, columns, known & (part == k)) for k in range(2)]
         _require_rows(table, family.members[name], rows)
+        occupied(work, settings)
         networks[name], own, left_out = _fit_members(family, name, rows, options, work, quiet)
         histories |= own
         clipped += left_out
@@ -376,6 +370,7 @@ def _enough_rows(
         raise table_files.TableError(
             f"{table}: {n} rows are too few: at least {needed} for training, validation and test"
         )
+    require_parts(table, n, options)
     return columns
 
 

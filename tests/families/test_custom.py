@@ -11,7 +11,7 @@ import pytest
 
 import synchrojax
 from synchrojax.generate import generate
-from synchrojax.model import Model, ModelFileError
+from synchrojax.model import Model, ModelFileError, require_readable
 from synchrojax.train import Options, train
 from synchrojax.validate import summary, validate
 
@@ -107,6 +107,15 @@ def test_refusals(tmp_path):
     rows |= {"alpha_I": np.array([1.0, -1.0, 1.0]), "rho_Q": np.ones(3), "rho_V": np.ones(3)}
     with pytest.raises(ValueError, match="alpha_I is not positive in 1 of 3 rows"):
         FAMILY.locked(rows)
+
+
+def test_a_description_gives_the_family_again(rng):
+    """So that training does not refuse it."""
+    names = ("s", "theta", "steep", "j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V")
+    rows = {k: rng.uniform(0.1, 1.0, 32) for k in (*names, "rho_Q", "rho_V")}
+    locked = FAMILY.locked(rows | {"s": 1e4 * rows["s"], "j_I": 3.0 + rows["j_I"]})
+    assert locked.maps
+    require_readable(locked)
 
 
 def test_breaks_travel():

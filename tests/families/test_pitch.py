@@ -33,6 +33,19 @@ def test_cone_of_one_electron(integrals):
     assert np.max(np.abs(_single_electron.conversion_cone(np.log(x)) / truth - 1)) < 2e-3
 
 
+def test_kernel_of_one_electron(request, monkeypatch):
+    """Both the constants in use and those that the script makes."""
+    data = request.config.rootpath / "data"
+    monkeypatch.syspath_prepend(str(data))
+    script = SimpleNamespace(**runpy.run_path(data / "make_conversion_kernel.py"))
+    x, m, h = script.grid(1e5, 201)
+    assert np.max(np.abs(_single_electron.conversion_kernel(np.log(x)) / m**2 - h)) < 4.5e-6
+    constant, poles, fitted = script.fit(m, h)
+    assert np.max(np.abs(fitted(m) - h)) < 6e-6
+    pairs = [tuple(row) for row in poles.tolist()]
+    assert np.allclose(constant + _single_electron._poles(pairs, m), fitted(m), rtol=1e-9)
+
+
 @pytest.mark.parametrize("k", [0.3, 1.5, 2.0, 3.7])
 def test_smeared_power(integrals, k):
     for gamma in (1.05, 2.0, 30.0, 1e3):

@@ -11,6 +11,7 @@ import pytest
 import safetensors.numpy
 
 import synchrojax
+from synchrojax.families import FAMILIES
 from synchrojax.generate import _tables
 from synchrojax.model import ModelFileError, packaged, read_dense
 from synchrojax.model import _files as _weights
@@ -101,6 +102,7 @@ def test_a_tab_too_many(tmp_path, text, message):
     assert message in str(refused.value)
 
 
+DOMAIN = dict(FAMILIES["thermal"].domain)
 HUGE = 10**400  # no float holds it
 
 
@@ -132,6 +134,10 @@ def damaged(tmp_path, original, **header):
         (
             {"domain": '{"s": [1, 3]}'},
             "header field 'domain' is for s; 'thermal' has s, theta, theta_e, s_sin_theta, x",
+        ),
+        (
+            {"domain": json.dumps(DOMAIN | {"theta_e": [0.1, 50.0]})},
+            "'theta_e': trained from 0.1 to 50, but 'thermal' is from 0.1 to 100 in this version",
         ),
         ({"shapes": "none"}, "header field 'shapes': not valid JSON"),
         (

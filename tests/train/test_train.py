@@ -13,23 +13,27 @@ import safetensors.numpy
 from flax import nnx
 
 import synchrojax
-from synchrojax.families import Rows
-from synchrojax.model import ModelFileError, read_model, write_model
+from synchrojax.families import DESCRIBED, FAMILIES, Rows
+from synchrojax.model import ModelFileError, read_model, require_readable, write_model
 from synchrojax.networks import Perceptron, initial, register
 from synchrojax.tables import table_files
 from synchrojax.train import (
     LevenbergMarquardt,
     Options,
+    TableOptions,
     TrainingError,
     _loop,
     blocks_of,
     split,
     train,
+    train_table,
 )
 from synchrojax.train._distribution import draw_blocks
 from synchrojax.train._optimisers import BLOCK
+from synchrojax.train._options import checked_options
 
 POINT = {"nu": 230e9, "B": 30.0, "n_e": 1e6, "theta": 1.0, "theta_e": 10.0}
+THERMAL = FAMILIES["thermal"]
 SMALL = Options(widths=(6,), adam_steps=20, iterations=6)
 
 
@@ -111,6 +115,88 @@ def test_refusals(table, tmp_path):
     with pytest.raises(ValueError, match="unknown distribution"):
         train(table, tmp_path / "m.safetensors", distribution="maxwell", options=SMALL, quiet=True)
     assert list(tmp_path.iterdir()) == []
+    for name in ("m.safetensors", "directory"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(TrainingError, match="is a directory: give the name of a file"):
+            train(table, tmp_path / name, options=SMALL, overwrite=True, quiet=True)
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_table_outside_of_the_box_leaves_nothing_behind(table, tmp_path, monkeypatch):
+    columns = table_files.read_table(table, ("s", "theta", "theta_e"))
+    cold = {**columns, "theta_e": np.full(len(columns["s"]), 1e-2)}
+    monkeypatch.setattr(table_files, "read_table", lambda *_: cold)
+    with pytest.raises(table_files.TableError, match="no rows for emission inside the box"):
+        train(table, tmp_path / "m.safetensors", options=SMALL, quiet=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+WHOLE = "a whole number from {} up, not {}"
+BAD_OPTIONS = [
+    (
+        {"widths": (0,)},
+        ValueError,
+        r"whole numbers from 1 up such as \(32, 32\), or None, not \(0,",
+    ),
+    ({"widths": (-3,)}, ValueError, r"not \(-3,\)"),
+    ({"widths": ()}, ValueError, r"not \(\)"),
+    ({"widths": (3.5,)}, ValueError, r"not \(3.5,\)"),
+    ({"widths": "32"}, TypeError, "not '32'"),
+    ({"widths": 32}, TypeError, "not 32"),
+    ({"seed": -1}, ValueError, "a whole number from 0 to 4611686018427387904, not -1"),
+    ({"adam_steps": 0}, ValueError, WHOLE.format(1, 0)),
+    ({"adam_batch": 0}, ValueError, WHOLE.format(1, 0)),
+    ({"adam_rate": np.nan}, ValueError, "a positive number, not infinite, not nan"),
+    ({"iterations": -1}, ValueError, WHOLE.format(0, -1)),
+    ({"rows": -5}, ValueError, WHOLE.format(1, -5)),
+    ({"final_rows": 0}, ValueError, WHOLE.format(1, 0)),
+    ({"patience": np.nan}, ValueError, WHOLE.format(1, np.nan)),
+    ({"patience": "long"}, TypeError, WHOLE.format(1, "'long'")),
+    ({"validation": 0}, ValueError, "a positive number below 1, not 0"),
+    ({"validation": 2}, ValueError, "a positive number below 1, not 2"),
+    ({"test": -0.1}, ValueError, "a positive number below 1, not -0.1"),
+]
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(("given", "kind", "message"), BAD_OPTIONS)
+def test_options_that_are_not_allowed(tmp_path, given, kind, message):
+    (name,) = given
+    with pytest.raises(kind, match=rf"^options\.{name} is .*{message}"):
+        train("absent", tmp_path / "m.safetensors", options=Options(**given), quiet=True)
+    if name in TableOptions._fields:
+        with pytest.raises(kind, match=rf"^options\.{name} is .*{message}"):
+            train_table("absent", "absent", options=TableOptions(**given), quiet=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_are_plain_numbers():
+    """NumPy's are taken, and files hold those of Python."""
+    given = Options(widths=[np.int64(6)], seed=np.int32(3), adam_rate=np.float32(0.5))
+    assert checked_options(given, Options) == Options(widths=(6,), seed=3, adam_rate=0.5)
+    assert json.dumps(checked_options(given, Options))
+
+
+@pytest.mark.usefixtures("x64")
+def test_arguments_of_a_wrong_kind(table, tmp_path):
+    out = tmp_path / "m.safetensors"
+    for options in ({}, None, TableOptions()):
+        with pytest.raises(TypeError, match=r"options is a synchrojax\.train\.Options"):
+            train(table, out, options=options, quiet=True)
+    for distribution in (5, None, synchrojax.distributions.Thermal()):
+        with pytest.raises(
+            TypeError, match=r"distribution is a name .*Family\(name, f, box\), not"
+        ):
+            train(table, out, distribution=distribution, options=SMALL, quiet=True)
+    for network in ("perceptron", 3, dict):
+        with pytest.raises(TypeError, match=r"network is a class below flax\.nnx\.Module.*, not"):
+            train(table, out, network=network, options=SMALL, quiet=True)
+    shares = SMALL._replace(validation=0.5, test=0.5)
+    with pytest.raises(ValueError, match="which leaves none to train on"):
+        train(table, out, options=shares, quiet=True)
+    with pytest.raises(table_files.TableError, match=r"options\.test = 1e-05 is less than one"):
+        train(table, out, options=SMALL._replace(test=1e-5), quiet=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def packaged():
@@ -168,8 +254,12 @@ def test_bad_model_files(tmp_path):
     for change, message in (
         (
             {"rho_V": {**known["rho_V"], "kind": "spline"}},
-            "rho_V is a network 'spline'; known: perceptron",
+            "a network 'spline'; known: .*perceptron.* Import the module that registers it first",
         ),
+        ({"rho_V": {**known["rho_V"], "kind": ["perceptron"]}}, r"is a network \['perceptron'\]"),
+        ({"rho_V": {**known["rho_V"], "widths": [0]}}, "no network 'perceptron' is made from"),
+        ({"rho_V": {**known["rho_V"], "members": "two"}}, "rho_V: 'members' is 'two', not a whole"),
+        ({"rho_V": {**known["rho_V"], "members": 0}}, "rho_V: 'members' is 0, not a whole number"),
         (
             {"rho_V": {**known["rho_V"], "inputs": 3}},
             "'rho_V': .* has not the 4 inputs and 3 outputs of this head",
@@ -187,6 +277,70 @@ def test_bad_model_files(tmp_path):
         )
         with pytest.raises(ModelFileError, match=message):
             synchrojax.load(bad)
+
+
+def test_files_of_version_0_1(tmp_path):
+    """Their tensors are named without "layers.", and messages name them so."""
+    path = tmp_path / "old.safetensors"
+    with safetensors.safe_open(packaged(), framework="numpy") as file:
+        header = {k: v for k, v in file.metadata().items() if k not in ("networks", "shapes")}
+        tensors = {k.replace(".layers.", "."): file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    safetensors.numpy.save_file(tensors, path, header)
+    assert synchrojax.load(path) == synchrojax.load("thermal")
+    tensors["emission.0.bias"] = np.full(32, np.nan)
+    safetensors.numpy.save_file(tensors, path, header)
+    with pytest.raises(ModelFileError, match=r"tensor emission\.0\.bias is not finite"):
+        synchrojax.load(path)
+
+
+class Mine(type(THERMAL)):
+    """A family of the user's own, without settings."""
+
+    name = "mine"
+
+
+class Measured(Mine):
+    """One with a setting."""
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def described(self):
+        return {"measured": json.dumps({"name": self.name, "scale": self.scale})}
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_family_of_your_own_comes_back(table, tmp_path, monkeypatch):
+    """Or training says that it would not: "Implementing a family"."""
+    mine, measured, out = Mine(), Measured(2.0), tmp_path / "m.safetensors"
+    impostor = Mine()
+    impostor.name = "thermal"
+    for family, message in (
+        (mine, "of Mine 'mine' could not be read back: .*FAMILIES does not hold it"),
+        (measured, r"of Measured 'mine' could not .*\.DESCRIBED has no entry 'measured'"),
+        (impostor, "of Mine 'thermal' could not .* put it there; taken are thermal, powerlaw"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train(table, out, distribution=family, options=SMALL, quiet=True)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setitem(FAMILIES, "mine", mine)
+    monkeypatch.setitem(
+        DESCRIBED, "measured", (lambda text: Measured(json.loads(text)["scale"]), ("name", "scale"))
+    )
+    networks = read_model(packaged())[1]
+    for family in (mine, measured):
+        require_readable(family)
+        write_model(out, family, networks, {})
+        assert vars(synchrojax.load(out).family) == vars(family)
+    monkeypatch.setitem(DESCRIBED, "measured", (lambda text: Measured(1.0), ("name",)))
+    with pytest.raises(ValueError, match=r"returns one with the description .*1\.0.* instead of"):
+        require_readable(measured)
+
+
+def test_a_packaged_family_has_one_distribution():
+    assert THERMAL.replaced(distribution=THERMAL.distribution) is THERMAL
+    with pytest.raises(ValueError, match="'thermal' stands for one distribution, Thermal"):
+        THERMAL.replaced(distribution=synchrojax.distributions.Kappa())
 
 
 class Skipping(nnx.Module):
@@ -236,10 +390,103 @@ def test_another_network(table, tmp_path):
     assert emission["validation_rms"][-1] < 0.5 * emission["validation_rms"][0]
 
 
+class Thirsty(Skipping):
+    """Needs what nobody gives, and takes less than is given."""
+
+    def __init__(self, inputs, outputs, *, depth, widths, rngs):
+        super().__init__(inputs, outputs, widths=widths, rngs=rngs)
+
+
+class Silent(nnx.Module):
+    def __init__(self, inputs, outputs, *, widths, activation, output, rngs):
+        self.deep = Perceptron(inputs, outputs, widths=widths, rngs=rngs)
+
+
+class Dropping(Skipping):
+    def __init__(self, *sizes, rngs, **kind):
+        super().__init__(*sizes, rngs=rngs, **kind)
+        self.drop = nnx.Dropout(0.1, rngs=rngs)
+
+
+class Normalising(Skipping):
+    def __init__(self, inputs, outputs, *, rngs, **kind):
+        super().__init__(inputs, outputs, rngs=rngs, **kind)
+        self.norm = nnx.BatchNorm(outputs, rngs=rngs)
+
+
+class Bare(Skipping):
+    def __init__(self, inputs, outputs, *, rngs, **kind):
+        super().__init__(inputs, outputs, rngs=rngs, **kind)
+        self.scale = jnp.ones(outputs)
+
+
+class FromNumPy(Skipping):
+    def settings(self):
+        return {**super().settings(), "widths": [np.int64(6)]}
+
+
+class Forgetful(Skipping):
+    def settings(self):
+        return {k: v for k, v in super().settings().items() if k != "outputs"}
+
+
+class Wider(Skipping):
+    def settings(self):
+        return {**super().settings(), "widths": [7]}
+
+
+class Across(Skipping):
+    def __call__(self, x):
+        return super().__call__(x).T
+
+
+class OneRow(Skipping):
+    def __call__(self, x):
+        return super().__call__(x)[:1]
+
+
+class Constant(nnx.Module):
+    def __init__(self, inputs, outputs, *, widths, activation, output, rngs):
+        self.value = nnx.Variable(jnp.ones(outputs))
+
+    def settings(self):
+        return {}
+
+
+for unusual in (Thirsty, Silent, Dropping, Normalising, Bare, FromNumPy, Forgetful, Wider, Across):
+    register(unusual.__name__)(unusual)
+register("one row")(OneRow)
+register("constant")(Constant)
+UNUSABLE = {
+    Thirsty: r"made as Thirsty\(inputs=\.\.\., .*its __init__ does not take activation, output and "
+    "needs depth, which has no default",
+    Silent: r"Silent has no settings\(\)",
+    Dropping: r"Dropping keeps drop\.rngs\.\w+, \w+, which its calls change",
+    Normalising: r"Normalising keeps norm\.\w+, BatchStat, which its calls change",
+    Bare: "Bare keeps scale as a bare array",
+    FromNumPy: r"FromNumPy.settings\(\), 'widths': .* cannot be written to a model file",
+    Forgetful: r"Forgetful.settings\(\), 'outputs': None; it was made with 9",
+    Wider: r"Wider could not be read back from a model file: tensor .* its network needs",
+    Across: r"Across makes \(3, 9\) of features of shape \(4, 3\); it should be \(9, 3\)",
+    OneRow: r"OneRow makes \(1,\) of features of shape \(4,\); it should be \(9,\)",
+    Constant: "Constant has no nnx.Param",
+}
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("network", UNUSABLE, ids=lambda kind: kind.__name__)
+def test_networks_that_cannot_be_kept_are_refused_before(tmp_path, network):
+    with pytest.raises(ValueError, match=UNUSABLE[network]):
+        train("absent", tmp_path / "m.safetensors", options=SMALL, network=network, quiet=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_unregistered_networks_are_told(tmp_path):
     class Own(Skipping):
         pass
 
+    with jax.enable_x64(True), pytest.raises(ValueError, match="Own is not registered"):
+        train("absent", tmp_path / "own.safetensors", options=SMALL, network=Own, quiet=True)
     network = initial(Own, inputs=4, outputs=3, widths=(8,), seed=0)
     family, networks, _ = read_model(packaged())
     with pytest.raises(ValueError, match="Own is not registered"):
