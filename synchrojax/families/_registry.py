@@ -20,9 +20,14 @@ DESCRIBED = {
 
 
 def get_family(name: Any) -> SampledFamily:
-    """The family of a name, or the one that was given."""
-    if not isinstance(name, str):
+    """The family of a name, or the one that was given. ValueError for anything else."""
+    if isinstance(name, SampledFamily):
         return name
+    if not isinstance(name, str):
+        raise ValueError(
+            f"a distribution to learn is a name ({', '.join(sorted(FAMILIES))}) or a "
+            f"synchrojax.Family(name, f, box), got {name!r}"
+        )
     if name not in FAMILIES:
         raise ValueError(f"unknown distribution {name!r}; available: {', '.join(sorted(FAMILIES))}")
     return FAMILIES[name]
