@@ -156,12 +156,6 @@ ONE_NUMBER = {
         ).domain["steep"][0],
         "",
     ),
-    "s of a box": (
-        lambda v: synchrojax.Family(
-            "steep", lambda g, mu, steep: g**-steep, {"steep": (5.0, 6.0)}, s=(v, 50.0)
-        ).domain["s"][0],
-        "",
-    ),
     "gamma_min": (
         lambda v: distributions.Function(lambda g, mu: g**-5.0, gamma_min=v)._bounds[0],
         "",
