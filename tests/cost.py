@@ -60,7 +60,7 @@ def measure(cores, names, numbers, precisions):
                 own = [points[k] for k in ("theta", *model.family.parameters)]
                 calls = {"network": (model_call(model), [GYRO * points["s"], *own])}
                 if name in _fits.FITS:
-                    fit = _fits.FITS[name]
+                    fit = _fits.FITS[name].formula
                     calls["fit"] = (
                         lambda *x, fit=fit: blockwise(lambda x: fit(*x), x, 16384),
                         [points["s"], *own],

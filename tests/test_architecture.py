@@ -51,13 +51,29 @@ def imported(tree):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def by_string(tree):
+    """What is imported by a call: the text of its name, "" where that is computed."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called in ("import_module", "__import__"):
+                given = [*node.args, *(k.value for k in node.keywords if k.arg == "name")]
+                first = given[0] if given else None
+                yield str(first.value) if isinstance(first, ast.Constant) else ""
+
+
 def faults(sources):
     """What breaks the rules, one line each."""
     for name, tree in sources.items():
         room = name.split(".")[0]
         if room in ("__init__", "__main__"):  # the doors of the house
             continue
-        for target in imported(tree):
+        for target in by_string(tree):
+            # a name that is computed, or relative, may be that of the package
+            if target.partition(".")[0] in ("", "synchrojax"):
+                yield f"{name} imports {target or 'something'} by a string: write an import"
+        others = [t for t in by_string(tree) if t.partition(".")[0] in OWN_LIBRARIES]
+        for target in (*imported(tree), *others):
             library, *inside = target.split(".")
             if OWN_LIBRARIES.get(library, room) != room:
                 yield f"{name} imports {target}, which belongs to {OWN_LIBRARIES[library]}"
@@ -102,12 +118,24 @@ def test_nothing_is_imported_upwards():
         ("families._thermal", "from flax import nnx", "belongs to networks"),
         ("exact._integrals", "from synchrojax import load", "no room"),
         ("core._inputs", "import synchrojax", "whole package"),
+        ("core._files", 'importlib.import_module("synchrojax.validate")', "by a string"),
+        ("core._files", 'import_module(name="synchrojax")', "by a string"),
+        ("core._files", 'f = lambda: __import__("synchrojax.validate").validate', "by a string"),
+        ("core._files", 'import_module(".validate", "synchrojax")', "by a string"),
+        ("core._files", 'import_module(f"synchrojax.{name}")', "imports something by a string"),
+        ("core._files", "import_module(options.name)", "imports something by a string"),
+        ("families._thermal", 'importlib.import_module("flax.nnx")', "belongs to networks"),
         ("families._kappa", "def f():\n    from synchrojax.cli import main", "upwards"),
     ],
 )
 def test_an_upward_import_is_seen(name, line, message):
     (fault,) = faults({name: ast.parse(line)})
     assert message in fault
+
+
+def test_libraries_may_be_imported_by_a_string():
+    line = 'importlib.import_module("scipy.stats"), __import__("math")'
+    assert list(faults({"core._files": ast.parse(line)})) == []
 
 
 def test_rooms_say_what_they_are():

@@ -143,6 +143,27 @@ def widths(text: str) -> tuple[int, ...]:
     return found
 
 
+def once(pairs: Iterable[tuple[str, Any]], option: str) -> dict[str, Any]:
+    """{name: value} of an option that may be repeated. ValueError where a name is given twice."""
+    found: dict[str, Any] = {}
+    for name, given in pairs:
+        if name in found:
+            raise ValueError(f"{option} gives {name} twice: leave one out")
+        found[name] = given
+    return found
+
+
+def seed(text: str) -> int:
+    """A whole number that random numbers may start from."""
+    try:
+        found = int(text)
+    except ValueError:
+        found = -1
+    if found < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 up")
+    return found
+
+
 def positive(text: str) -> int:
     """A whole number above zero."""
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from synchrojax.cli._arguments import named, value_or_range
+from synchrojax.cli._arguments import named, once, value_or_range
 from synchrojax.core import COMMON, UNITS, write_text
 from synchrojax.tables.listing import Listing, as_csv, as_json, as_lines
 
@@ -35,6 +35,10 @@ def _inputs(options: Any) -> tuple[Any, Any, dict[str, Any]]:
     import synchrojax
     from synchrojax.distributions import get_distribution
 
+    if options.exact and options.out_of_domain:
+        raise ValueError(
+            f"--out-of-domain {options.out_of_domain} is for networks: --exact has no trained box"
+        )
     # the integrals need no network
     if (
         options.exact
@@ -43,16 +47,18 @@ def _inputs(options: Any) -> tuple[Any, Any, dict[str, Any]]:
     ):
         model, distribution = None, get_distribution(options.model)
     else:
-        model = synchrojax.load(options.model, out_of_domain=options.out_of_domain)
+        model = synchrojax.load(options.model, out_of_domain=options.out_of_domain or "clip")
         distribution = model.family.distribution
     inputs = (*COMMON, *distribution.parameters)
-    given = {n: getattr(options, n) for n in UNITS if getattr(options, n) is not None} | dict(
-        options.param
-    )
 
     def option(name):
         return f"--{name.replace('_', '-')}" if name in UNITS else f"--param {name}=X"
 
+    given = {n: getattr(options, n) for n in UNITS if getattr(options, n) is not None}
+    for name, value in once(options.param, "--param").items():
+        if name in given:
+            raise ValueError(f"{option(name)} and --param {name}=X both give {name}: leave one out")
+        given[name] = value
     missing = [option(n) for n in inputs if n not in given and n not in distribution.defaults]
     unknown = [option(n) for n in given if n not in inputs]
     if missing or unknown:
@@ -118,15 +124,21 @@ def _coefficients(options: Any) -> None:
         print(f"{options.plot}: coefficients against {found.varied[0]}", file=sys.stderr)
     if flags.any() and not options.exact:
         _explain_flags(
-            model, int(np.bitwise_or.reduce(flags)), int(np.count_nonzero(flags)), len(flags)
+            model,
+            int(np.bitwise_or.reduce(flags)),
+            int(np.count_nonzero(flags)),
+            len(flags),
+            float(np.max(np.abs(params["theta"]))),
         )
 
 
-def _explain_flags(model: Any, bits: int, count: int, total: int) -> None:
-    names = [
-        *(f"{k} outside {lo:g}..{hi:g}" for k, (lo, hi) in model.domain.items()),
-        "unphysical input",
-    ]
+def _explain_flags(model: Any, bits: int, count: int, total: int, widest: float) -> None:
+    """``widest``: the largest angle theta [rad] that was given."""
+    ends = {k: f"{k} outside {lo:g}..{hi:g}" for k, (lo, hi) in model.domain.items()}
+    ends["theta"] += " rad"
+    if widest > 2.0 * np.pi:
+        ends["theta"] += f" ({widest:g} looks like degrees: write {widest:g}deg)"
+    names = [*ends.values(), "unphysical input"]
     what = "; ".join(n for i, n in enumerate(names) if bits >> i & 1)
     print(f"synchrojax: note: {count} of {total} points flagged: {what}", file=sys.stderr)
 
@@ -207,8 +219,7 @@ def _add_coefficients(verb: Callable) -> None:
     sub.add_argument(
         "--out-of-domain",
         choices=("clip", "extrapolate", "nan"),
-        default="clip",
-        help="outside the trained box",
+        help="outside the trained box (default clip)",
     )
 
 

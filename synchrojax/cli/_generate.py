@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from synchrojax.cli._arguments import interval, positive, utf8, value
+from synchrojax.cli._arguments import interval, once, positive, seed, utf8, value
 from synchrojax.families import FAMILIES
 
 
@@ -35,7 +35,7 @@ def _generate(options: Any) -> None:
         }
         failed = 0
         if options.command:
-            inputs, n = dict(options.input), options.n
+            inputs, n = once(options.input, "--input"), options.n
             out, failed = generate_command(
                 options.command, inputs, n, options.out, timeout=options.timeout, **common
             )
@@ -63,7 +63,7 @@ def add(verb: Callable) -> None:
         "--out", type=pathlib.Path, required=True, help="directory; a stopped run resumes there"
     )
     sub.add_argument(
-        "--seed", type=int, default=0, help="of the scrambled Sobol sequence (default 0)"
+        "--seed", type=seed, default=0, help="of the scrambled Sobol sequence (default 0)"
     )
     sub.add_argument(
         "--margin", type=float, help="factor by which the box is widened (default 1.2)"

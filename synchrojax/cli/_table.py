@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from synchrojax.cli._arguments import spacing
+from synchrojax.cli._arguments import once, spacing
 from synchrojax.model import MODEL_FILE
 from synchrojax.tables import CONVENTIONS, SPACES
 
@@ -14,7 +14,7 @@ from synchrojax.tables import CONVENTIONS, SPACES
 def _init(options: Any) -> None:
     from synchrojax.tables import configuration, table_files
 
-    inputs = dict(options.input)
+    inputs = once(options.input, "--input")
     if options.table:
         kinds = table_files.header_of(table_files.parts(options.table)[0])
         inputs = {n: kind for n, kind in kinds.items() if kind in ("log", "lin")} | inputs
@@ -78,7 +78,13 @@ def _lock(options: Any) -> None:
 
 def _import_neurosynchro(options: Any) -> None:
     from synchrojax.model import import_neurosynchro
+    from synchrojax.tables import configuration
 
+    if not configuration.path_of(options.dir).is_file():
+        raise ValueError(
+            f"{configuration.path_of(options.dir)}: there is no such file: give the directory that "
+            "neurosynchro trained in, with its .h5 files"
+        )
     out = options.out or options.dir / MODEL_FILE
     import_neurosynchro(options.dir, out)
     import synchrojax

@@ -4,8 +4,8 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from synchrojax.cli._arguments import positive, widths
-from synchrojax.cli._validate import pictures, report
+from synchrojax.cli._arguments import positive, seed, widths
+from synchrojax.cli._validate import check_places, pictures, report
 from synchrojax.families import FAMILIES
 
 
@@ -27,6 +27,7 @@ def _train_table(options: Any) -> None:
             f"--{k}" for k in [*wrong, *["distribution"] * bool(options.distribution)]
         )
         raise ValueError(f"{names}: the configuration in {options.config} says this")
+    check_places({"--pictures": options.pictures}, {"--html": options.html})
     settings = _settings(TableOptions, options)
     out = train_table(
         options.table,
@@ -149,6 +150,6 @@ def add(verb: Callable) -> None:
     sub.add_argument(
         "--patience", type=positive, help="iterations without progress before stopping (default 40)"
     )
-    sub.add_argument("--seed", type=int, help="of split, start and batches (default 0)")
+    sub.add_argument("--seed", type=seed, help="of split, start and batches (default 0)")
     sub.add_argument("--overwrite", action="store_true", help="replace an existing model")
     sub.add_argument("--quiet", action="store_true", help="no progress")

@@ -1,12 +1,13 @@
 """``validate``, and the reports that ``train`` prints too."""
 
 import json
+import os
 import pathlib
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from synchrojax.cli._arguments import positive
+from synchrojax.cli._arguments import positive, seed
 from synchrojax.core import PathLike, write_text
 from synchrojax.families import SampledFamily
 from synchrojax.model import MODEL_FILE
@@ -22,6 +23,26 @@ def report(checked: Any, result: Mapping[str, Any], last: str | None = None) -> 
         lines.append("mean squared error in network space")
         lines += [f"  {name:<24}{square:>11.2e}" for name, square in checked.network_mse.items()]
     return "\n".join([*lines, last] if last else lines)
+
+
+def check_places(
+    directories: Mapping[str, pathlib.Path | None], files: Mapping[str, pathlib.Path | None]
+) -> None:
+    """Refuse {option: path} that cannot be written, before anything is computed for them."""
+    from synchrojax.core import new_figure
+
+    given = {o: p for o, p in {**directories, **files}.items() if p is not None}
+    if given:
+        new_figure(1.0, 1.0)
+    for option, path in given.items():
+        if option in files and path.is_dir():
+            raise ValueError(f"{option} {path}: is a directory; give the name of a file")
+        place = path if option in directories else path.parent
+        there = next(p for p in (place, *place.absolute().parents) if p.exists())
+        if not there.is_dir():
+            raise ValueError(f"{option} {path}: {there} is a file, where a directory is needed")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise ValueError(f"{option} {path}: {there} cannot be written to")
 
 
 def pictures(
@@ -65,6 +86,7 @@ def _validate(options: Any) -> None:
     import synchrojax
     from synchrojax.validate import cost, duration, integrals_of, summary, validate, validate_table
 
+    check_places({"--out": options.out}, {"--html": options.html})
     model = synchrojax.load(options.model)
     if options.table:
         if options.against:
@@ -120,7 +142,7 @@ def add(verb: Callable) -> None:
     )
     sub.add_argument("model", help="packaged model or path of a .safetensors file")
     sub.add_argument("--n", type=positive, default=5000, help="points (default 5000)")
-    sub.add_argument("--seed", type=int, default=12345, help="of the sample (default 12345)")
+    sub.add_argument("--seed", type=seed, default=12345, help="of the sample (default 12345)")
     sub.add_argument(
         "--against",
         choices=("fits",),

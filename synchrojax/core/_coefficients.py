@@ -41,13 +41,39 @@ def _applied(operation: Callable, kind: type, x: Sequence[Any], y: Sequence[Any]
     return kind(*_each(operation)(tuple(x), tuple(y)))
 
 
+def _refuse_as(written: str, kind: str) -> NoReturn:
+    raise TypeError(
+        f"{written}: only {kind} + {kind}, {kind} - {kind}, and products with and quotients by "
+        "real numbers have a meaning"
+    )
+
+
 def _refuse(c: tuple, symbol: str, other: Any) -> NoReturn:
     kind = type(c).__name__
-    raise TypeError(
-        f"{kind} {symbol} {type(other).__name__}: only {kind} + {kind}, {kind} - {kind}, and "
-        "products with and "
-        "quotients by real numbers have a meaning"
-    )
+    _refuse_as(f"{kind} {symbol} {type(other).__name__}", kind)
+
+
+def _refused(symbol: str) -> Callable:
+    def method(self, other, *_):
+        _refuse(self, symbol, other)
+
+    return method
+
+
+def _refused_from_the_right(symbol: str) -> Callable:
+    def method(self, other, *_):
+        kind = type(self).__name__
+        _refuse_as(f"{type(other).__name__} {symbol} {kind}", kind)
+
+    return method
+
+
+def _refused_alone(form: str) -> Callable:
+    def method(self):
+        kind = type(self).__name__
+        _refuse_as(form.format(kind), kind)
+
+    return method
 
 
 def _joined(operation: Callable, symbol: str) -> Callable:
@@ -92,10 +118,29 @@ _add, _subtract = _joined(operator.add, "+"), _joined(operator.sub, "-")
 _multiply, _divide = _scaled(operator.mul, "*"), _scaled(operator.truediv, "/")
 
 
+# what tuples would answer, or refuse without a reason: symbol -> name of the method
+_BINARY = {
+    **{"**": "pow", "//": "floordiv", "%": "mod", "@": "matmul", "divmod": "divmod"},
+    **{"&": "and", "|": "or", "^": "xor", "<<": "lshift", ">>": "rshift"},
+}
+_ORDERING = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+_UNARY = {"-{}": "neg", "+{}": "pos", "~{}": "invert", "abs({})": "abs"}
+_REFUSED = {
+    **{f"__{name}__": _refused(symbol) for symbol, name in {**_BINARY, **_ORDERING}.items()},
+    **{
+        f"__r{name}__": _refused_from_the_right(symbol)
+        for symbol, name in {**_BINARY, "/": "truediv", "-": "sub"}.items()
+    },
+    **{f"__{name}__": _refused_alone(form) for form, name in _UNARY.items()},
+}
+
+
 def field_by_field(kind: Any) -> Any:
     """Give a NamedTuple of arrays sums, differences and multiples instead of those of tuples."""
     kind.__add__, kind.__radd__, kind.__sub__ = _add, _total, _subtract
     kind.__mul__, kind.__rmul__, kind.__truediv__ = _multiply, _multiply, _divide
+    for name, method in _REFUSED.items():
+        setattr(kind, name, method)
     kind.__array_ufunc__ = None  # NumPy leaves x * c to us
     kind.__pandas_priority__ = 10_000  # so does pandas
     return kind

@@ -74,20 +74,23 @@ _CONVENTIONS = {
 
 
 @own_settings
-def as_array(
-    c: Coefficients | SkyCoefficients, *, convention: str
-) -> Float[Array, "*points coefficients"]:
+def as_array(c: Any, *, convention: Any) -> Float[Array, "*points coefficients"]:
     """The eight or eleven coefficients stacked along a new last axis.
 
-    They are in the order and signs of another code. ``"neurosynchro"``: j_I, alpha_I, j_Q, alpha_Q,
-    j_V, alpha_V, rho_Q, rho_V with rho_Q negated. ``"ipole"`` and ``"grtrans"``: Q along the X
-    mode, so j_Q, alpha_Q, rho_Q negated; and ``"synchrojax"``: our own; these three in the order of
-    ``Coefficients``. Of ``SkyCoefficients``, whose U stands behind Q, ``"neurosynchro"`` negates
-    rho_Q and rho_U; the X mode is that of B, so that ``"ipole"`` and ``"grtrans"`` take the eight
-    alone. ValueError for anything else.
+    ``c``: ``Coefficients`` or ``SkyCoefficients``. They are in the order and signs of another code.
+    ``"neurosynchro"``: j_I, alpha_I, j_Q, alpha_Q, j_V, alpha_V, rho_Q, rho_V with rho_Q negated.
+    ``"ipole"`` and ``"grtrans"``: Q along the X mode, so j_Q, alpha_Q, rho_Q negated; and
+    ``"synchrojax"``: our own; these three in the order of ``Coefficients``. Of ``SkyCoefficients``,
+    whose U stands behind Q, ``"neurosynchro"`` negates rho_Q and rho_U; the X mode is that of B, so
+    that ``"ipole"`` and ``"grtrans"`` take the eight alone. ValueError for anything else.
     """
-    if convention not in _CONVENTIONS:
+    if not isinstance(convention, str) or convention not in _CONVENTIONS:
         raise ValueError(f"unknown convention {convention!r}; available: {', '.join(_CONVENTIONS)}")
+    if getattr(c, "_fields", None) not in (Coefficients._fields, SkyCoefficients._fields):
+        raise ValueError(
+            f"as_array: needs Coefficients or SkyCoefficients, got {type(c).__name__}; of a "
+            "sequence of the eight make Coefficients(*sequence)"
+        )
     negated, fields = _CONVENTIONS[convention], c._fields
     if "j_Q" in negated and "j_U" in fields:
         raise ValueError(

@@ -1,5 +1,6 @@
 """The integrals as users call them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, overload
 
@@ -24,7 +25,7 @@ from synchrojax.core import (
     unphysical,
 )
 from synchrojax.distributions import Distribution, get_distribution
-from synchrojax.exact._errors import estimated_errors, judge, with_rules
+from synchrojax.exact._errors import estimated_errors, judge, with_rules, written_in_jax
 from synchrojax.exact._evaluate import Ruled, evaluate_traced, mode_of_point
 from synchrojax.exact._phase_space import Resolution, resolution_of
 
@@ -56,9 +57,9 @@ def at_unit_frequency(
     distribution = get_distribution(distribution)
     columns = [s, theta, *(parameters[n] for n in distribution.parameters)]
     resolution = resolution or resolution_of(distribution)
-    return judge(
-        distribution, np.stack([np.asarray(c, float) for c in columns], -1), resolution, False
-    )[0]
+    x = np.stack([np.asarray(c, float) for c in columns], -1)
+    with written_in_jax(distribution):
+        return judge(distribution, x, resolution, False)[0]
 
 
 @overload
@@ -125,7 +126,24 @@ def coefficients(
     values, _, shape = broadcast(params, names, distribution.defaults)
     _require_x64()
     resolution = resolution or resolution_of(distribution)
-    return _coefficients(distribution, values, shape, resolution, error)
+    with written_in_jax(distribution):
+        return _coefficients(distribution, values, shape, resolution, error)
+
+
+def _refuse_where(distribution, values, shape, condition, broken):
+    """Raise ValueError for concrete parameters, with those of the first point ``broken``."""
+    own = [k for k in distribution.parameters if re.search(rf"\b{k}\b", condition)]
+    i = int(np.argmax(broken))
+    given = ", ".join(
+        f"{k} = {np.broadcast_to(values[k], shape).reshape(-1)[i]:g}"
+        for k in own or distribution.parameters
+    )
+    where = f" at the point {list(map(int, np.unravel_index(i, shape)))}" if shape else ""
+    names = (*COMMON, *distribution.parameters)
+    raise ValueError(
+        f"params: {condition} does not hold for {given}{where}; the distribution takes "
+        f"{describe(names)}"
+    )
 
 
 def _prepared(distribution: Distribution, values: Mapping[str, Points]) -> tuple[Points, ...]:
@@ -167,10 +185,7 @@ def _coefficients(distribution, values, shape, resolution, error):
     conditions = distribution.violated(**first)
     for condition, broken in zip(conditions, violated, strict=True):
         if not is_traced([broken]) and np.any(broken):
-            names = (*COMMON, *distribution.parameters)
-            raise ValueError(
-                f"params: {condition} does not hold; the distribution takes {describe(names)}"
-            )
+            _refuse_where(distribution, values, shape, condition, broken)
     xp = jnp if traced else np
     bad, empty = bad > 0.0, empty > 0.0
     x = xp.stack([v.ravel() for v in inputs], -1)

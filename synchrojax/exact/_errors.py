@@ -1,7 +1,9 @@
 """How far the integrals are from the truth: estimates, and warnings of an f that is not smooth."""
 
+import contextlib
 import weakref
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -19,8 +21,26 @@ from synchrojax.special import (
 _PROBES = 4  # points of a call on which a user's f is judged
 _SUSPICIOUS = 1e-5  # estimated relative error from which a user's f is taken for not smooth
 _SMALL_BLOCK = 8  # few points are computed as many at a time
+# what NumPy says of arrays where one number is wanted
+_NOT_OF_ARRAYS = ("truth value of an array", "can be converted to Python scalars")
 _SEEN: weakref.WeakSet = weakref.WeakSet()  # functions f that were judged before
 _WARNED: weakref.WeakSet = weakref.WeakSet()  # what users were warned of
+
+
+@contextlib.contextmanager
+def written_in_jax(distribution):
+    """What JAX and NumPy say of a user's f that is not written in JAX, in words for its author."""
+    try:
+        yield
+    except (TypeError, ValueError, IndexError) as error:
+        of_jax = isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError)
+        if not (_is_own(distribution) and (of_jax or any(t in str(error) for t in _NOT_OF_ARRAYS))):
+            raise
+        raise ValueError(
+            "f is called with arrays, traced by JAX: it must be written with jax.numpy instead of "
+            "numpy or math, and with jnp.where instead of `if` "
+            f"({type(error).__name__}: {str(error).splitlines()[0]})"
+        ) from error
 
 
 def _module_of(x):

@@ -6,6 +6,8 @@ cos(theta), and the rotativities are measured in those of cold plasma.
 """
 
 import json
+import keyword
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +22,7 @@ from synchrojax.core import (
     Points,
     from_plane,
     low_and_high,
+    number,
     sine_cosine,
     to_plane,
 )
@@ -40,12 +43,75 @@ from synchrojax.families._base import (
 )
 from synchrojax.families._box import S_PERP, S_RANGE, Box, anywhere, direction_features
 from synchrojax.families._learning import oblique
-from synchrojax.tables import cold
+from synchrojax.tables import RESULTS, cold
 
 # head -> its results among the eight coefficients, from .. before
 _RESULTS = {"emission": (0, 3), "absorption": (3, 6), "rho_Q": (6, 7), "rho_V": (7, 8)}
 # a choice: quantile of the magnitudes below which a coefficient of either sign counts as near zero
 _NEAR_ZERO = 0.1
+# what a parameter must not be called: inputs, coordinates and columns of tables have these names,
+# and the methods of a distribution these arguments
+_TAKEN = (
+    *("nu", "B", "n_e", "theta", "s", "sine", "cosine", "s_sin_theta", "s_over_sin_theta"),
+    *("gamma", "mu", "across", "distribution", "resolution", "time_ms", *RESULTS),
+)
+
+
+def _known_name(name: Any) -> str:
+    """The name of a family. Raises ValueError."""
+    if not (isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name)):
+        raise ValueError(
+            "the name of a Family is a word of letters, digits, '_', '-' and '.', such as "
+            f"'broken_powerlaw', got {name!r}"
+        )
+    return name
+
+
+def _known_box(box: Any, parameters: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    """{parameter: (low, high)} for just the ``parameters`` of f. Raises ValueError."""
+    takes = ", ".join(parameters) or "none"
+    if not isinstance(box, Mapping):
+        raise ValueError(
+            f"box is a mapping of parameters to (low, high), got {box!r}; f takes {takes}"
+        )
+    if set(box) != set(parameters):
+        raise ValueError(f"box is for {', '.join(map(str, box)) or 'none'}; f takes {takes}")
+    for k in parameters:
+        if k in _TAKEN or k.startswith("_") or not k.isidentifier() or keyword.iskeyword(k):
+            raise ValueError(
+                f"f has a parameter called {k!r}: give it another name, an identifier that does "
+                f"not begin with '_' and is none of {', '.join(_TAKEN)}"
+            )
+    return {k: low_and_high(ends, f"box of {k}") for k, ends in box.items()}
+
+
+def _known_ranges(s: Any, highest_x: Any, gamma_max: Any) -> tuple[tuple[float, float], float]:
+    """(range of s, highest s / sin(theta)). Raises ValueError."""
+    low, high = low_and_high(s, "box of s")
+    if low < S_PERP:
+        raise ValueError(
+            f"box of s: s = nu / nu_c starts at {low:g}, but s sin(theta) is from {S_PERP:g} up: "
+            f"let it start at {S_PERP:g} or above"
+        )
+    default = 3.0 * number(gamma_max, "gamma_max") ** 2
+    highest = default if highest_x is None else number(highest_x, "highest_x")
+    if not highest > low:  # nor is NaN
+        which = f"3 gamma_max^2 = {highest:g}, the default" if highest_x is None else f"{highest:g}"
+        raise ValueError(
+            f"highest_x, of s / sin(theta), must lie above the lowest s, {low:g}, got {which}"
+        )
+    return (low, high), highest
+
+
+def _require_allowed(distribution: Distribution, box: Mapping[str, tuple[float, float]]) -> None:
+    """Raise ValueError where a corner of ``box`` is outside of what the distribution allows."""
+    corners = np.meshgrid(*(np.array(ends) for ends in box.values()), indexing="ij")
+    own = {k: corner.ravel() for k, corner in zip(box, corners, strict=True)}
+    for condition, broken in distribution.violated(**own).items():
+        if np.any(broken):
+            i = int(np.argmax(np.asarray(broken)))
+            where = ", ".join(f"{k} = {v[i]:g}" for k, v in own.items())
+            raise ValueError(f"box: {condition} does not hold at its corner {where}")
 
 
 class Family(SampledFamily):
@@ -59,7 +125,8 @@ class Family(SampledFamily):
     (numbers and names of parameters travel to other processes, a lambda does not). s / sin(theta)
     is up to ``highest_x``, by default 3 gamma_max^2: emission falls exponentially beyond. Give it
     to ``generate``, ``train`` and ``validate`` in place of a name. Raises ValueError for a box that
-    does not fit f, for an f that is not even and for breaks beside a ``Distribution``.
+    does not fit f or leaves what a ``Distribution`` allows, for names that are taken, for an f that
+    is not even and for breaks beside a ``Distribution``.
     """
 
     block = 16384
@@ -70,7 +137,7 @@ class Family(SampledFamily):
         self,
         name: Any,
         f: Any,
-        box: Mapping[str, Any],
+        box: Any,
         *,
         s: Any = S_RANGE,
         gamma_min: Any = 1.0,
@@ -78,18 +145,22 @@ class Family(SampledFamily):
         breaks: Any = (),
         highest_x: Any = None,
     ) -> None:
+        name = _known_name(name)
+        if isinstance(f, type):
+            raise ValueError(
+                f"f is the class {f.__name__}: give an object of it, {f.__name__}(), or a function "
+                "f(gamma, mu)"
+            )
         known = isinstance(f, Distribution)
         if known and not (isinstance(breaks, tuple) and not breaks):
             raise ValueError("breaks belong to a function f(gamma, mu): a Distribution has its own")
         self.distribution = (
             f if known else Function(f, gamma_min=gamma_min, gamma_max=gamma_max, breaks=breaks)
         )
-        self._set(name, box, s, highest_x or 3.0 * gamma_max**2)
-        if set(box) != set(self.distribution.parameters):
-            raise ValueError(
-                f"box is for {', '.join(box)}; f takes "
-                f"{', '.join(self.distribution.parameters) or 'none'}"
-            )
+        box = _known_box(box, self.distribution.parameters)
+        s, highest_x = _known_ranges(s, highest_x, gamma_max)
+        self._set(name, box, s, highest_x)
+        _require_allowed(self.distribution, box)
         if not known:  # a network knows theta up to pi/2
             for end in range(2):
                 self.distribution.require_even(**{k: ends[end] for k, ends in box.items()})

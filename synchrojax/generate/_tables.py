@@ -10,6 +10,7 @@ import pickle
 import shlex
 import string
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -26,6 +27,7 @@ from synchrojax.core import (
     PathLike,
     from_json,
     low_and_high,
+    number,
     progress,
     read_text,
     write_text,
@@ -40,6 +42,7 @@ COMMAND_ROWS = 256  # of a program that may take seconds for each
 FAILED = "failed"
 _SETTINGS = "table.json"
 _ATTEMPTS = 3  # at a chunk whose worker was lost
+_WIDEST = 100.0  # a margin, a choice: far beyond where the parameters of most distributions end
 
 
 class GenerateError(ValueError):
@@ -240,13 +243,44 @@ def _prepare(out: PathLike, settings: Mapping[str, Any]) -> pathlib.Path:
     return out
 
 
-def _check_size(n: int, margin: float | int, suffix: str) -> None:
+def _checked(n: Any, seed: Any, workers: Any, suffix: Any) -> tuple[int, int, int | None]:
+    """(n, seed, workers) as whole numbers, the suffix known. Raises TableError."""
     if suffix not in table_files.SUFFIXES:
         raise table_files.TableError(
             f"format {suffix!r}: expected one of {', '.join(table_files.SUFFIXES)}"
         )
-    if n < 1 or margin < 1.0:
-        raise table_files.TableError(f"need n >= 1 and margin >= 1, got {n} and {margin}")
+    if workers is not None:
+        workers = table_files.whole(workers, "workers (processes)", 1)
+    return table_files.whole(n, "n (rows)", 1), table_files.whole(seed, "seed", 0), workers
+
+
+def _checked_margin(margin: Any) -> float:
+    """The factor by which a box is widened. Raises TableError."""
+    found = number(margin, "margin")
+    if not 1.0 <= found <= _WIDEST:
+        raise table_files.TableError(
+            f"margin is the factor by which the box is widened, from 1 to {_WIDEST:g}, got {found}"
+        )
+    return found
+
+
+def _check_points(family: Any, points: Columns, margin: float) -> None:
+    """Raise TableError where a widened box leaves what the distribution allows."""
+    own = {k: points[k] for k in family.parameters}
+    broken = [k for k, where in family.distribution.violated(**own).items() if np.any(where)]
+    if broken:
+        raise table_files.TableError(
+            f"margin {margin:g} widens the box of {family.name!r} to where {' and '.join(broken)} "
+            "does not hold: choose a smaller one"
+        )
+
+
+def _checked_timeout(timeout: Any) -> float:
+    """Seconds. Raises GenerateError."""
+    found = number(timeout, "timeout", "s")
+    if not 0.0 < found < threading.TIMEOUT_MAX:
+        raise GenerateError(f"timeout [s] must be finite and above zero, got {found}")
+    return found
 
 
 def _fill(out, points, linear, suffix, size, job, function, who, quiet):
@@ -303,27 +337,29 @@ def _fill(out, points, linear, suffix, size, job, function, who, quiet):
 
 def generate(
     name: Any,
-    n: int,
+    n: Any,
     out: PathLike,
     *,
-    seed: int = 0,
-    margin: float | int = 1.2,
-    suffix: str = ".txt.gz",
+    seed: Any = 0,
+    margin: Any = 1.2,
+    suffix: Any = ".txt.gz",
     quiet: bool = False,
     executor: Any = None,
-    workers: int | None = None,
+    workers: Any = None,
 ) -> pathlib.Path:
     """Write ``n`` rows of exact coefficients for ``name`` into the directory ``out``.
 
     ``name``: a distribution or a ``Family``. Parts of 4096 rows; parts that are there are kept, so
-    that a stopped run resumes. ``margin`` widens the box, ``suffix`` is ``.txt``, ``.txt.gz`` or
-    ``.parquet``. ``executor``: any ``concurrent.futures.Executor`` to compute the parts with, or
-    ``workers``: so many processes here; by default threads of this process. The same seed gives the
-    same coefficients whichever it is; a worker that dies costs the part it was at, which is done
-    again. Needs float64. Raises TableError if ``out`` holds a table made with other settings.
+    that a stopped run resumes. ``margin``: the factor, from 1 up, by which the box is widened.
+    ``suffix`` is ``.txt``, ``.txt.gz`` or ``.parquet``. ``executor``: any
+    ``concurrent.futures.Executor`` to compute the parts with, or ``workers``: so many processes
+    here; by default threads of this process. The same seed gives the same coefficients whichever it
+    is; a worker that dies costs the part it was at, which is done again. Needs float64.
+    Raises ValueError for arguments that make no table, before anything is written, and TableError
+    if ``out`` holds a table made with other settings.
     """
-    _check_size(n, margin, suffix)
-    family = get_family(name)
+    family, margin = get_family(name), _checked_margin(margin)
+    n, seed, workers = _checked(n, seed, workers, suffix)
     settings = {
         "distribution": family.name,
         "n": n,
@@ -333,6 +369,7 @@ def generate(
     }
     settings |= family.described()
     points = draw(name, n, seed=seed, margin=margin, to_learn=True)
+    _check_points(family, points, margin)
     out = _prepare(out, settings)
     distribution = family.name if isinstance(name, str) else family.distribution
     who = _workers(executor, workers, (_Inline,))
@@ -405,15 +442,15 @@ def _draw_between(
 def generate_command(
     command: str,
     inputs: Mapping[str, Sequence[Any]],
-    n: int,
+    n: Any,
     out: PathLike,
     *,
-    seed: int = 0,
-    timeout: float | int = 60.0,
-    suffix: str = ".txt.gz",
+    seed: Any = 0,
+    timeout: Any = 60.0,
+    suffix: Any = ".txt.gz",
     quiet: bool = False,
     executor: Any = None,
-    workers: int | None = None,
+    workers: Any = None,
 ) -> tuple[pathlib.Path, int]:
     """Write a table with a program of your own as the calculator.
 
@@ -424,7 +461,8 @@ def generate_command(
     listed with the reason in ``out/failed``. Resumes, ``executor`` and ``workers`` as for
     ``generate``. Raises GenerateError and TableError.
     """
-    _check_size(n, 1.0, suffix)
+    n, seed, workers = _checked(n, seed, workers, suffix)
+    timeout = _checked_timeout(timeout)
     words, ranges = _words_of(command, inputs), _ranges_of(inputs)
     points = _draw_between(ranges, n, seed)
     out = _prepare(

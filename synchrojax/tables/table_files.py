@@ -10,6 +10,7 @@ n_e = 1 cm^-3, ``time_ms(meta)`` anything else. Parts are ``.txt``, ``.txt.gz`` 
 import contextlib
 import gzip
 import io
+import operator
 import pathlib
 import re
 import zlib
@@ -29,6 +30,17 @@ _HEADER = re.compile(r"(\w+)\((log|lin|res|meta)\)$")
 
 class TableError(ValueError):
     """A table that cannot be used; the message names file, line and column."""
+
+
+def whole(value: Any, what: str, least: int) -> int:
+    """``value`` as a whole number of at least ``least``; TableError names it as ``what``."""
+    # a boolean is a whole number to Python, and an array of one
+    if not isinstance(value, bool | np.bool_) and np.ndim(value) == 0:
+        with contextlib.suppress(TypeError):
+            found = operator.index(value)
+            if found >= least:
+                return found
+    raise TableError(f"{what} must be a whole number from {least} up, got {value!r}")
 
 
 def suffix_of(path: PathLike) -> str | None:

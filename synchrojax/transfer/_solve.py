@@ -96,6 +96,23 @@ def _unit(name: str) -> str:
     return own.get(name, _INTENSITY_UNIT)
 
 
+def _within_range(value: Numbers, dtype: Any) -> Numbers:
+    """A finite number stays finite in ``dtype``: one beyond its range ends at its largest."""
+    if is_traced([value]) or not isinstance(value, np.ndarray):
+        return value
+    largest = float(jnp.finfo(dtype).max)
+    return np.where(np.isfinite(value), np.clip(value, -largest, largest), value)
+
+
+def _require_bool(along: Any) -> None:
+    """Raise ValueError for ``along`` that is neither True nor False."""
+    if not isinstance(along, bool | np.bool_):
+        raise ValueError(
+            "transfer: along must be True, for the result after every cell, or False, for the "
+            f"last alone, got {along!r}"
+        )
+
+
 def _given(c: Any, ds: Any, psi: Any, g: Any, background: Any) -> _Given:
     """The arguments, checked."""
     kinds: dict = {k._fields: k for k in (Coefficients, SkyCoefficients)}
@@ -124,6 +141,7 @@ def _given(c: Any, ds: Any, psi: Any, g: Any, background: Any) -> _Given:
                 "transfer: background must be the four Stokes parameters I, Q, U, V"
             ) from None
     values, dtype = reals(named | light, lambda n: f"transfer: {n}", _unit)
+    values["ds"] = _within_range(values["ds"], dtype)
     try:
         shape = broadcast_shapes([values[n].shape for n in named])
         rays = broadcast_shapes([shape[:-1], *(values[n].shape for n in light)])
@@ -170,7 +188,7 @@ def solve(
     g: Any = None,
     background: Any = None,
     method: str = "scan",
-    along: bool = False,
+    along: Any = False,
 ) -> Stokes:
     """Stokes parameters where the rays leave the last of their cells.
 
@@ -203,6 +221,7 @@ def solve(
     """
     if method not in METHODS:
         raise ValueError(f"transfer: unknown method {method!r}; available: {', '.join(METHODS)}")
+    _require_bool(along)
     given = _given(c, ds, psi, g, background)
     if isinstance(given.cells, int) and given.cells == 0:
         return _without_cells(given, along)
@@ -301,12 +320,13 @@ def depths(
     *,
     psi: Any = None,
     g: Any = None,
-    along: bool = False,
+    along: Any = False,
 ) -> Depths:
     """Optical and Faraday ``Depths`` of rays; arguments as in ``solve``.
 
     ``along``: of what lies between the near end of every cell and the observer [..., cells].
     """
+    _require_bool(along)
     given = _given(c, ds, psi, g, None)
     return Depths(*_depths(given.values, given.kind, given.dtype, along))
 
@@ -342,7 +362,7 @@ def lengths(positions: Any) -> Float[Array, "*rays cells"]:
     if is_traced([positions]):
         return jnp.diff(positions.astype(dtype), axis=-1)
     _refuse("positions", positions, ~np.isfinite(positions), "not finite")
-    ds = np.diff(np.asarray(positions, dtype), axis=-1)
+    ds = np.diff(np.asarray(_within_range(positions, dtype), dtype), axis=-1)
     _refuse(
         "positions", positions, np.pad(ds < 0.0, [*[(0, 0)] * (ds.ndim - 1), (0, 1)]), "not sorted"
     )

@@ -2,9 +2,9 @@
 
 ``report`` draws what was found. It may import train, generate, model and what lies below them.
 
-Adding a published fit: a function of the inputs in ``_fits`` with paper and equation, its name in
-``FITS`` and the range that its authors state in ``stated``;
-``synchrojax validate NAME --against fits`` shows it.
+Adding a published fit: in ``_fits`` a function of the inputs with paper and equation, a function of
+the range that its authors state, and an entry of ``FITS`` that holds both under the name of the
+distribution; ``synchrojax validate NAME --against fits`` shows it.
 """
 
 from synchrojax.validate._validate import (

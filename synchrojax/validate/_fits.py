@@ -8,7 +8,8 @@ against the exact integrals in its own range. Left out, because it could not be 
 of kappa (Pandya et al. 2016, eq. 45).
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -27,6 +28,9 @@ from synchrojax.core import (
 from synchrojax.special import scaled_k012
 from synchrojax.tables.network_space import cold
 from synchrojax.tables.table_files import RESULTS
+
+# masks of emission and absorption, and of rotativities
+Stated: TypeAlias = tuple[Bool[np.ndarray, " rows"], Bool[np.ndarray, " rows"]]
 
 # e^2 nu_c / c is this over s; e^2 / (m_e c nu) is E2_OVER_MC
 _EMISSION = ELECTRON_CHARGE**2 / SPEED_OF_LIGHT
@@ -216,31 +220,51 @@ def _hypergeometric(kappa: Points, kw: Points) -> Float[Array, "*points"]:
     )
 
 
-FITS = {"thermal": thermal, "powerlaw": powerlaw, "kappa": kappa}
+# Where their authors state them to hold --------------------------------------------------------
+# {input: array} inside of what ``stated`` asks of all -> (emission and absorption, rotativities)
+
+
+def _thermal_holds(points: Columns) -> Stated:
+    s, sine, theta_e = points["s"], np.sin(points["theta"]), points["theta_e"]
+    rotation = (theta_e > 3.0) & (theta_e < 40.0)
+    return rotation & (4.5 * s < 1e3 * theta_e**2 * sine), rotation
+
+
+def _powerlaw_holds(points: Columns) -> Stated:
+    s, sine = points["s"], np.sin(points["theta"])
+    p, low, high = (points[n] for n in ("p", "gamma_min", "gamma_max"))
+    # a factor of thirty stands for <<
+    wide = (s > 30.0 * low**2 * sine) & (30.0 * s < high**2 * sine)
+    inside = (p > 1.5) & (p < 6.5) & wide
+    return inside, inside & (p > 2.0) & (low > 5.0)
+
+
+def _kappa_holds(points: Columns) -> Stated:
+    inside = (points["kappa"] < 7.5) & (points["w"] > 3.0) & (points["w"] < 40.0)
+    return inside, inside
+
+
+class Fit(NamedTuple):
+    """``formula``: (s, theta, parameters) -> the eight; ``holds``: where its authors state it to,
+    {input: array} -> masks of emission and absorption, and of rotativities.
+    """
+
+    formula: Callable[..., tuple[Float[Array, "*points"], ...]]
+    holds: Callable[[Columns], Stated]
+
+
+# distribution -> its fit
+FITS = {
+    "thermal": Fit(thermal, _thermal_holds),
+    "powerlaw": Fit(powerlaw, _powerlaw_holds),
+    "kappa": Fit(kappa, _kappa_holds),
+}
 
 
 def stated(name: str, points: Columns) -> dict[str, Bool[np.ndarray, " rows"]]:
     """Where the authors of ``FITS[name]`` state it to hold, for {input: array}: {result: mask}."""
-    s, sine = points["s"], np.sin(points["theta"])
-    inside = (s > 10.0) & (sine > np.sin(np.radians(15.0)))
-    rotation = inside
-    if name == "thermal":
-        theta_e = points["theta_e"]
-        inside = inside & (theta_e > 3.0) & (theta_e < 40.0)
-        rotation = inside
-        inside = inside & (4.5 * s < 1e3 * theta_e**2 * sine)
-    elif name == "powerlaw":
-        p, low, high = (points[n] for n in ("p", "gamma_min", "gamma_max"))
-        # a factor of thirty stands for <<
-        inside = (
-            inside
-            & (p > 1.5)
-            & (p < 6.5)
-            & (s > 30.0 * low**2 * sine)
-            & (30.0 * s < high**2 * sine)
-        )
-        rotation = inside & (p > 2.0) & (low > 5.0)
-    else:
-        inside = inside & (points["kappa"] < 7.5) & (points["w"] > 3.0) & (points["w"] < 40.0)
-        rotation = inside
-    return {result: rotation if result.startswith("rho") else inside for result in RESULTS}
+    common = (points["s"] > 10.0) & (np.sin(points["theta"]) > np.sin(np.radians(15.0)))
+    inside, rotation = FITS[name].holds(points)
+    return {
+        result: common & (rotation if result.startswith("rho") else inside) for result in RESULTS
+    }

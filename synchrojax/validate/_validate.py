@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float
 
 from synchrojax import exact
 from synchrojax.core import GYRO, Columns, PathLike, Points, Reals, progress, quick_jit
-from synchrojax.families import AbstractFamily, SampledFamily, TableFamily, is_packaged
+from synchrojax.families import AbstractFamily, Family, SampledFamily, TableFamily, is_packaged
 from synchrojax.generate import draw
 from synchrojax.model import Model
-from synchrojax.tables import RESULTS, RHO_Q_SIGN, network_space, table_files
+from synchrojax.tables import CONVENTIONS, RESULTS, RHO_Q_SIGN, network_space, table_files
 from synchrojax.validate import _fits
 
 _SMALLEST_SINE = 1e-3  # for slopes with theta
@@ -175,21 +175,40 @@ def _model_slopes(
     }
 
 
+def _require_model(model: Any) -> None:
+    """Raise ValueError for anything but a model."""
+    if not isinstance(model, Model):
+        raise ValueError(
+            f"needs a model, got {model!r}: load one by its name or path first, with "
+            "synchrojax.load"
+        )
+
+
 def _family_with_f(model: Model, given: Any) -> SampledFamily:
     """The family of ``model`` with the f of ``given``, since a model file does not hold it."""
     family: Any = model.family
+    if not isinstance(family, SampledFamily):
+        raise ValueError(
+            f"{model.distribution!r} was made from a table: compare it with one, by "
+            "validate_table or --table"
+        )
     if given is not None:
+        if not isinstance(given, Family):
+            raise ValueError(
+                "family is the synchrojax.Family that a model of your own was made with, got "
+                f"{given!r}"
+            )
+        if not isinstance(family, Family):
+            raise ValueError(
+                f"the model of {family.name!r} has its distribution: leave family out, which is "
+                "for models of a synchrojax.Family"
+            )
         if (given.name, given.domain) != (family.name, family.domain):
             raise ValueError(
                 f"the model is for {family.name!r} in {family.domain}, not {given.name!r} in "
                 f"{given.domain}"
             )
         family = family.replaced(distribution=given.distribution)
-    if not isinstance(family, SampledFamily):
-        raise ValueError(
-            f"{model.distribution!r} was made from a table: compare it with one, by "
-            "validate_table or --table"
-        )
     return family
 
 
@@ -224,10 +243,10 @@ def _all_integrals(
 
 
 def validate(
-    model: Model,
+    model: Any,
     *,
-    n: int = 5000,
-    seed: int = 12345,
+    n: Any = 5000,
+    seed: Any = 12345,
     slopes: bool = True,
     family: Any = None,
     quiet: bool = False,
@@ -242,12 +261,15 @@ def validate(
     1e-3, where differences of the exact integrals resolve them, others where the family says so
     (``resolved``). Emission and absorption count inside ``model.domain`` and where the family says
     so (``counted``: for a power law where j_I is above 1e-3 of its value without gamma_max),
-    rotativities of thermal electrons below its theta_e and above its x too.
+    rotativities of thermal electrons below its theta_e and above its x too. Raises ValueError for
+    arguments that fit no validation, before anything is computed.
     """
+    _require_model(model)
+    n, seed = table_files.whole(n, "n (points)", 1), table_files.whole(seed, "seed", 0)
     name, family = model.distribution, _family_with_f(model, family)
     points = _fresh_points(family, n, seed)
     directions = tuple(points) if slopes else ()
-    fit = _fits.FITS.get(name) if is_packaged(family) else None
+    fit = _fits.FITS[name].formula if is_packaged(family) and name in _fits.FITS else None
     truth, truth_slopes, reference = _all_integrals(family, points, directions, quiet)
     ours, flags, least, fitted = _sample_of(model, fit, points, truth)
     our_slopes = _model_slopes(model, points, directions)
@@ -281,12 +303,12 @@ def validate(
 
 
 def validate_table(
-    model: Model,
+    model: Any,
     table: PathLike,
     *,
-    convention: str | None = None,
-    max_rows: int = 200_000,
-    seed: int = 0,
+    convention: Any = None,
+    max_rows: Any = 200_000,
+    seed: Any = 0,
     rows: Callable[[int], Bool[np.ndarray, " rows"]] | None = None,
     quiet: bool = True,
 ) -> Validation:
@@ -297,8 +319,15 @@ def validate_table(
     relative; where a result of the model is mapped by asinh, to no less than what its scale stands
     for. Rows outside the box of the model and, of the eight, those that break an invariant do not
     count. ``rows``: a function from the number of rows to the mask of those to use. ``quiet``: no
-    progress of reading. Raises TableError.
+    progress of reading. Raises TableError, and ValueError for arguments that fit no validation.
     """
+    _require_model(model)
+    if convention not in (None, *CONVENTIONS):
+        raise ValueError(
+            f"convention {convention!r} of the table: expected one of {', '.join(CONVENTIONS)}"
+        )
+    max_rows = table_files.whole(max_rows, "max_rows", 1)
+    seed = table_files.whole(seed, "seed", 0)
     family = model.family
     config = family.config if isinstance(family, TableFamily) else None
     space = config.space if config else "synchrojax"
@@ -384,12 +413,14 @@ def summary(validation: Validation, *, fits: bool = False) -> dict[str, dict[str
     return {title: {c: row(e) for c, e in errors.items()} for title, errors in tables.items()}
 
 
-def cost(model: Model, *, n: int = 1_000_000, points: Columns | None = None) -> dict[str, Any]:
+def cost(model: Any, *, n: Any = 1_000_000, points: Columns | None = None) -> dict[str, Any]:
     """Weights of ``model``, and ns per point of one jitted call for ``n`` points of its box.
 
     The best of three calls, of fewer where they take seconds, without compilation.
     ``points``: {input: array} to repeat instead of a sample of the box.
     """
+    _require_model(model)
+    n = table_files.whole(n, "n (points)", 1)
     points = draw(model.family, min(n, 4096), seed=1, margin=1.0) if points is None else points
     points = {k: np.resize(v, n) for k, v in points.items()}
     result = {"weights": sum(leaf.size for leaf in jax.tree.leaves(model.networks))}

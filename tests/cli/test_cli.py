@@ -82,6 +82,34 @@ def test_exact_needs_no_network(capsys):
     assert np.isclose(json.loads(out)["j_I"], 2.8676751535e-22, rtol=1e-8)
 
 
+def test_an_angle_that_looks_like_degrees(capsys):
+    words = ["coefficients", *POINT]
+    words[words.index("--theta") + 1] = "60"
+    status, _, err = run(capsys, *words)
+    assert status == 0
+    assert "theta outside 0..3.14159 rad (60 looks like degrees: write 60deg)\n" in err
+    words[words.index("60")] = "4"
+    assert run(capsys, *words)[2].endswith("flagged: theta outside 0..3.14159 rad\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["validate", "thermal", "--out", "file"], "--out file: file is a file, where a directory"),
+        (["validate", "thermal", "--out", "file/x"], "file is a file, where a directory is needed"),
+        (["validate", "thermal", "--html", "."], "--html .: is a directory; give the name of a f"),
+        (["train", "nowhere", "cl", "--pictures", "file"], "--pictures file: file is a file, wher"),
+    ],
+)
+def test_places_are_looked_at_first(capsys, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    status, out, err = run(capsys, *words)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
 def test_out_of_domain_note(capsys):
     status, _, err = run(capsys, "coefficients", "--nu", "1", *POINT[2:])
     assert status == 0
@@ -171,6 +199,38 @@ def test_out_of_domain_note(capsys):
             "--out x.txt: a table of coefficients ends in .csv",
         ),
         (["coefficients", *POINT, "--out", "no/x.csv"], "no/x.csv: there is no directory no"),
+        (
+            ["generate", "thermal", "--seed", "-1", "--out", "x"],
+            "--seed: '-1' is not a whole number from 0 up",
+        ),
+        (["validate", "thermal", "--seed", "-1"], "--seed: '-1' is not a whole number from 0 up"),
+        (["train", "x", "--seed", "1.5"], "--seed: '1.5' is not a whole number from 0 up"),
+        (["generate", "thermal", "--margin", "nan", "--out", "x"], "from 1 to 100, got nan"),
+        (
+            ["generate", "--command", "x {s} {theta}", "--timeout", "-1", "--out", "x"],
+            "timeout [s] must be finite and above zero, got -1",
+        ),
+        (["import-neurosynchro", "nope"], "there is no such file: give the directory that neuro"),
+        (
+            ["coefficients", *POINT, "--exact", "--out-of-domain", "nan"],
+            "--out-of-domain nan is for networks: --exact has no trained box",
+        ),
+        (
+            ["coefficients", *POINT, "--param", "theta_e=3"],
+            "--theta-e and --param theta_e=X both give theta_e: leave one out",
+        ),
+        (
+            ["coefficients", *POINT, "--param", "q=3", "--param", "q=4"],
+            "--param gives q twice: leave one out",
+        ),
+        (
+            ["init", "x", "--convention", "synchrojax", "--input", "p=lin", "--input", "p=log"],
+            "--input gives p twice: leave one out",
+        ),
+        (
+            [*("generate", "--command", "x", "--out", "x"), *("--input", "s=log:1:2") * 2],
+            "--input gives s twice: leave one out",
+        ),
     ],
 )
 def test_errors_are_one_line_with_status_2(capsys, tmp_path, monkeypatch, arguments, message):

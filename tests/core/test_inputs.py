@@ -156,12 +156,6 @@ ONE_NUMBER = {
         ).domain["steep"][0],
         "",
     ),
-    "s of a box": (
-        lambda v: synchrojax.Family(
-            "steep", lambda g, mu, steep: g**-steep, {"steep": (5.0, 6.0)}, s=(v, 50.0)
-        ).domain["s"][0],
-        "",
-    ),
     "gamma_min": (
         lambda v: distributions.Function(lambda g, mu: g**-5.0, gamma_min=v)._bounds[0],
         "",
@@ -1010,11 +1004,30 @@ def test_arithmetic(kind, numbers):
         lambda c, o: c // 2,
         lambda c, o: c @ np.ones(8),
         lambda c, o: -1j * c,
+        lambda c, o: -c,
+        lambda c, o: +c,
+        lambda c, o: ~c,
+        lambda c, o: abs(c),
+        lambda c, o: 2.0**c,
+        lambda c, o: 2 // c,
+        lambda c, o: c % 2,
+        lambda c, o: divmod(c, 2),
+        lambda c, o: divmod(2, c),
+        lambda c, o: np.ones(8) @ c,
+        lambda c, o: jnp.ones(8) ** c,
+        lambda c, o: c & c,
+        lambda c, o: 1 | c,
+        lambda c, o: c << 1,
+        lambda c, o: c < c,
+        lambda c, o: c <= o,
+        lambda c, o: c > 1.0,
+        lambda c, o: c >= jnp.ones(8),
+        lambda c, o: max(c, c),
     ],
 )
 def test_what_has_no_meaning(kind, wrong):
     other = SkyCoefficients if kind is Coefficients else Coefficients
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"and products with and quotients by real n|the factor"):
         wrong(*(k(*(jnp.ones(()) for _ in k._fields)) for k in (kind, other)))
 
 
@@ -1023,8 +1036,29 @@ def test_messages_of_arithmetic(plain):
         TypeError, match=r"Coefficients \+ float: only Coefficients \+ Coefficients"
     ):
         plain + 1.0
+    for wrong, written in (
+        (lambda: -plain, r"-Coefficients"),
+        (lambda: 1 / plain, r"int / Coefficients"),
+        (lambda: plain**2, r"Coefficients \*\* int"),
+        (lambda: plain < plain, r"Coefficients < Coefficients"),
+    ):
+        with pytest.raises(TypeError, match=f"^{written}: only Coefficients"):
+            wrong()
     with pytest.raises(ValueError, match=r"shapes .* do not broadcast"):
         (np.ones(2) * plain) + (np.ones(3) * plain)
+
+
+@pytest.mark.parametrize("convention", ["grmonty", ["ipole"], None, 3])
+def test_conventions_that_are_not_known(convention):
+    with pytest.raises(ValueError, match=r"unknown convention .*; available: synchrojax, neuro"):
+        synchrojax.as_array(SLAB, convention=convention)
+
+
+@pytest.mark.parametrize("wrong", [tuple(SLAB), np.ones(8), transfer.Stokes(1.0, 0.0, 0.0, 0.0)])
+def test_what_is_not_the_coefficients(wrong):
+    message = f"needs Coefficients or SkyCoefficients, got {type(wrong).__name__}; of a sequence"
+    with pytest.raises(ValueError, match=message):
+        synchrojax.as_array(wrong, convention="ipole")
 
 
 def test_mixtures_are_differentiated(model):

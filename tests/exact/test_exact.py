@@ -1,6 +1,7 @@
 """The exact calculator against independent integrals, limits, laws and published values."""
 
 import json
+import math
 
 import jax
 import jax.numpy as jnp
@@ -544,3 +545,52 @@ def test_speed(benchmark):
     result = benchmark.pedantic(lambda: exact.at_unit_frequency("thermal", **sample), rounds=3)
     assert np.all(np.isfinite(result))
     benchmark.extra_info["points_per_second"] = 512 / benchmark.stats.stats.min
+
+
+def numpy_f(gamma, mu):
+    return np.exp(-gamma) / 40.0
+
+
+def branching_f(gamma, mu):
+    return gamma**-5.0 if gamma > 3.0 else gamma**-4.0
+
+
+def math_f(gamma, mu):
+    return math.exp(-gamma)
+
+
+@pytest.mark.filterwarnings("ignore:f integrates to")
+@pytest.mark.parametrize("f", [numpy_f, branching_f, math_f])
+def test_an_f_that_is_not_written_in_jax(f):
+    params = {"nu": 230e9, "B": 30.0, "n_e": 1e6, "theta": 1.0}
+    message = "it must be written with jax.numpy instead of numpy or math, and with jnp.where"
+    calls = [lambda: exact.coefficients(f, params), lambda: exact.at_unit_frequency(f, [9.0], [1])]
+    for call in (*calls, lambda: jax.jit(lambda p: exact.coefficients(f, p))(params)):
+        with pytest.raises(ValueError, match=message) as refused:
+            call()
+        assert isinstance(refused.value.__cause__, TypeError | ValueError)
+
+
+def test_other_errors_of_an_f_stay_what_they_are():
+    def failing(gamma, mu):
+        raise TypeError("mine")
+
+    with pytest.raises(TypeError, match=r"^mine$"):
+        exact.coefficients(failing, {"nu": 230e9, "B": 30.0, "n_e": 1e6, "theta": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "message"),
+    [
+        ("thermal", {"theta_e": -1.0}, "theta_e > 0 does not hold for theta_e = -1; the distr"),
+        ("thermal", {"theta_e": [1, 2, -3]}, r"for theta_e = -3 at the point \[2\]; the distr"),
+        (
+            "powerlaw",
+            {"p": 2.0, "gamma_min": 5.0, "gamma_max": 3.0},
+            "gamma_max > gamma_min does not hold for gamma_min = 5, gamma_max = 3; the distr",
+        ),
+    ],
+)
+def test_parameters_outside_of_what_a_distribution_allows(name, own, message):
+    with pytest.raises(ValueError, match=message):
+        exact.coefficients(name, {"nu": 230e9, "B": 30.0, "n_e": 1e6, "theta": 1.0, **own})

@@ -118,6 +118,63 @@ def test_a_description_gives_the_family_again(rng):
     require_readable(locked)
 
 
+def tilted(gamma, mu, a):
+    return gamma ** (a - 4.0)
+
+
+def with_parameter(name):
+    """An f whose parameter has this name."""
+    return eval(f"lambda gamma_, mu_, {name}: gamma_ ** -4.0")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"name": None}, "the name of a Family is a word of letters, digits, .*, got None"),
+        ({"name": ""}, "the name of a Family is a word .*, got ''"),
+        ({"name": "a/b"}, "the name of a Family is a word .*, got 'a/b'"),
+        ({"f": synchrojax.distributions.Thermal}, r"f is the class Thermal: .*, Thermal\(\)"),
+        ({"f": "thermal"}, r"a distribution is a function f\(gamma, mu\), not str"),
+        ({"box": None}, r"box is a mapping of parameters to \(low, high\), got None; f takes a"),
+        ({"box": [1.0, 2.0]}, r"box is a mapping .*, got \[1.0, 2.0\]; f takes a"),
+        ({"box": {}}, "box is for none; f takes a"),
+        ({"box": {"a": "low"}}, "box of a must be real numbers, got 'l'"),
+        ({"s": (-1, 5)}, "s = nu / nu_c starts at -1, .* let it start at 5 or above"),
+        ({"s": (0, 1e3)}, "s = nu / nu_c starts at 0, but"),
+        ({"s": (1, 4)}, r"s = nu / nu_c starts at 1, but s sin\(theta\) is from 5 up"),
+        ({"highest_x": "x"}, "highest_x must be real numbers, got 'x'"),
+        ({"highest_x": -1}, "highest_x, .*, must lie above the lowest s, 10, got -1"),
+        ({"highest_x": 0}, "highest_x, .*, must lie above the lowest s, 10, got 0"),
+        ({"highest_x": np.nan}, "highest_x, .*, must lie above the lowest s, 10, got nan"),
+        ({"highest_x": 1e-3}, "highest_x, .*, must lie above the lowest s, 10, got 0.001"),
+        ({"gamma_max": 1.5}, r"the lowest s, 10, got 3 gamma_max\^2 = 6.75, the default"),
+    ],
+)
+def test_refused_settings(changed, message):
+    given = {"name": "tilted", "f": tilted, "box": {"a": (0.0, 1.0)}, "gamma_max": 1e3} | changed
+    with pytest.raises(ValueError, match=message):
+        synchrojax.Family(**given)
+
+
+@pytest.mark.parametrize(
+    "name", ["s", "sine", "cosine", "theta", "nu", "B", "n_e", "_a", "across", "j_I", "time_ms"]
+)
+def test_names_that_are_taken(name):
+    with pytest.raises(ValueError, match=f"f has a parameter called '{name}': give it another"):
+        synchrojax.Family("named", with_parameter(name), {name: (1.0, 2.0)}, gamma_max=1e3)
+
+
+def test_a_box_inside_what_the_distribution_allows():
+    with pytest.raises(ValueError, match="theta_e > 0 does not hold at its corner theta_e = -1"):
+        synchrojax.Family("t", synchrojax.distributions.Thermal(), {"theta_e": (-1.0, 2.0)})
+    box = {"p": (2.0, 3.0), "gamma_min": (1.0, 100.0), "gamma_max": (50.0, 1e4)}
+    where = "gamma_max > gamma_min .* p = 2, gamma_min = 100, gamma_max = 50"
+    with pytest.raises(ValueError, match=where):
+        synchrojax.Family("t", OMIT, box)
+    family = synchrojax.Family("t", OMIT, box | {"gamma_max": (200.0, 1e4)}, highest_x=np.inf)
+    assert family.domain["s_over_sin_theta"] == (10.0, 1e16 / 5.0)
+
+
 def test_breaks_travel():
     """To other processes and into copies; a Distribution has its own."""
     for distribution in (

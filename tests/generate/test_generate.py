@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 import synchrojax.generate._tables as module
 from synchrojax.cli import main
+from synchrojax.distributions import Thermal
 from synchrojax.generate import GenerateError, dask_executor, generate, generate_command
 from synchrojax.tables import table_files
 
@@ -275,3 +277,47 @@ def test_refusals(tmp_path, capsys):
         err = capsys.readouterr().err
         assert message in err
         assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "message"),
+    [
+        ("thermal", {"n": 10.5}, "n (rows) must be a whole number from 1 up, got 10.5"),
+        ("thermal", {"n": "a"}, "n (rows) must be a whole number from 1 up, got 'a'"),
+        ("thermal", {"n": True}, "n (rows) must be a whole number from 1 up, got True"),
+        ("thermal", {"n": 0}, "n (rows) must be a whole number from 1 up, got 0"),
+        ("thermal", {"seed": -1}, "seed must be a whole number from 0 up, got -1"),
+        ("thermal", {"workers": 0}, "workers (processes) must be a whole number from 1 up, got 0"),
+        ("thermal", {"margin": np.nan}, "widened, from 1 to 100, got nan"),
+        ("thermal", {"margin": np.inf}, "widened, from 1 to 100, got inf"),
+        ("thermal", {"margin": 0.9}, "widened, from 1 to 100, got 0.9"),
+        ("powerlaw_pitch", {"margin": 9}, "margin 9 widens the box of 'powerlaw_pitch' to where "),
+        ("thermal", {"suffix": ".csv"}, "format '.csv': expected one of .txt"),
+        ("maxwell", {}, "unknown distribution 'maxwell'; available: kappa"),
+    ],
+)
+def test_arguments_are_refused_before_anything_is_written(tmp_path, name, changed, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        generate(name, out=tmp_path / "t", quiet=True, **({"n": 8} | changed))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [3, Thermal(), abs])
+def test_what_is_no_distribution(tmp_path, name):
+    message = f"distribution is a name (thermal, .*Family(name, f, box), not {name!r}"
+    with pytest.raises(TypeError, match=re.escape(message).replace(r"\.\*", ".*")):
+        generate(name, out=tmp_path / "t", n=8, quiet=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("timeout", [-1.0, 0.0, np.nan, np.inf])
+def test_no_answer_can_be_waited_for_so_long(tmp_path, timeout):
+    command = "prog {s} {theta} {p}"
+    with pytest.raises(GenerateError, match=r"timeout \[s\] must be finite and above zero, got"):
+        generate_command(command, INPUTS, 8, tmp_path / "t", timeout=timeout, quiet=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_whole_numbers_of_any_kind():
+    for n in (3, np.int32(3), np.asarray(3)):
+        assert table_files.whole(n, "n", 1) == 3

@@ -752,7 +752,7 @@ def test_verbs(raw, tmp_path, capsys, monkeypatch):
         (("summarize", tmp_path / "nowhere"), "no such table"),
         (("validate", work), "was made from a table: compare it with one"),
         (("validate", tmp_path / "t"), "no model.safetensors in it; `synchrojax train TABLE"),
-        (("import-neurosynchro", raw), "cannot be read"),
+        (("import-neurosynchro", raw), "there is no such file: give the directory that"),
     ):
         status, out, err = run(*words)
         assert (status, out) == (2, ""), words

@@ -801,3 +801,30 @@ def test_one_length_for_many_cells_is_refused(model, point):
     right = np.array(single).T
     np.testing.assert_allclose(np.array(spectrum), right, rtol=1e-5, atol=1e-6 * right[0].min())
     np.testing.assert_allclose(np.array(before), right, rtol=1e-5, atol=1e-6 * right[0].min())
+
+
+THICK = {"j_I": 1.0, "j_Q": -0.6, "j_U": 0.2, "j_V": 0.1, "alpha_I": 1.0, "alpha_Q": -0.6}
+THICK |= {"alpha_U": 0.2, "alpha_V": 0.1, "rho_Q": 2.0, "rho_U": -3.0, "rho_V": 1.0}
+
+
+@pytest.mark.parametrize("length", [1e43, 1e300, 10**45])
+def test_cells_longer_than_float32_can_hold(length):
+    """They are as long as it can hold: thick, and as bright as the source function."""
+    c = sky(**{n: np.full(2, 1e-14 * v, np.float32) for n, v in THICK.items()})
+    found = transfer.solve(c, [length, length], background=(1e-5, 0.0, 0.0, 0.0))
+    assert found.I.dtype == np.float32
+    k = matrix(sky(**THICK))
+    wanted = np.linalg.solve(k, [THICK[n] for n in ("j_I", "j_Q", "j_U", "j_V")])
+    assert np.allclose(np.array(found), wanted, rtol=1e-4, atol=1e-5 * wanted[0])
+
+
+def test_positions_beyond_float32():
+    assert np.array_equal(transfer.lengths([0.0, 1e43]), [np.finfo(np.float32).max])
+
+
+@pytest.mark.parametrize("along", ["yes", 1, None, np.array([1, 0])])
+def test_along_is_yes_or_no(along):
+    c = sky(j_I=np.ones(2), alpha_I=np.ones(2))
+    for call in (transfer.solve, transfer.depths):
+        with pytest.raises(ValueError, match=r"along must be True, .* or False, .*, got"):
+            call(c, np.ones(2), along=along)

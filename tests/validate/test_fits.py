@@ -69,7 +69,7 @@ def test_against_the_integrals(name, rng):
     sample = points(name, rng)
     distribution = distributions.PowerLaw(edges="omit") if name == "powerlaw" else name
     truth = exact.at_unit_frequency(distribution, **sample)
-    fit = np.stack(jax.jit(_fits.FITS[name])(*sample.values()), -1)
+    fit = np.stack(jax.jit(_fits.FITS[name].formula)(*sample.values()), -1)
     assert fit.shape == truth.shape
     hold(MEASURED[name], fit, truth)
     assert np.all(np.isnan(fit[:, RESULTS.index("alpha_V")])) == (name == "kappa")
@@ -99,7 +99,7 @@ def test_rotativities_against_the_integrals(name, rng):
         x = 10 ** rng.uniform(0.0, 2.3, n)  # rho_Q has a zero near 0.1
         sample = {"s": x * (own["w"] * own["kappa"]) ** 2 * np.sin(theta), "theta": theta, **own}
         truth = exact.at_unit_frequency(name, **sample)
-    fit = np.stack(jax.jit(_fits.FITS[name])(*sample.values()), -1)
+    fit = np.stack(jax.jit(_fits.FITS[name].formula)(*sample.values()), -1)
     hold(ROTATIVITIES[name], fit, truth)
 
 
@@ -125,7 +125,8 @@ def test_kappa_rho_q_falls_short_of_its_limit():
 def test_v_is_odd(name, rng):
     sample = points(name, rng)
     s, theta, *own = sample.values()
-    one, other = (np.stack(_fits.FITS[name](s, t, *own), -1) for t in (theta, np.pi - theta))
+    formula = _fits.FITS[name].formula
+    one, other = (np.stack(formula(s, t, *own), -1) for t in (theta, np.pi - theta))
     sign = np.array([1, 1, -1, 1, 1, -1, 1, -1])
     there = np.isfinite(one)
     assert np.allclose(one[there], (other * sign)[there], rtol=1e-9, atol=0)

@@ -120,9 +120,10 @@ def _joined(sine: Points, start: _Start, ends: _Ends, learned: _Learned) -> Dime
     unit_q, unit_v = (
         jnp.exp(norm[None] + power[None] * edge.log_gamma) for power in (2.0 - p.p, -1.0 - p.p)
     )
-    rho_q, rho_v = (v[0] - v[1] for v in (unit_q * found.rho_q, unit_v * found.rho_v))
+    above_q, above_v = (v[0] - v[1] for v in (unit_q * found.rho_q, unit_v * found.rho_v))
     thin = sine / p.s
-    rho_q, rho_v = -E2_OVER_MC * thin * thin * rho_q, 2.0 * E2_OVER_MC * p.cosine / p.s * rho_v
+    rho_q = -E2_OVER_MC * thin * thin * above_q
+    rho_v = 2.0 * E2_OVER_MC * p.cosine / p.s * above_v
     return Dimensionless(log_j + norm, *j, log_alpha + norm, *alpha, rho_q, rho_v)
 
 
