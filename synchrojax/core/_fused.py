@@ -170,11 +170,6 @@ _INNER = "jaxpr", "call_jaxpr", "traced"
 
 def _one_kernel(values, after=0):
     """``values`` of one shape as results of one kernel; ``after``: of another form."""
-    if len(values) == 1 and not after:
-        # a reduction of one would be fused into its consumers; a condition is not looked behind,
-        # whose outcome the compiler would know but for the barrier
-        known = jax.lax.optimization_barrier(jnp.bool_(True))
-        return [jax.lax.cond(known, lambda v: v, jnp.zeros_like, *values)]
     nothing = [
         # x + (-0.0) is x for zeros of both signs, too
         jnp.asarray(-0.0 if jnp.issubdtype(v.dtype, jnp.floating) else 0, v.dtype)
@@ -185,21 +180,42 @@ def _one_kernel(values, after=0):
     return jax.lax.reduce(rows, nothing, _sums, (0,))
 
 
+def _alone(value):
+    """``value`` as the result of one kernel: a reduction of one would be fused into consumers.
+
+    The compiler does not look behind a condition, whose outcome it would know but for the barrier.
+    """
+    known = jax.lax.optimization_barrier(jnp.bool_(True))
+    return jax.lax.cond(known, lambda v: v, jnp.zeros_like, value)
+
+
 def _sums(x, y):
     return [p | q if p.dtype == bool else p + q for p, q in zip(x, y, strict=True)]
 
 
-def _kernels(*values, after=0):
-    """``values`` as results of as few kernels as hold them."""
-    shapes: dict[Any, list[int]] = {}
-    for i, v in enumerate(values):
-        shapes.setdefault(v.shape, []).append(i)
+def _together(shapes):
+    """Which values, by their shapes, are results of one kernel."""
+    alike = collections.defaultdict(list)
+    for i, shape in enumerate(shapes):
+        alike[shape].append(i)
+    return [
+        every[start : start + _MOST]
+        for every in alike.values()
+        for start in range(0, len(every), _MOST)
+    ]
+
+
+def _kernels(values, alone=lambda v: v, after=0):
+    """``values`` as results of as few kernels as hold them; ``alone``: what of one."""
     found = list(values)
-    for every in shapes.values():
-        for start in range(0, len(every), _MOST):
-            here = every[start : start + _MOST]
-            for i, v in zip(here, _one_kernel([values[i] for i in here], after), strict=True):
-                found[i] = v
+    for here in _together([v.shape for v in values]):
+        some = [values[i] for i in here]
+        for i, v in zip(
+            here,
+            _one_kernel(some, after) if len(some) > 1 or after else [alone(*some)],
+            strict=True,
+        ):
+            found[i] = v
     return found
 
 
@@ -214,6 +230,11 @@ class _Step(NamedTuple):
     @property
     def operands(self) -> set[int]:
         return {v for v in self.of if isinstance(v, _Number)}
+
+    @property
+    def is_light(self) -> bool:
+        """Whether it may be evaluated twice without reading more than once."""
+        return self.is_cheap and len(self.operands) < 2
 
     @property
     def is_cheap(self) -> bool:
@@ -283,46 +304,57 @@ def _telling(traced):
     return sorted(found)
 
 
-def _staged(*values, traced):
-    """The function in stages, each of which ends in what is expensive and used more than once.
+def _plan(flat):
+    """Steps by their stage, and the values that are kept at the end of theirs.
 
-    The backend would make a kernel of each of those, and of much that is used more than once on
-    the way to them.
+    A stage ends in what is expensive and used more than once, if something on the way to it is,
+    too: the backend would make a kernel of each of those.
     """
-    if traced is None:
-        return _kernels(*values)
-    flat = _Flat(traced)
     # what is summed is kept, too, or each sum would evaluate it again
     sums = (step.operands for step in flat.steps if step.primitive.name.startswith("reduce_"))
-    summed = set(itertools.chain(*sums))
-    stage = dict.fromkeys(range(len(values)), 0)
+    ends, late, behind = set(itertools.chain(*sums)), set(), set()
+    stage = dict.fromkeys(range(flat.inputs), 0)
     stages: dict[int, list[_Step]] = {}
-    shared: set[int] = set()
     for step in flat.steps:
         operands = [v for v in step.operands if v in stage]
-        here = max((stage[v] + (v in shared) for v in operands), default=0)
+        here = max((stage[v] + (v in ends) for v in operands), default=0)
         stages.setdefault(here, []).append(step)
-        if operands:  # else of constants
-            stage.update(dict.fromkeys(step.results, here))
-            shared.update(
-                v for v in step.results if v in summed or (flat.uses[v] > 1 and not step.is_cheap)
-            )
-    known = dict(enumerate(values))
+        late.update(v for v in operands if stage[v] < here)
+        if not operands:  # of constants
+            continue
+        stage.update(dict.fromkeys(step.results, here))
+        follows = any(v in behind and stage[v] == here for v in operands)
+        for v in step.results:
+            often = flat.uses[v] > 1
+            if often and not step.is_cheap and (follows or step.primitive.name == "exp"):
+                ends.add(v)
+            if v not in ends and (follows or (often and not step.is_light)):
+                behind.add(v)
+    light = {v for step in flat.steps if step.is_light for v in step.results}
+    outputs = {v for v in flat.outputs if isinstance(v, _Number)}
+    kept = ends | (late - light) | outputs
+    return [
+        (steps, [v for step in steps for v in step.results if v in kept and v in stage])
+        for _, steps in sorted(stages.items())
+    ]
+
+
+def _staged(*values, traced):
+    """The function as kernels, stage by stage (``_plan``)."""
+    if traced is None:
+        return _kernels(values, _alone)
+    flat = _Flat(traced)
+    known: dict[int, Any] = dict(enumerate(values))
 
     def of(numbers):
         return [known[v] if isinstance(v, _Number) else v for v in numbers]
 
-    def keep(ends):
-        known.update(zip(ends, _kernels(*of(ends)), strict=True))
-
-    for _, together in sorted(stages.items()):
-        for step in together:
+    for steps, ends in _plan(flat):
+        for step in steps:
             found = step.primitive.bind(*of(step.of), **step.params)
             found = found if step.primitive.multiple_results else [found]
             known.update(zip(step.results, found, strict=True))
-        keep([v for step in together for v in step.results if v in shared])
-    outputs = {v for v in flat.outputs if isinstance(v, _Number) and v in stage}
-    keep([v for v in sorted(outputs) if v not in shared and v >= len(values)])
+        known.update(zip(ends, _kernels(of(ends)), strict=True))
     return of(flat.outputs)
 
 
@@ -333,4 +365,4 @@ def _lowered(primitive, function, platform=None):
 _lowered(_fused, _evaluated)
 _lowered(_apart, _same)
 _lowered(_fused, _staged, "cpu")
-_lowered(_apart, functools.partial(_kernels, after=1), "cpu")
+_lowered(_apart, lambda *values: _kernels(values, after=1), "cpu")
