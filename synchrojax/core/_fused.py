@@ -2,9 +2,10 @@
 
 XLA's CPU backend fuses element-wise code into each of its consumers, where it is compiled and
 evaluated again, unless it is expensive and used more than once: then it is a kernel of its own.
-What stands here makes one kernel of up to ``_MOST`` results, in which everything is evaluated once:
-a reduction of several arrays along an axis that holds each of them and nothing else. Other backends
-fuse several results by themselves.
+Each kernel takes about 25 ms to compile, each operation in it 0.4 ms. What stands here makes one
+kernel of up to ``_MOST`` results, in which everything is evaluated once: a reduction of several
+arrays along an axis that holds each of them and nothing else. Such kernels run on one core, so
+that of many points every result has its own. Other backends fuse several results by themselves.
 """
 
 import collections
@@ -26,7 +27,8 @@ def fused(function: Callable, *values: PyTree) -> PyTree:
     """``function(*values)`` of arrays, element by element, as few kernels.
 
     So are its tangents, and on the way back its cotangents: derivatives share nothing with the
-    values but ``values``, and are evaluated from those.
+    values but ``values``, and are evaluated from those. Arrays that ``function`` closes over are
+    constants to derivatives.
     """
     leaves, tree = jax.tree.flatten(jax.tree.map(jnp.asarray, values))
     traced, shapes = jax.make_jaxpr(
@@ -152,8 +154,10 @@ batching.primitive_batchers[_apart] = lambda values, axes: (_apart.bind(*values)
 
 # As kernels ---------------------------------------------------------------------------------------
 
-# the backend evaluates nothing for more results of a kernel than this
+# the backend leaves what more results than this depend on out of their kernel
 _MOST = 15
+# points up to which one core with several results is about as fast as two with one each
+_FEW = 2048
 # what may be evaluated twice; all else is expensive
 _CHEAP = frozenset(
     {
@@ -189,6 +193,12 @@ def _alone(value):
     return jax.lax.cond(known, lambda v: v, jnp.zeros_like, value)
 
 
+def _are_many(values):
+    """Whether they are shared among the processor's cores, as a single result is and several are
+    not; numbers that are not known yet are many."""
+    return not all(isinstance(v.size, int) and v.size <= _FEW for v in values)
+
+
 def _sums(x, y):
     return [p | q if p.dtype == bool else p + q for p, q in zip(x, y, strict=True)]
 
@@ -210,11 +220,8 @@ def _kernels(values, alone=lambda v: v, after=0):
     found = list(values)
     for here in _together([v.shape for v in values]):
         some = [values[i] for i in here]
-        for i, v in zip(
-            here,
-            _one_kernel(some, after) if len(some) > 1 or after else [alone(*some)],
-            strict=True,
-        ):
+        one = len(some) == 1 and not after
+        for i, v in zip(here, map(alone, some) if one else _one_kernel(some, after), strict=True):
             found[i] = v
     return found
 
@@ -310,9 +317,9 @@ def _plan(flat):
     A stage ends in what is expensive and used more than once, if something on the way to it is,
     too: the backend would make a kernel of each of those.
     """
-    # what is summed is kept, too, or each sum would evaluate it again
-    sums = (step.operands for step in flat.steps if step.primitive.name.startswith("reduce_"))
-    ends, late, behind = set(itertools.chain(*sums)), set(), set()
+    ends: set[int] = set()
+    late: set[int] = set()
+    behind: set[int] = set()
     stage = dict.fromkeys(range(flat.inputs), 0)
     stages: dict[int, list[_Step]] = {}
     for step in flat.steps:
@@ -341,6 +348,8 @@ def _plan(flat):
 
 def _staged(*values, traced):
     """The function as kernels, stage by stage (``_plan``)."""
+    if _are_many(values):
+        return list(map(_alone, _evaluated(*values, traced=traced)))
     if traced is None:
         return _kernels(values, _alone)
     flat = _Flat(traced)
@@ -365,4 +374,4 @@ def _lowered(primitive, function, platform=None):
 _lowered(_fused, _evaluated)
 _lowered(_apart, _same)
 _lowered(_fused, _staged, "cpu")
-_lowered(_apart, lambda *values: _kernels(values, after=1), "cpu")
+_lowered(_apart, lambda *values: values if _are_many(values) else _kernels(values, after=1), "cpu")

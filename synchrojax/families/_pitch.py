@@ -19,6 +19,7 @@ from synchrojax.core import (
     at_least,
     at_most,
     fused,
+    kept,
     product,
     reciprocal,
     square_root,
@@ -54,7 +55,7 @@ def smear(p: Point, gamma: Points) -> Smear:
     # towards k = 4, electrons far from the line of sight count as much as those that beam along it;
     # 0.05 as in ``log_smeared``, a rough size for features and scales
     far = 0.05 * p.k**3 * power_until(p.k - 4.0, jnp.log(gamma)) * share * share
-    return Smear(log_across, share, 0.5 * p.k * log_across + jnp.log1p(at_least(far, 0.0)))
+    return kept(Smear(log_across, share, 0.5 * p.k * log_across + jnp.log1p(at_least(far, 0.0))))
 
 
 # made by data/make_pitch_smear.py: polynomials in 1 / (1 + ln gamma) (rows) and (k - 2) / 2
@@ -166,8 +167,8 @@ def off_cone(
 def _off_cone(
     p: _Sight, gamma: Float[Arrays, "nodes *points"], log_x: Float[Arrays, "nodes *points"]
 ) -> Float[Arrays, "nodes *points"]:
-    cone = conversion_cone(log_x)
-    return cone * cone * jnp.expm1(_log_smeared(p, gamma * square_root(cone)))
+    cone = kept(conversion_cone(log_x))
+    return cone * cone * jnp.expm1(_log_smeared(p, kept(gamma * square_root(cone))))
 
 
 def rotation_v(p: Point, cone: Points) -> tuple[Points, Points]:

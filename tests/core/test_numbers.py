@@ -46,18 +46,6 @@ def test_values_and_slopes_are_those_of_jax(name):
     check_grads(own, (x,), order=2, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="other backends need no barrier")
-def test_the_compiler_does_not_look_behind_what_is_kept():
-    def shared(x):
-        once = core.kept(jnp.sin(x) + x)
-        return [once * n for n in range(1, 6)]
-
-    for function in (shared, jax.vmap(shared), jax.grad(lambda x: jnp.sum(shared(x)[4] ** 2))):
-        found = jax.jit(function).lower(jnp.ones(8)).compile().as_text()
-        assert " conditional(" in found
-        assert found.count(" sine(") == 1
-
-
 def test_an_edge_counts_as_inside():
     assert jax.grad(core.at_most)(2.0, 2.0) == jax.grad(core.at_least)(2.0, 2.0) == 1.0
     slopes = jax.vmap(jax.grad(core.within), (0, None, None))(jnp.asarray([1.0, 2.0]), 1.0, 2.0)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from synchrojax.core import Arrays, Reals, kept, reciprocal, stacked
+from synchrojax.core import Arrays, Reals, reciprocal, stacked
 from synchrojax.families import _pitch
 from synchrojax.families._base import Inputs
 from synchrojax.families.kappa import _physics as physics
@@ -35,7 +35,7 @@ def inputs(
     """
     # choices of scale: 0.02, since ``_pitch.log_smeared`` is right to 2 %, and where and how fast
     # what is learned of rho_Q and rho_V vanishes far above resonance, gamma_0 > e W and e^1.5 W
-    smear, slow = kept(_pitch.smear(p, frame.width)), p.k * reciprocal(p.s * p.sine)
+    smear, slow = _pitch.smear(p, frame.width), p.k * reciprocal(p.s * p.sine)
     angle = [0.5 * p.k - 1.0, smear.log_across / 6.0]
     added = stacked([*angle, jnp.exp(smear.log_power), 2.0 * smear.share - 1.0])
     stokes = jnp.concatenate([isotropic, added[:2]]), jnp.stack([p.k, slow])

@@ -71,7 +71,7 @@ class _Ends(NamedTuple):
 
 
 def _ends_of(p: physics.Point, total: physics.Features, gamma: Points) -> _Ends:
-    edge = physics.edge_at(p, gamma)
+    edge = kept(physics.edge_at(p, gamma))
     known = physics.known_at(p, edge, total)
     turned = None if p.k is None else _anisotropy.known_at(p, edge, known)
     return _Ends(p, edge, known, turned)
@@ -104,9 +104,8 @@ def _joined(sine: Points, start: _Start, ends: _Ends, learned: _Learned) -> Dime
         found = _anisotropy.changed(ends.turned, learned.turned, found)
         extra = jnp.stack(start.turned[1])
         total = total + _anisotropy.combine("pitch_total", learned.total_turned, extra)
-    (a, b), (high, low) = (
-        jnp.moveaxis(v, 1, 0) for v in (found.odds, physics.log_odds(ends.p, edge))
-    )
+    found, known = kept((found, physics.log_odds(ends.p, edge)))
+    (a, b), (high, low) = (jnp.moveaxis(v, 1, 0) for v in (found.odds, known))
     # L falls with gamma; the networks may err on that where the two ends meet. A fifth of what the
     # asymptotes fall by and 0.01 ln(gamma_max / gamma_min) are choices below what L itself does
     gap = at_least(a - b, 0.2 * (high - low))

@@ -99,7 +99,7 @@ class PowerLawFamily(PackagedFamily):
         self.parameters, self.domain = tuple(self.box.own), self.box.domain
         self.distribution = get_distribution(name)
         self.heads = _ISOTROPIC | (_PITCH if pitch else {})
-        self.block = 16384 if pitch else 32768
+        self.block = 8192 if pitch else 16384
         self.dimensions = 2 + len(self.parameters)
         self.linear = ("theta", "k") if pitch else ("theta",)
         self.base = "powerlaw" if pitch else None

@@ -1,0 +1,113 @@
+"""Functions as few kernels: values and derivatives are those of the function, and the compiler
+makes of it what is meant.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from synchrojax import core
+
+pytestmark = pytest.mark.usefixtures("x64")
+ON_CPU = pytest.mark.skipif(jax.default_backend() != "cpu", reason="other backends need none of it")
+X = np.linspace(0.3, 2.0, 7)
+
+
+def function(values, count):
+    """Of all that is met: nested functions, integers, masks, constants, what is not used."""
+    x, y = values["x"], values["y"]
+    t = jnp.exp(jnp.sin(x) * y)
+    u = core.softplus(t) * core.reciprocal(1.0 + t * t) / 3.0
+    v = core.kept(jnp.where(x > 1.0, u * t, y**3)) + jnp.sum(jnp.stack([u, t]), 0)
+    return {"u": u, "v": [v, v * u, jnp.log1p(v * v)], "mask": x > y, "count": count + 1, "y": y}
+
+
+def fused(values, count):
+    return core.fused(function, values, count)
+
+
+def numbers(found):
+    return jnp.stack([found["u"], *found["v"], jnp.where(found["mask"], 1.0, found["y"])])
+
+
+def of_x(call):
+    return lambda x: numbers(call({"x": x, "y": x[::-1] + 0.1, "unused": x}, jnp.arange(7)))
+
+
+def test_values_and_derivatives_are_those_of_the_function():
+    x = jnp.asarray(X)
+    found = fused({"x": x, "y": x + 0.1}, jnp.arange(7))
+    assert found["count"].dtype == jnp.arange(7).dtype
+    assert found["mask"].dtype == bool
+    for change in (jax.jit, jax.jacfwd, jax.jacrev, jax.hessian):
+        assert np.allclose(change(of_x(fused))(x), change(of_x(function))(x), rtol=1e-13)
+        together = jax.jit(jax.vmap(change(of_x(fused))))(jnp.stack([x, 2.0 * x]))
+        assert np.allclose(together[1], change(of_x(function))(2.0 * x), rtol=1e-12)
+    check_grads(of_x(fused), (x,), order=2, rtol=1e-4, atol=1e-6)
+
+
+def test_shapes_may_differ_and_zeros_keep_their_sign():
+    def outer(a, b):
+        return a[:, None] * jnp.exp(b)[None], -0.0 * b, a
+
+    a, b = jnp.asarray(X), jnp.asarray(X[:3])
+    for call in (core.fused, lambda f, *v: core.kept(f(*v))):
+        product, zero, same = jax.jit(lambda a, b, call=call: call(outer, a, b))(a, b)
+        assert np.allclose(product, X[:, None] * np.exp(X[:3]), rtol=1e-14)
+        assert np.array_equal(np.signbit(zero), [True] * 3)
+        assert np.array_equal(same, X)
+    slope = jax.jit(jax.grad(lambda b: jnp.sum(core.fused(outer, a, b)[0])))(b)
+    assert np.allclose(slope, np.sum(X) * np.exp(X[:3]), rtol=1e-14)
+
+
+def compiled(call, *values):
+    return jax.jit(call).lower(*values).compile().as_text()
+
+
+@ON_CPU
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_compiler_does_not_look_behind_what_is_kept(count):
+    def shared(x):
+        once = core.kept([jnp.sin(x) + n for n in range(count)])
+        return [once[0] * once[-1] * n for n in range(1, 6)]
+
+    for call in (shared, jax.vmap(shared), jax.grad(lambda x: jnp.sum(shared(x)[4] ** 2))):
+        text = compiled(call, jnp.ones(8))
+        assert text.count(" sine(") == 1
+        assert (" conditional(" in text) == (count == 1)
+
+
+@ON_CPU
+def test_several_results_are_one_kernel_and_derivatives_share_none_of_it():
+    def several(x):
+        wave = jnp.sin(x)
+        return [wave * n + jnp.sqrt(x + n) for n in range(1, 6)]
+
+    text = compiled(lambda x: core.fused(several, x), jnp.ones(8))
+    assert text.count(" fusion(") == 1
+    assert text.count(" sine(") == 1
+    # as long as there are few points, since only one core runs it
+    assert compiled(lambda x: core.fused(several, x), jnp.ones(4096)).count(" conditional(") == 5
+
+    def total(x):
+        return jnp.sum(jnp.stack(core.fused(several, core.kept(x))) ** 2)
+
+    text = compiled(jax.value_and_grad(total), jnp.ones(8))
+    assert text.count(" sine(") == text.count(" cosine(") == 1
+
+
+@ON_CPU
+def test_what_is_expensive_and_shared_ends_a_stage():
+    """Else the compiler makes a kernel of each that is on the way to another."""
+
+    def chain(x, y):
+        for _ in range(4):
+            x, y = [jnp.exp(-x * y), jnp.sqrt(1.0 + x * y)], [x + y, x * y]
+            x, y = x[0] + x[1], y[0] * x[0] + y[1] * x[1]
+        return [x, y, x * y]
+
+    x = jnp.asarray(X)
+    assert compiled(lambda x: core.fused(chain, x, x + 1.0), x).count(" fusion(") <= 8
+    assert compiled(lambda x: chain(x, x + 1.0), x).count(" fusion(") > 8
