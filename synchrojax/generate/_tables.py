@@ -250,8 +250,8 @@ def _checked(n: Any, seed: Any, workers: Any, suffix: Any) -> tuple[int, int, in
             f"format {suffix!r}: expected one of {', '.join(table_files.SUFFIXES)}"
         )
     if workers is not None:
-        workers = table_files.whole(workers, "workers (processes)", 1)
-    return table_files.whole(n, "n (rows)", 1), table_files.whole(seed, "seed", 0), workers
+        workers = table_files.integer(workers, "workers (processes)", 1)
+    return table_files.integer(n, "n (rows)", 1), table_files.integer(seed, "seed", 0), workers
 
 
 def _checked_margin(margin: Any) -> float:

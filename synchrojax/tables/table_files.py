@@ -32,7 +32,7 @@ class TableError(ValueError):
     """A table that cannot be used; the message names file, line and column."""
 
 
-def whole(value: Any, what: str, least: int) -> int:
+def integer(value: Any, what: str, least: int) -> int:
     """``value`` as a whole number of at least ``least``; TableError names it as ``what``."""
     # a boolean is a whole number to Python, and an array of one
     if not isinstance(value, bool | np.bool_) and np.ndim(value) == 0:

@@ -50,7 +50,7 @@ def _real(value: Any) -> Any:
     return value
 
 
-def _whole(low: int, high: float = math.inf) -> Allowed:
+def _integer(low: int, high: float = math.inf) -> Allowed:
     """What takes a whole number from ``low`` to ``high``, and words for it."""
 
     def taken(value):
@@ -79,7 +79,7 @@ def _widths(value: Any) -> tuple[int, ...] | None:
         return None
     if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__iter__"):
         raise TypeError
-    found = tuple(map(_whole(1)[0], value))
+    found = tuple(map(_integer(1)[0], value))
     if not found:
         raise ValueError
     return found
@@ -90,16 +90,16 @@ _ALLOWED: dict[str, Allowed] = {
         _widths,
         "the widths of the hidden layers, whole numbers from 1 up such as (32, 32), or None",
     ),
-    "seed": _whole(0, _HIGHEST_SEED),
-    "members": _whole(1),
-    "max_rows": _whole(1),
-    "adam_steps": _whole(1),
-    "adam_batch": _whole(1),
+    "seed": _integer(0, _HIGHEST_SEED),
+    "members": _integer(1),
+    "max_rows": _integer(1),
+    "adam_steps": _integer(1),
+    "adam_batch": _integer(1),
     "adam_rate": _positive(),
-    "iterations": _whole(0),
-    "rows": _whole(1),
-    "final_rows": _whole(1),
-    "patience": _whole(1),
+    "iterations": _integer(0),
+    "rows": _integer(1),
+    "final_rows": _integer(1),
+    "patience": _integer(1),
     "validation": _positive(1.0),
     "test": _positive(1.0),
 }

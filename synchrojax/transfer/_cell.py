@@ -98,11 +98,11 @@ def _taylor(tau: Values, count: int) -> tuple[Sequence[Values], Sequence[Values]
     """
     small = tau < 1.5
     unit = jnp.where(small, 1.0, tau)
-    # beyond, nothing is left of them, but their derivatives would overflow on the way back
-    faint = at_most(tau, -2.0 * float(np.log(jnp.finfo(tau.dtype).tiny)))
-    powers = [jnp.exp(-faint)]
+    # above, nothing is left of them, but their derivatives would overflow on the way back
+    bounded = at_most(tau, -2.0 * float(np.log(jnp.finfo(tau.dtype).tiny)))
+    powers = [jnp.exp(-bounded)]
     for n in range(1, count + 1):
-        powers.append(powers[-1] * jnp.where(small, 1.0, faint) / n)
+        powers.append(powers[-1] * jnp.where(small, 1.0, bounded) / n)
     # downwards every step is a sum of positive numbers; the start need not be exact, it fades as 1
     # / n!
     t = jnp.where(small, tau, 0.0)
@@ -284,12 +284,15 @@ def _phase(
 
 def cell_functions(
     c: Coefficients | SkyCoefficients, sky: SkyCoefficients, depth: Values
-) -> tuple[_Action, _Action]:
-    """exp(-K) and int_0^1 exp(-K h) dh of cells of length ``depth``; ``sky``: ``c`` in the basis of
-    the sky.
+) -> tuple[_Action, _Action, Values]:
+    """exp(-K) and int_0^1 exp(-K h) dh of cells of length ``depth``, and that length.
+
+    It is less where K would leave the range of the numbers. ``sky``: ``c`` in the basis of the sky.
     """
     unit = kept(unit_of((sky.alpha_I, *sky[5:])))
     over = reciprocal(unit)  # exact, as that of every power of two
+    # far enough below the largest number for quotients by depths to keep their digits
+    depth = at_most(depth, float(jnp.finfo(unit.dtype).max) ** 0.95 * at_most(over, 1.0))
     alpha, *vectors = (x * over for x in (sky.alpha_I, *sky[5:]))
     absorbing, turning = (
         [getattr(c, n) * over for n in c._fields if n.startswith(k)] for k in ("alpha", "rho")
@@ -335,4 +338,4 @@ def cell_functions(
     )
     # one by one, since one of them may not be wanted
     exp, mean = map(kept, zip(near, far, strict=True))
-    return _Action(short, *exp), _Action(series, *mean)
+    return _Action(short, *exp), _Action(series, *mean), depth

@@ -24,7 +24,7 @@ from synchrojax.transfer._cell import cell_functions
 # coefficients, ds, psi or None, g
 Cells: TypeAlias = tuple[Coefficients | SkyCoefficients, Values, Values | None, Values]
 Light: TypeAlias = tuple[Float[Arrays, "..."], ...]
-_Stretch: TypeAlias = tuple[Float[Array, "cells 4 4 ..."], Float[Array, "cells 4 ..."]]
+_Part: TypeAlias = tuple[Float[Array, "cells 4 4 ..."], Float[Array, "cells 4 ..."]]
 
 
 def _operators(cell: Cells) -> tuple[Any, Light]:
@@ -34,14 +34,14 @@ def _operators(cell: Cells) -> tuple[Any, Light]:
     ds = jnp.where((ds >= 0.0) & (g > 0.0), ds, jnp.nan)
     c = kept(c)
     sky = c if psi is None else kept(turned(c, psi))
-    through, mean = cell_functions(c, sky, ds / g)
+    through, mean, depth = cell_functions(c, sky, ds / g)
     own = c[: 4 if psi is None else 3]
     # dividing by less, derivatives would leave the range of the numbers
     unit = unit_of(own, 0.75)
     over = reciprocal(unit)
     added = mean(tuple(j * over for j in sky[:4]), kept(unpolarized([j * over for j in own])))
-    size = unit * ds * g * g
-    return through, tuple(size * x for x in added)
+    # what is left of a thick cell first, since the rest alone may leave the range of the numbers
+    return through, tuple((depth * x) * (unit * g * g * g) for x in added)
 
 
 def _step(stokes: Light, cell: Any) -> tuple[Light, Light]:
@@ -60,7 +60,7 @@ _LANES = 4096  # cells whose functions are evaluated together
 def _scanned(start: Light | None, cells: Cells, along: bool) -> Light:
     """Cell after cell; what does not depend on the light is evaluated for several of them at once.
 
-    Reverse mode keeps the light between such stretches and goes through each again.
+    Reverse mode keeps the light between such parts and goes through each again.
     """
     ds = cells[1]
     if ds.shape[0] == 1:
@@ -74,19 +74,19 @@ def _scanned(start: Light | None, cells: Cells, along: bool) -> Light:
             lambda stokes, cell: _step(stokes, _operators(cell)), start, cells
         )
         return every if along else last
-    stretch = min(count, max(1, _LANES // max(1, size)))
-    if stretch == count:
+    length = min(count, max(1, _LANES // max(1, size)))
+    if length == count:
         last, every = jax.lax.scan(_step, start, _operators(cells))
         return every if along else last
-    stretches = -(-count // stretch)
+    parts = -(-count // length)
 
     def cut(value):
         # empty cells at the end change nothing
-        value = jnp.pad(value, [(0, stretches * stretch - count), *[(0, 0)] * (value.ndim - 1)])
-        return value.reshape(stretches, stretch, *value.shape[1:])
+        value = jnp.pad(value, [(0, parts * length - count), *[(0, 0)] * (value.ndim - 1)])
+        return value.reshape(parts, length, *value.shape[1:])
 
     c, ds, psi, g = jax.tree.map(cut, cells)
-    g = jnp.where(g == 0.0, 1.0, g) if stretches * stretch > count else g
+    g = jnp.where(g == 0.0, 1.0, g) if parts * length > count else g
 
     @jax.checkpoint
     def body(stokes, part):
@@ -97,8 +97,8 @@ def _scanned(start: Light | None, cells: Cells, along: bool) -> Light:
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], every) if along else last
 
 
-def _composed(first: _Stretch, second: _Stretch) -> Any:
-    """Two stretches of a ray as one: matrices [cells, 4, 4, ...] and light [cells, 4, ...]."""
+def _composed(first: _Part, second: _Part) -> Any:
+    """Two parts of a ray as one: matrices [cells, 4, 4, ...] and light [cells, 4, ...]."""
     (matrix, light), (later, later_light) = first, second
     # sums of products, since a library call for every 4 x 4 block costs more than the block
     both = sum(later[:, :, k, None] * matrix[:, None, k] for k in range(4))

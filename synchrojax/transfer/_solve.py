@@ -343,8 +343,8 @@ def _depths(
     found = []
     for rate in (c.alpha_I, c.rho_V, conversion):
         piece = rate * (ds / g)
-        beyond = jnp.cumsum(piece[::-1], 0)[::-1] - piece
-        found.append(jnp.moveaxis(beyond, 0, -1) if along else jnp.sum(piece, 0))
+        behind = jnp.cumsum(piece[::-1], 0)[::-1] - piece
+        found.append(jnp.moveaxis(behind, 0, -1) if along else jnp.sum(piece, 0))
     return tuple(found)
 
 

@@ -265,7 +265,7 @@ def validate(
     arguments that fit no validation, before anything is computed.
     """
     _require_model(model)
-    n, seed = table_files.whole(n, "n (points)", 1), table_files.whole(seed, "seed", 0)
+    n, seed = table_files.integer(n, "n (points)", 1), table_files.integer(seed, "seed", 0)
     name, family = model.distribution, _family_with_f(model, family)
     points = _fresh_points(family, n, seed)
     directions = tuple(points) if slopes else ()
@@ -326,8 +326,8 @@ def validate_table(
         raise ValueError(
             f"convention {convention!r} of the table: expected one of {', '.join(CONVENTIONS)}"
         )
-    max_rows = table_files.whole(max_rows, "max_rows", 1)
-    seed = table_files.whole(seed, "seed", 0)
+    max_rows = table_files.integer(max_rows, "max_rows", 1)
+    seed = table_files.integer(seed, "seed", 0)
     family = model.family
     config = family.config if isinstance(family, TableFamily) else None
     space = config.space if config else "synchrojax"
@@ -420,7 +420,7 @@ def cost(model: Any, *, n: Any = 1_000_000, points: Columns | None = None) -> di
     ``points``: {input: array} to repeat instead of a sample of the box.
     """
     _require_model(model)
-    n = table_files.whole(n, "n (points)", 1)
+    n = table_files.integer(n, "n (points)", 1)
     points = draw(model.family, min(n, 4096), seed=1, margin=1.0) if points is None else points
     points = {k: np.resize(v, n) for k, v in points.items()}
     result = {"weights": sum(leaf.size for leaf in jax.tree.leaves(model.networks))}

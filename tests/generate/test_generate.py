@@ -320,4 +320,4 @@ def test_no_answer_can_be_waited_for_so_long(tmp_path, timeout):
 
 def test_whole_numbers_of_any_kind():
     for n in (3, np.int32(3), np.asarray(3)):
-        assert table_files.whole(n, "n", 1) == 3
+        assert table_files.integer(n, "n", 1) == 3

@@ -427,7 +427,7 @@ def test_gradients_of_huge_cells(named, precision):
 
 
 @pytest.mark.slow  # every run differentiates the same call in the README's example
-def test_whole_call_is_differentiable_from_parameters(model, point):
+def test_the_call_is_differentiable_from_parameters(model, point):
     """The ten lines of the README, and their slopes."""
 
     def intensity(b):
@@ -445,16 +445,18 @@ def test_whole_call_is_differentiable_from_parameters(model, point):
 def test_depths_and_lengths(x64, rng):
     c = random_rays(rng, 2, 5)
     ds = transfer.lengths(np.cumsum(rng.uniform(0, 1, (2, 6)), -1))
-    total, beyond = transfer.depths(c, ds, g=2.0), transfer.depths(c, ds, g=2.0, along=True)
+    total, behind = transfer.depths(c, ds, g=2.0), transfer.depths(c, ds, g=2.0, along=True)
     np.testing.assert_allclose(total.absorption, np.sum(c.alpha_I * ds, -1) / 2, rtol=1e-13)
     np.testing.assert_allclose(
         total.conversion, np.sum(np.hypot(c.rho_Q, c.rho_U) * ds, -1) / 2, rtol=1e-13
     )
-    for whole, part in zip(total, beyond, strict=True):
+    for total_depth, part in zip(total, behind, strict=True):
         np.testing.assert_allclose(part[:, -1], 0.0, atol=1e-13)
-        assert np.all(np.abs(part[:, 0]) <= np.abs(whole) + 1) or whole is total.rotation
+        assert (
+            np.all(np.abs(part[:, 0]) <= np.abs(total_depth) + 1) or total_depth is total.rotation
+        )
     np.testing.assert_allclose(
-        beyond.absorption[:, 0], np.sum((c.alpha_I * ds)[:, 1:], -1) / 2, rtol=1e-12
+        behind.absorption[:, 0], np.sum((c.alpha_I * ds)[:, 1:], -1) / 2, rtol=1e-12
     )
     slope = jax.grad(lambda q: transfer.depths(sky(rho_Q=q), jnp.ones(1)).conversion)(0.0)
     assert float(slope) == 0.0
@@ -816,6 +818,16 @@ def test_cells_longer_than_float32_can_hold(length):
     k = matrix(sky(**THICK))
     wanted = np.linalg.solve(k, [THICK[n] for n in ("j_I", "j_Q", "j_U", "j_V")])
     assert np.allclose(np.array(found), wanted, rtol=1e-4, atol=1e-5 * wanted[0])
+
+
+@pytest.mark.parametrize("method", ["scan", "associative"])
+def test_depths_larger_than_float32_can_hold(method):
+    """The slowest mode is thick, too: what is seen is the source function, as g shifts it."""
+    wanted = np.linalg.solve(matrix(sky(**THICK)), [THICK[f"j_{n}"] for n in "IQUV"])
+    for size, g in ((1.0, 0.1), (1e20, 10.0), (1e-14, 0.1)):
+        c = sky(**{n: np.full(2, size * v, np.float32) for n, v in THICK.items()})
+        light = transfer.solve(c, [1e38, 1e38], g=g, method=method, background=(1e-5, 0, 0, 0))
+        assert np.allclose(np.array(light) / g**3, wanted, rtol=1e-5, atol=1e-6 * wanted[0])
 
 
 def test_positions_beyond_float32():
