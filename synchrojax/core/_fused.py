@@ -27,13 +27,15 @@ def fused(function: Callable, *values: PyTree) -> PyTree:
     """``function(*values)`` of arrays, element by element, as few kernels.
 
     So are its tangents, and on the way back its cotangents: derivatives share nothing with the
-    values but ``values``, and are evaluated from those. Arrays that ``function`` closes over are
-    constants to derivatives.
+    values but ``values``, and are evaluated from those. Raises TypeError where ``function`` closes
+    over traced arrays, which derivatives would not know.
     """
     leaves, tree = jax.tree.flatten(jax.tree.map(jnp.asarray, values))
     traced, shapes = jax.make_jaxpr(
         lambda *leaves: function(*jax.tree.unflatten(tree, leaves)), return_shape=True
     )(*leaves)
+    if any(isinstance(v, jax.core.Tracer) for v in traced.consts):
+        raise TypeError("a fused function takes every traced array as an argument")
     return jax.tree.unflatten(jax.tree.structure(shapes), _fused.bind(*leaves, traced=traced))
 
 

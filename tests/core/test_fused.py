@@ -62,6 +62,15 @@ def test_shapes_may_differ_and_zeros_keep_their_sign():
     assert np.allclose(slope, np.sum(X) * np.exp(X[:3]), rtol=1e-14)
 
 
+def test_no_traced_array_is_closed_over():
+    def outer(x):
+        return core.fused(lambda y: x * y, X)
+
+    assert np.array_equal(outer(X), X * X)
+    with pytest.raises(TypeError, match="takes every traced array as an argument"):
+        jax.jit(outer)(X)
+
+
 def compiled(call, *values):
     return jax.jit(call).lower(*values).compile().as_text()
 
