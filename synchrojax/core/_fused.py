@@ -27,8 +27,10 @@ def fused(function: Callable, *values: PyTree) -> PyTree:
     """``function(*values)`` of arrays, element by element, as few kernels.
 
     So are its tangents, and on the way back its cotangents: derivatives share nothing with the
-    values but ``values``, and are evaluated from those. Raises TypeError where ``function`` closes
-    over traced arrays, which derivatives would not know.
+    values but ``values``, and are evaluated from those. Derivatives of derivatives follow the rules
+    of ``function`` at each level, so that ``with_tangents_times``, whose rule holds once, stays
+    outside. Raises TypeError where ``function`` closes over traced arrays, which derivatives would
+    not know.
     """
     leaves, tree = jax.tree.flatten(jax.tree.map(jnp.asarray, values))
     traced, shapes = jax.make_jaxpr(

@@ -299,29 +299,24 @@ def outside_of(family: AbstractFamily, here: Situation) -> dict[str, Masks]:
 
 def _coefficients_at(model: Model, values: Values) -> Coefficients:
     """``Coefficients`` of a block of points."""
-    here, scaled, scale = fused(functools.partial(_scaled_situation, model), dict(values))
-    found = model.family.evaluate(
-        model.networks, here.point, clip=model.out_of_domain != "extrapolate"
-    )
-    return fused(functools.partial(_in_cgs, model), here, scaled, scale, values["B"], found)
-
-
-def _scaled_situation(model: Model, values: Values) -> tuple[Situation, dict[str, Points], Points]:
-    """``Situation``, the other inputs and the unit of the field in which tangents fit."""
     b = values["B"]
     scale = _tangent_scale(b)
     scaled: dict[str, Any] = {
         name: with_tangents_times(v, scale) for name, v in values.items() if name != "B"
     }
-    here = situation(model, scaled | {"B": over_with_tangents(b, scale)}, scale)
-    return here, scaled, scale
+    inputs = scaled | {"B": over_with_tangents(b, scale)}
+    here = fused(functools.partial(situation, model), inputs, scale)
+    found = model.family.evaluate(
+        model.networks, here.point, clip=model.out_of_domain != "extrapolate"
+    )
+    c = fused(functools.partial(_in_cgs, model), here, scaled, b, found)
+    return jax.tree.map(lambda value: with_tangents_times(value, 1.0 / scale), c)
 
 
 def _in_cgs(
     model: Model,
     here: Situation,
     scaled: Values,
-    scale: Points,
     b: Points,
     found: Dimensionless,
 ) -> Coefficients:
@@ -353,7 +348,7 @@ def _in_cgs(
         emission, rotation = model.family.invalid(outside_of(model.family, here), here.point)
         wrong = Coefficients._make([*[emission] * 6, *[rotation] * 2])
         c = jax.tree.map(lambda value, wrong: jnp.where(wrong, jnp.nan, value), c, wrong)
-    return jax.tree.map(lambda value: with_tangents_times(value, 1.0 / scale), c)
+    return c
 
 
 def _tangent_scale(b: Points) -> Float[Array, "*points"]:
