@@ -111,7 +111,9 @@ def main():
     fit_cone()
     k = 2 + 0.5 * (HIGHEST_K - LOWEST_K) * np.sort(np.cos(np.pi * (np.arange(12) + 0.5) / 12))
     gamma = 1 + np.exp(np.linspace(np.log(3e-3), np.log(1e4), 36))
-    along, across, between = np.moveaxis([[ends(g, one) for one in k] for g in gamma], -1, 0)
+    along, across, between = np.moveaxis(
+        np.array([[ends(g, one) for one in k] for g in gamma]), -1, 0
+    )
     log_gamma = np.log(gamma)[:, None]
     spread = 0.05 * k**2 * np.expm1((k - 4) * log_gamma) / (k - 4)
     along = np.log(along) - 2 * spread * np.log1p(k * spread) / (k * spread)

@@ -77,7 +77,8 @@ def network(found):
             * chebvander(_cumulative.mapped_p(p), DEGREE_P)[:, None]
         )
         target = basis.reshape(count, -1) @ found
-        edge = _cumulative.Edge(one, 0.0 * one, one, log_x, np.exp(log_x) / 1.5)
+        low = 0.5 * np.logaddexp(0.0, -log_x)
+        edge = _cumulative.Edge(one, 0.0 * one, one, log_x, low, np.exp(log_x) / 1.5)
         weight = steepness(np.asarray(_cumulative.log_odds(point, edge)).T + target)
         features = np.asarray(_cumulative.limit_features(p, log_x)).T
         return Rows(np.arange(count), features, np.zeros((count, 1)), target, weight)
