@@ -131,7 +131,7 @@ def plot(names, path):
     colors = dict(
         zip(dict.fromkeys(row[0] for row in rows), colormaps["tab10"].colors, strict=False)
     )
-    figure = new_figure(9.0, 3.6)
+    figure = new_figure(10.5, 3.6)
     axes = figure.subplots(1, 2, sharey=True)
     for ax, gradient in zip(axes, (False, True), strict=True):
         for name, what, _, with_gradient, ns in rows:
@@ -144,7 +144,7 @@ def plot(names, path):
         ax.set(xlabel="points in a call", title="value and gradient" if gradient else "value")
         ax.grid(alpha=0.3)
     axes[0].set_ylabel("ns per point")
-    axes[1].legend(fontsize=7, loc="upper right")
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside right upper", fontsize=7)
     save_figure(figure, path)
 
 
