@@ -155,21 +155,19 @@ def once(pairs: Iterable[tuple[str, Any]], option: str) -> dict[str, Any]:
 
 def seed(text: str) -> int:
     """A whole number that random numbers may start from."""
-    try:
-        found = int(text)
-    except ValueError:
-        found = -1
-    if found < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 up")
-    return found
+    return _integer(text, 0, "a whole number from 0 up")
 
 
 def positive(text: str) -> int:
     """A whole number above zero."""
+    return _integer(text, 1, "a positive whole number")
+
+
+def _integer(text, least, what):
     try:
         found = int(text)
     except ValueError:
-        found = 0
-    if found < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+        found = least - 1
+    if found < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
     return found

@@ -78,13 +78,7 @@ def _lock(options: Any) -> None:
 
 def _import_neurosynchro(options: Any) -> None:
     from synchrojax.model import import_neurosynchro
-    from synchrojax.tables import configuration
 
-    if not configuration.path_of(options.dir).is_file():
-        raise ValueError(
-            f"{configuration.path_of(options.dir)}: there is no such file: give the directory that "
-            "neurosynchro trained in, with its .h5 files"
-        )
     out = options.out or options.dir / MODEL_FILE
     import_neurosynchro(options.dir, out)
     import synchrojax

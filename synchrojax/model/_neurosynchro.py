@@ -143,7 +143,13 @@ def import_neurosynchro(directory: PathLike, out: PathLike) -> pathlib.Path:
         raise ModelFileError(f"{out}: a model file ends in .safetensors")
     if out.exists():
         raise ModelFileError(f"{out} exists; choose another name")
-    config, path = configuration.read(directory), configuration.path_of(directory)
+    path = configuration.path_of(directory)
+    if not path.is_file():
+        raise ConfigError(
+            f"{path}: there is no such file: give the directory that neurosynchro trained in, with "
+            "its .h5 files"
+        )
+    config = configuration.read(directory)
     if config.space != "neurosynchro":
         raise ConfigError(
             f"{path}: its results are not those of neurosynchro: "
