@@ -2,7 +2,7 @@
 families/_single_electron.py.
 
 ``python data/make_conversion_kernel.py`` (seconds; SciPy 1.15 or newer). The kernel is that of an
-electron near the turning point, in Airy functions (``airy_product`` of make_pitch_smear.py), the
+electron near the turning point, in Airy functions (``moment`` of make_pitch_smear.py), the
 limit of ``exact`` for large s. AAA (Nakatsukasa et al. 2018, SIAM J. Sci. Comput. 40, A1494) finds
 the poles, least squares what stands above them. The constants in use are from ``exact`` at s = 1e8,
 so that those printed have other digits; the largest errors of both are printed.
@@ -12,34 +12,19 @@ import warnings
 
 import jax
 import numpy as np
-from make_pitch_smear import airy_product
+from make_pitch_smear import moment
 from scipy.interpolate import AAA
 
 from synchrojax.families._single_electron import conversion_kernel
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(600)
 PAIRS = 5
 
 
-def kernel(x):
-    """rho_Q of an ultrarelativistic electron, to a factor, at x = (gamma_0 / gamma)^2.
-
-    The integral of ``make_pitch_smear.cone`` over all angles, without their square.
-    """
-    scale = (x / 2) ** (2 / 3)
-    highest = np.arcsinh(1e6 / np.sqrt(min(scale, 1.0)))
-    v = 0.5 * highest * (_NODES + 1)
-    u2 = np.sinh(v) ** 2
-    a, slope, c = airy_product(xi := scale * (1 + u2))
-    value = u2 / scale * (a + 2 * xi * slope) + (2 * xi * xi * -slope - c) / scale**2
-    return x**3 * np.sum(value * np.cosh(v) * _WEIGHTS) * highest
-
-
 def grid(highest, count):
-    """x, m = x^(2/3) / (1 + x^(2/3)) and h = kernel / m^2, which goes to 1 with x."""
+    """x, m = x^(2/3) / (1 + x^(2/3)) and h = rho_Q / m^2, which goes to 1 with x."""
     x = np.exp(np.linspace(-np.log(highest), np.log(highest), count))
     m = x ** (2 / 3) / (1 + x ** (2 / 3))
-    return x, m, np.array([kernel(one) for one in x]) / kernel(1e8) / m**2
+    return x, m, np.array([moment(one, 0) for one in x]) / moment(1e8, 0) / m**2
 
 
 def fit(m, h):

@@ -66,8 +66,8 @@ def airy_product(xi):
     return np.where(xi > 12, (value, first, xi * value - 0.5 * second), near)
 
 
-def cone(x):
-    """Mean of rho_Q u'^2 of an ultrarelativistic electron over its limit for x -> infinity, x =
+def moment(x, power):
+    """Mean of rho_Q u'^(2 power) of an ultrarelativistic electron, to a factor, at x =
     (gamma_0 / gamma)^2.
 
     Near the turning point J, Y are Airy functions of xi = (x / 2)^(2/3) (1 + u'^2); an electron
@@ -80,7 +80,12 @@ def cone(x):
     u2 = np.sinh(v) ** 2
     a, slope, c = airy_product(xi := scale * (1 + u2))
     kernel = u2 / scale * (a + 2 * xi * slope) + (2 * xi * xi * -slope - c) / scale**2
-    return x**3 * np.sum(kernel * u2 * np.cosh(v) * _WEIGHTS) * highest
+    return x**3 * np.sum(kernel * u2**power * np.cosh(v) * _WEIGHTS) * highest
+
+
+def cone(x):
+    """That with the square of the angle, which goes to its limit for x -> infinity."""
+    return moment(x, 1)
 
 
 def fit_cone():
