@@ -2,10 +2,10 @@
 
 XLA's CPU backend fuses element-wise code into each of its consumers, where it is compiled and
 evaluated again, unless it is expensive and used more than once: then it is a kernel of its own.
-Each kernel takes about 25 ms to compile, each operation in it 0.4 ms. What stands here makes one
-kernel of up to ``_MOST`` results, in which everything is evaluated once: a reduction of several
-arrays along an axis that holds each of them and nothing else. Such kernels run on one core, so
-that of many points every result has its own. Other backends fuse several results by themselves.
+Kernels are what compilation takes its time for (``python tests/compile_time.py``). What stands here
+makes one kernel of up to ``_MOST`` results, in which everything is evaluated once: a reduction of
+several arrays along an axis that holds each of them and nothing else. Such kernels run on one core,
+so that of many points every result has its own. Other backends fuse several results by themselves.
 """
 
 import collections
@@ -91,13 +91,12 @@ def _there(tangents):
 
 def _tangents(primals, tangents, *, traced):
     found, there = _fused.bind(*primals, traced=traced), _there(tangents)
-    if traced is not None:
-        uses = _Flat(traced).uses
-        there = [i for i in there if uses[i]]
-    slopes, given = [_nothing(v) for v in found], [tangents[i] for i in there]
+    slopes = [_nothing(v) for v in found]
     if traced is None:
-        moving, moved = there, _fused.bind(*given, traced=None)
+        moving, moved = there, _fused.bind(*(tangents[i] for i in there), traced=None)
     else:
+        flat = _Flat(traced)
+        there = [i for i in there if flat.uses[i]]
         moving = [i for i, v in enumerate(found) if jnp.issubdtype(v.dtype, jnp.inexact)]
 
         def slope(values, given):
@@ -107,10 +106,10 @@ def _tangents(primals, tangents, *, traced):
             after = jax.jvp(jaxpr_as_fun(traced), list(values), steps)[1]
             return [after[i] for i in moving]
 
-        values, telling = list(primals), _telling(traced)
+        values, telling = list(primals), _telling(flat)
         for i, v in zip(telling, _apart.bind(*(primals[i] for i in telling)), strict=True):
             values[i] = v
-        moved = fused(slope, values, given)
+        moved = fused(slope, values, [tangents[i] for i in there])
     for i, t in zip(moving, moved, strict=True):
         slopes[i] = t
     return found, slopes
@@ -198,8 +197,10 @@ def _alone(value):
 
 
 def _are_many(values):
-    """Whether they are shared among the processor's cores, as a single result is and several are
-    not; numbers that are not known yet are many."""
+    """Whether the processor's cores share them, one result at a time.
+
+    Numbers that are not known yet, in an export, are many.
+    """
     return not all(isinstance(v.size, int) and v.size <= _FEW for v in values)
 
 
@@ -297,9 +298,8 @@ class _Flat:
         return of(traced.jaxpr.outvars)
 
 
-def _telling(traced):
+def _telling(flat):
     """Numbers of a few inputs: whatever is expensive depends on one of them at least."""
-    flat = _Flat(traced)
     reach = {i: {i} for i in range(flat.inputs)}
     left = []
     for step in flat.steps:

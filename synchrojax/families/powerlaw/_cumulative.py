@@ -375,7 +375,6 @@ class Known(NamedTuple):
 
     near: Features
     far: Features
-    total: Features
     limit: Features
     decline: Points
     slow_share: Points
@@ -392,7 +391,6 @@ def known_at(p: Point, edge: Edge, total: Features) -> Known:
     return Known(
         (*edge_features(p, edge), *total),
         far_features(p, edge),
-        total,
         limit_features(p.p, edge.log_x),
         decline(p),
         slow_share(p, edge),
@@ -429,13 +427,20 @@ class Learned(NamedTuple):
     rotation_v: tuple[Points, Points]
 
 
-def learned_at(networks: Networks, p: Point, edge: Edge, known: Known) -> Learned:
+def following(networks: Networks, total: Features) -> Points:
+    """What ``rho_Q_total`` makes of ``total_features``, whatever the edge."""
+    return networks["rho_Q_total"](jnp.stack(total))[0]
+
+
+def learned_at(
+    networks: Networks, p: Point, edge: Edge, known: Known, following: Points
+) -> Learned:
     near = jnp.stack(known.near)
     return Learned(
         limit_odds(jnp.stack(known.limit)),
         networks["edge"](near),
         *conversion_limit(p, edge),
-        networks["rho_Q_total"](jnp.stack(known.total))[0],
+        following,
         networks["rho_Q_edge"](near),
         (networks["rho_V_far"](jnp.stack(known.far))[0], networks["rho_V"](near)[0]),
     )

@@ -88,7 +88,9 @@ class _Learned(NamedTuple):
 
 def _learned(networks: Networks, start: _Start, ends: _Ends) -> _Learned:
     total = networks["total"](jnp.stack(start.isotropic))
-    isotropic = physics.learned_at(networks, ends.p, ends.edge, ends.isotropic)
+    following = physics.following(networks, start.isotropic)
+    both = jnp.stack([following, following])
+    isotropic = physics.learned_at(networks, ends.p, ends.edge, ends.isotropic, both)
     if start.turned is None:
         return _Learned(total, isotropic, None, None)
     total_turned = networks["pitch_total"](jnp.stack(start.turned[0]))

@@ -215,7 +215,8 @@ def anisotropic_rows(head: str, pairs: Pairs, networks: Networks) -> Rows:
         features, extra = map(jnp.stack, _anisotropy.total_inputs(p))
         target = pairs.log_totals - networks["total"](features[:-1])
         return _rows(pairs, use, features, extra, target, np.ones(target.shape))
-    known = physics.known_at(p, edge, physics.total_features(p))
+    total = physics.total_features(p)
+    known = physics.known_at(p, edge, total)
     turned = _anisotropy.known_at(p, edge, known)
     features, extra = map(jnp.stack, turned.inputs[head])
     if head == "pitch_rho_V_far":
@@ -227,7 +228,10 @@ def anisotropic_rows(head: str, pairs: Pairs, networks: Networks) -> Rows:
             pairs.lower * _pitch.angle_weight(p.sine),
         )
         return _rows(pairs, use, features, extra, target, weight)
-    plain = physics.cumulative(p, edge, known, physics.learned_at(networks, p, edge, known))
+    following = physics.following(networks, total)
+    plain = physics.cumulative(
+        p, edge, known, physics.learned_at(networks, p, edge, known, following)
+    )
     learned = _anisotropy.learned_at(networks, p, edge, turned)
     found = _anisotropy.changed(turned, learned, plain)
     if head == "pitch_edge":
