@@ -44,6 +44,7 @@ from synchrojax.core._inputs import (
     own_settings,
     reals,
     warn_user,
+    whole_number,
 )
 from synchrojax.core._numbers import (
     at_least,
@@ -157,6 +158,7 @@ __all__ = [
     "unit_of_coefficient",
     "unphysical",
     "warn_user",
+    "whole_number",
     "with_tangents_times",
     "within",
     "write_text",

@@ -218,6 +218,20 @@ def number(value: Any, what: str, unit: str = "") -> float:
     return float(value)
 
 
+def whole_number(value: Any, least: int, most: int = sys.maxsize) -> int:
+    """``value``, a number of any type, as an integer.
+
+    Raises TypeError for what is no real number, ValueError for one that is not whole or outside of
+    ``least`` to ``most``.
+    """
+    one = np.asarray(value)[()]
+    if not _is_real(one):
+        raise TypeError(f"expected a whole number, got {value!r}")
+    if not (least <= one <= most and one % 1 == 0):
+        raise ValueError(f"expected a whole number from {least} to {most}, got {value!r}")
+    return int(one)
+
+
 def low_and_high(given: Any, what: str, unit: str = "") -> tuple[float, float]:
     """The two ends of a range, finite and in order. Raises ValueError."""
     ends = tuple(number(v, what, unit) for v in (given if np.iterable(given) else [given]))

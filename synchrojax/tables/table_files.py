@@ -10,7 +10,6 @@ n_e = 1 cm^-3, ``time_ms(meta)`` anything else. Parts are ``.txt``, ``.txt.gz`` 
 import contextlib
 import gzip
 import io
-import operator
 import pathlib
 import re
 import zlib
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from synchrojax.core import Columns, PathLike, progress, written_in_one
+from synchrojax.core import Columns, PathLike, progress, whole_number, written_in_one
 
 RESULTS = ("j_I", "j_Q", "j_V", "alpha_I", "alpha_Q", "alpha_V", "rho_Q", "rho_V")
 SUFFIXES = (".txt", ".txt.gz", ".parquet")
@@ -34,13 +33,10 @@ class TableError(ValueError):
 
 def integer(value: Any, what: str, least: int) -> int:
     """``value`` as a whole number of at least ``least``; TableError names it as ``what``."""
-    # a boolean is a whole number to Python, and an array of one
-    if not isinstance(value, bool | np.bool_) and np.ndim(value) == 0:
-        with contextlib.suppress(TypeError):
-            found = operator.index(value)
-            if found >= least:
-                return found
-    raise TableError(f"{what} must be a whole number from {least} up, got {value!r}")
+    try:
+        return whole_number(value, least)
+    except (TypeError, ValueError):
+        raise TableError(f"{what} must be a whole number from {least} up, got {value!r}") from None
 
 
 def suffix_of(path: PathLike) -> str | None:

@@ -1,10 +1,12 @@
 """What a training depends on beside its table, and what is allowed."""
 
+import functools
 import math
 import numbers
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
+from synchrojax.core import whole_number
 from synchrojax.tables import table_files
 
 # what returns a value as plain numbers, or raises, and what is allowed, in words
@@ -50,15 +52,12 @@ def _real(value: Any) -> Any:
     return value
 
 
-def _integer(low: int, high: float = math.inf) -> Allowed:
+def _integer(low: int, high: int | None = None) -> Allowed:
     """What takes a whole number from ``low`` to ``high``, and words for it."""
-
-    def taken(value):
-        if not (math.isfinite(_real(value)) and value == int(value) and low <= value <= high):
-            raise ValueError
-        return int(value)
-
-    return taken, f"a whole number from {low}" + (" up" if high == math.inf else f" to {high}")
+    if high is None:
+        return functools.partial(whole_number, least=low), f"a whole number from {low} up"
+    taken = functools.partial(whole_number, least=low, most=high)
+    return taken, f"a whole number from {low} to {high}"
 
 
 def _positive(below: float = math.inf) -> Allowed:

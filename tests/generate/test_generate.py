@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -319,5 +320,10 @@ def test_no_answer_can_be_waited_for_so_long(tmp_path, timeout):
 
 
 def test_whole_numbers_of_any_kind():
-    for n in (3, np.int32(3), np.asarray(3)):
-        assert table_files.integer(n, "n", 1) == 3
+    for n in (3, 3.0, np.int32(3), np.float32(3), np.asarray(3), jnp.asarray(3)):
+        found = table_files.integer(n, "n", 1)
+        assert type(found) is int
+        assert found == 3
+    for n in (3.5, np.inf, np.nan, -3, True, np.True_, None, "3", [3], 3j, np.timedelta64(3)):
+        with pytest.raises(table_files.TableError, match="n must be a whole number from 1 up, got"):
+            table_files.integer(n, "n", 1)
