@@ -14,9 +14,10 @@ An f that need not be packaged is a ``Function``.
 """
 
 import abc
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -39,6 +40,8 @@ from synchrojax.special import legendre, scaled_k012
 
 HIGHEST_GAMMA = 1e12  # infinity, for every purpose here
 _EDGES = ("keep", "omit")
+# what NumPy says of arrays where one number is wanted
+_NOT_OF_ARRAYS = ("truth value of an array", "can be converted to Python scalars")
 _CHECKED = 16  # sets of parameters for which a user's f is looked at
 
 
@@ -54,6 +57,16 @@ class Distribution(abc.ABC):
     defaults: Mapping[str, float] = MappingProxyType({})
     extended = False  # a tail over many decades of gamma, or anisotropy, needs more nodes
     edges = "keep"  # or "omit": whether df/dgamma includes the jumps of f
+
+    @property
+    def of_user(self) -> bool:
+        """Whether f comes from outside of the package."""
+        return type(self).__module__ != __name__
+
+    @property
+    def written_as(self) -> Any:
+        """The class or function that f is written as, however often it is wrapped."""
+        return type(self)
 
     @abc.abstractmethod
     def log_shape(self, gamma: Reals, mu: Reals, across: Reals, **parameters: Reals) -> Reals:
@@ -291,6 +304,14 @@ class PitchAngle(Distribution):
         self.defaults = self.base.defaults
         self.edges = self.base.edges
 
+    @property
+    def of_user(self) -> bool:
+        return self.base.of_user
+
+    @property
+    def written_as(self) -> Any:
+        return self.base.written_as
+
     def log_shape(
         self, gamma: Reals, mu: Reals, across: Reals, *, k: Reals, **parameters: Reals
     ) -> Reals:
@@ -339,6 +360,7 @@ class Function(Distribution):
     """
 
     extended = True  # for all we know
+    of_user = True
 
     def __init__(
         self, f: Any, *, gamma_min: Any = 1.0, gamma_max: Any = 1e12, breaks: Any = ()
@@ -360,6 +382,10 @@ class Function(Distribution):
             n for n, p in takes[2:] if p.default is p.empty and p.kind != p.VAR_KEYWORD
         )
         self._breaks = _known_breaks(breaks, self.parameters)
+
+    @property
+    def written_as(self) -> Any:
+        return self._f
 
     @property
     def _identity(self) -> tuple[Any, ...]:
@@ -405,6 +431,14 @@ class Function(Distribution):
     def gamma_bounds(self, **parameters: Reals) -> tuple[Reals, Reals]:
         return self._bounds
 
+    def _sampled(self, gamma, mu, **parameters):
+        """f as a NumPy array. Raises ValueError where it is not written in JAX."""
+        gamma, mu = np.broadcast_arrays(gamma, mu)
+        with written_in_jax(self):
+            values = np.asarray(self._f(gamma, mu, **parameters))  # JAX adds to other errors
+            jax.eval_shape(self._f, gamma, mu, **parameters)
+        return values
+
     def norm(self, **parameters: Reals) -> float:
         """The integral of f over d^3u, the number of electrons: to about 1e-5 for a smooth f.
 
@@ -420,7 +454,7 @@ class Function(Distribution):
         angle = np.pi * (t - 0.5)  # gathers nodes along B
         mu = np.sin(angle)
         gamma, mu = np.cosh(chi)[:, None], mu[None, :]
-        f = np.asarray(self._f(*np.broadcast_arrays(gamma, mu), **parameters))
+        f = self._sampled(gamma, mu, **parameters)
         if f.shape != np.broadcast_shapes(gamma.shape, mu.shape):
             raise ValueError(
                 f"f(gamma, mu) of shape {gamma.size} x {mu.size} came back with shape {f.shape}"
@@ -446,9 +480,7 @@ class Function(Distribution):
             gamma = np.concatenate([gamma, np.sqrt(pieces[:-1] * pieces[1:])])
         gamma = gamma[:, None]
         mu = np.linspace(0.05, 0.95, 10)
-        f, mirrored = (
-            np.asarray(self._f(*np.broadcast_arrays(gamma, m), **parameters)) for m in (mu, -mu)
-        )
+        f, mirrored = (self._sampled(gamma, m, **parameters) for m in (mu, -mu))
         wrong = np.abs(f - mirrored) > 1e-3 * np.maximum(np.abs(f), np.abs(mirrored))
         if np.any(wrong):
             i, j = np.argwhere(wrong)[0]
@@ -480,6 +512,28 @@ class Function(Distribution):
 
     def harmonics_matter(self, s: Reals, sine: Reals, **parameters: Reals) -> Truths:
         return (s * sine < 100.0) & (s < 1e5)
+
+
+class _NotInJaxError(ValueError):
+    """Of an f that is not written in JAX."""
+
+
+@contextlib.contextmanager
+def written_in_jax(distribution: Distribution) -> Iterator[None]:
+    """What JAX and NumPy say of a user's f that is not written in JAX, in words for its author."""
+    try:
+        yield
+    except _NotInJaxError:
+        raise
+    except (TypeError, ValueError, IndexError) as error:
+        of_jax = isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError)
+        if not (distribution.of_user and (of_jax or any(t in str(error) for t in _NOT_OF_ARRAYS))):
+            raise
+        raise _NotInJaxError(
+            "f is called with arrays, traced by JAX: it must be written with jax.numpy instead of "
+            "numpy or math, and with jnp.where instead of `if` "
+            f"({type(error).__name__}: {str(error).splitlines()[0]})"
+        ) from error
 
 
 def _known_breaks(breaks: Any, parameters: tuple[str, ...]) -> Any:

@@ -24,8 +24,8 @@ from synchrojax.core import (
     pointwise,
     unphysical,
 )
-from synchrojax.distributions import Distribution, get_distribution
-from synchrojax.exact._errors import estimated_errors, judge, with_rules, written_in_jax
+from synchrojax.distributions import Distribution, get_distribution, written_in_jax
+from synchrojax.exact._errors import estimated_errors, judge, with_rules
 from synchrojax.exact._evaluate import Ruled, evaluate_traced, mode_of_point
 from synchrojax.exact._phase_space import Resolution, resolution_of
 

@@ -1,46 +1,20 @@
 """How far the integrals are from the truth: estimates, and warnings of an f that is not smooth."""
 
-import contextlib
 import weakref
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax.core import (
-    is_traced,
-    warn_user,
-)
-from synchrojax.distributions import Function
+from synchrojax.core import is_traced, warn_user
 from synchrojax.exact._evaluate import FEW, SMALL_S, evaluate, ruled
 from synchrojax.exact._phase_space import SPLITS, arccosh
-from synchrojax.special import (
-    kinks,
-)
+from synchrojax.special import kinks
 
 _PROBES = 4  # points of a call on which a user's f is judged
 _SUSPICIOUS = 1e-5  # estimated relative error from which a user's f is taken for not smooth
 _SMALL_BLOCK = 8  # few points are computed as many at a time
-# what NumPy says of arrays where one number is wanted
-_NOT_OF_ARRAYS = ("truth value of an array", "can be converted to Python scalars")
 _SEEN: weakref.WeakSet = weakref.WeakSet()  # functions f that were judged before
 _WARNED: weakref.WeakSet = weakref.WeakSet()  # what users were warned of
-
-
-@contextlib.contextmanager
-def written_in_jax(distribution):
-    """What JAX and NumPy say of a user's f that is not written in JAX, in words for its author."""
-    try:
-        yield
-    except (TypeError, ValueError, IndexError) as error:
-        of_jax = isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError)
-        if not (_is_own(distribution) and (of_jax or any(t in str(error) for t in _NOT_OF_ARRAYS))):
-            raise
-        raise ValueError(
-            "f is called with arrays, traced by JAX: it must be written with jax.numpy instead of "
-            "numpy or math, and with jnp.where instead of `if` "
-            f"({type(error).__name__}: {str(error).splitlines()[0]})"
-        ) from error
 
 
 def _module_of(x):
@@ -69,8 +43,8 @@ def judge(distribution, x, resolution, error, mode=None):
 
     A user's f is looked at on the way, on up to four of the points.
     """
-    own = _is_own(distribution) and not _warned(distribution)
-    if not (error or _is_own(distribution)):
+    own = distribution.of_user and not _warned(distribution)
+    if not (error or distribution.of_user):
         return evaluate(distribution, x, resolution, mode), None
     n = len(x)
     probes = _probes(distribution, n) if own else np.zeros(0, int)
@@ -96,24 +70,17 @@ def _probes(distribution, n):
     return np.unique(np.linspace(0, n - 1, count).astype(int))
 
 
-def _is_own(distribution):
-    base = getattr(distribution, "base", distribution)
-    return isinstance(base, Function) or type(base).__module__ != Function.__module__
-
-
 def _warned(distribution):
     return distribution in _WARNED or _identity(distribution) in _WARNED
 
 
 def _identity(distribution):
-    """What f is, however often it is wrapped."""
-    base = getattr(distribution, "base", distribution)
-    f = getattr(base, "_f", type(base))
+    """What f is, however often it is wrapped, if that can be remembered without being kept."""
     try:
-        weakref.ref(f), hash(f)
+        weakref.ref(distribution.written_as), hash(distribution.written_as)
     except TypeError:
-        return base
-    return f
+        return distribution
+    return distribution.written_as
 
 
 def _look_at(distribution, x, values, errors):

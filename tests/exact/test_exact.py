@@ -13,6 +13,7 @@ from scipy import integrate, special
 from synchrojax import distributions, exact
 from synchrojax.core import GYRO
 from synchrojax.exact import _absorption, _evaluate, _phase_space
+from synchrojax.families import Family
 
 pytestmark = pytest.mark.usefixtures("x64")
 RHO_Q = NAMES.index("rho_Q")
@@ -565,9 +566,11 @@ def test_an_f_that_is_not_written_in_jax(f):
     params = {"nu": 230e9, "B": 30.0, "n_e": 1e6, "theta": 1.0}
     message = "it must be written with jax.numpy instead of numpy or math, and with jnp.where"
     calls = [lambda: exact.coefficients(f, params), lambda: exact.at_unit_frequency(f, [9.0], [1])]
+    calls += [lambda: Family("mine", f, {}), distributions.Function(f).norm]
     for call in (*calls, lambda: jax.jit(lambda p: exact.coefficients(f, p))(params)):
         with pytest.raises(ValueError, match=message) as refused:
             call()
+        assert str(refused.value).count(message) == 1
         assert isinstance(refused.value.__cause__, TypeError | ValueError)
 
 

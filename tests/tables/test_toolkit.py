@@ -814,7 +814,7 @@ def test_twenty_million_rows_within_8_gib(tmp_path, suffix):
         os.link(tmp_path / "raw" / f"000{suffix}", tmp_path / "raw" / f"{k:03d}{suffix}")
     configure(tmp_path / "m", units=[8], iterations=2)
     measure = (
-        "import sys; from synchrojax import _table; from synchrojax.cli import main\n"
+        "import sys; from synchrojax.tables import table_files; from synchrojax.cli import main\n"
         "if sys.argv[1] == 'read':\n"
         "    for most in (2_000_000, None):\n"
         "        print(len(table_files.read_columns(sys.argv[2], max_rows=most)['s']))\n"
