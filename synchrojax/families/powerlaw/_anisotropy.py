@@ -23,10 +23,14 @@ def rotation_v(p: Point, cone: Points) -> tuple[Points, Points]:
     return factor, spread / (p.p + 1.0)
 
 
-# nodes in ln(gamma / g) over its range to the power 1/3: with 64 of them rho_Q changes by 2e-4 of
-# its scale or less at 99 % of 2,048 points to learn from, which the network takes up
+# nodes in ln(gamma / g) over its range to the power 1/3. With 64 of them rho_Q changes by 3e-4 of
+# its scale or less at 99 % of points to learn from (tests/families/test_quadratures.py), which the
+# network takes up
 _ROOTS, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _ROOTS, _WEIGHTS = 0.5 * (1.0 + _ROOTS), 0.5 * _WEIGHTS
+# from where the cone is narrower than theta, the integrand falls as gamma^-p: with 12 instead of 5
+# rho_Q changes by 3e-4 of its scale at most (the same test)
+_REACH = 5.0
 
 
 def off_cone(p: Point, edge: Edge) -> Float[Array, "*points"]:
@@ -40,9 +44,7 @@ def off_cone(p: Point, edge: Edge) -> Float[Array, "*points"]:
 
 def _off_cone(p: Point, edge: Edge) -> tuple[Float[Arrays, "nodes *points"], Points]:
     """What is summed over nodes, and the factor of the sum."""
-    # from where the cone is narrower than theta, the integrand falls as gamma^-p: with 12 instead
-    # of 5 rho_Q changes by 2e-5 of its scale at most, at the same points
-    reach = 5.0 + 0.5 * jnp.log1p((p.cosine / (p.sine * edge.gamma)) ** 2)
+    reach = _REACH + 0.5 * jnp.log1p((p.cosine / (p.sine * edge.gamma)) ** 2)
     root, weight = rows_of(_ROOTS, p.p), rows_of(_WEIGHTS, p.p)
     t = reach[None] * root**3
     growth = jnp.exp(-t)
