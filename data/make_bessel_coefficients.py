@@ -1,7 +1,7 @@
-"""Fit the tables behind ``synchrojax.special`` and write
-``synchrojax/special/_bessel_coefficients.npz``.
+"""Fit the tables behind ``synchrojax.special``.
 
-Run from the repository root (needs the ``test`` extra for mpmath; about 10 s):
+Writes ``synchrojax/special/_bessel_coefficients.npz``. Run from the repository root (needs the
+``test`` extra for mpmath; about 10 s):
 
     python data/make_bessel_coefficients.py
 

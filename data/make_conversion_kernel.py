@@ -1,11 +1,11 @@
-"""Fit rho_Q of one ultrarelativistic electron; prints ``_KERNEL`` and ``_KERNEL_POLES`` of
-families/_single_electron.py.
+"""Fit rho_Q of one ultrarelativistic electron: ``python data/make_conversion_kernel.py``.
 
-``python data/make_conversion_kernel.py`` (seconds; SciPy 1.15 or newer). The kernel is that of an
-electron near the turning point, in Airy functions (``moment`` of make_pitch_smear.py), the
-limit of ``exact`` for large s. AAA (Nakatsukasa et al. 2018, SIAM J. Sci. Comput. 40, A1494) finds
-the poles, least squares what stands above them. The constants in use are from ``exact`` at s = 1e8,
-so that those printed have other digits; the largest errors of both are printed.
+Prints ``_KERNEL`` and ``_KERNEL_POLES`` of families/_single_electron.py (seconds; SciPy 1.15 or
+newer). The kernel is that of an electron near the turning point, in Airy functions (``moment`` of
+make_pitch_smear.py), the limit of ``exact`` for large s. AAA (Nakatsukasa et al. 2018, SIAM J. Sci.
+Comput. 40, A1494) finds the poles, least squares what stands above them. The constants in use are
+from ``exact`` at s = 1e8, so that those printed have other digits; the largest errors of both are
+printed.
 """
 
 import warnings

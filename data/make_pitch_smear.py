@@ -1,11 +1,10 @@
-"""Fit how electrons of one gamma smear sin^k of the pitch angle in rho_Q; prints the tables of
-families/_pitch.py.
+"""Fit how electrons of one gamma smear sin^k of the pitch angle in rho_Q.
 
-``python data/make_pitch_smear.py`` (seconds; ``_CONE`` goes to families/_single_electron.py). At
-high frequency the kernel is rational: with e = u_perp^2 / w^2, the leading Debye terms of J Y and
-J' Y' give A = e / 2 + 5 e^2 / 8 and B = -e^2 / 4, and by parts in g' a shell of electrons
-contributes Int dv w M f, M = -d/dg' (B w - A / w) / w^2. Its ratio to the isotropic shell is a mean
-of (1 - mu^2)^(k/2).
+``python data/make_pitch_smear.py`` prints the tables of families/_pitch.py (seconds; ``_CONE`` goes
+to families/_single_electron.py). At high frequency the kernel is rational: with e = u_perp^2 / w^2,
+the leading Debye terms of J Y and J' Y' give A = e / 2 + 5 e^2 / 8 and B = -e^2 / 4, and by parts
+in g' a shell of electrons contributes Int dv w M f, M = -d/dg' (B w - A / w) / w^2. Its ratio to
+the isotropic shell is a mean of (1 - mu^2)^(k/2).
 """
 
 import numpy as np
@@ -28,9 +27,7 @@ def smeared(gamma, theta, k):
 
 
 def ends(gamma, k):
-    """The limits along and across B, and the coefficient between them, as ``_pitch.log_smeared``
-    joins them.
-    """
+    """The limits along and across B, and what joins them in ``_pitch.log_smeared``."""
     along = smeared(gamma, 1e-3 / gamma, k) ** (2 / k) * gamma**2
     across = smeared(gamma, 0.5 * np.pi, k) ** (2 / k)
     theta = np.arctan(
@@ -67,12 +64,11 @@ def airy_product(xi):
 
 
 def moment(x, power):
-    """Mean of rho_Q u'^(2 power) of an ultrarelativistic electron, to a factor, at x =
-    (gamma_0 / gamma)^2.
+    """Mean of rho_Q u'^(2 power) of an ultrarelativistic electron, to a factor.
 
-    Near the turning point J, Y are Airy functions of xi = (x / 2)^(2/3) (1 + u'^2); an electron
-    contributes the derivative of the kernel with g' at fixed u', and u' / gamma is its angle from
-    the line of sight.
+    x = (gamma_0 / gamma)^2. Near the turning point J, Y are Airy functions of xi = (x / 2)^(2/3) (1
+    + u'^2); an electron contributes the derivative of the kernel with g' at fixed u', and u' /
+    gamma is its angle from the line of sight.
     """
     scale = (x / 2) ** (2 / 3)
     highest = np.arcsinh(1e6 / np.sqrt(min(scale, 1.0)))
@@ -89,8 +85,9 @@ def cone(x):
 
 
 def fit_cone():
-    """c = m h(m) with two pairs of poles, m = x^(2/3) / (1 + x^(2/3)): the constant and (a, b, c,
-    d) of each.
+    """c = m h(m) with two pairs of poles: the constant and (a, b, c, d) of each.
+
+    m = x^(2/3) / (1 + x^(2/3)).
     """
     x = np.exp(np.linspace(np.log(1e-7), np.log(1e5), 241))
     m = x ** (2 / 3) / (1 + x ** (2 / 3))

@@ -1,9 +1,9 @@
-"""Fit the limit of large s sin(theta) of the power law's cumulative functions; writes
-families/powerlaw/_limit.npz.
+"""Fit the limit of large s sin(theta) of the power law's cumulative functions.
 
-``python data/make_powerlaw_limit.py`` (minutes): 4,096 pairs of exact integrals at s = 1e8 over x
-and p, Chebyshev polynomials in m = (x^(2/3) - 1) / (x^(2/3) + 1) and in p by least squares; those
-of emission and absorption are then turned into a small network, which costs less.
+``python data/make_powerlaw_limit.py`` writes families/powerlaw/_limit.npz (minutes): 4,096 pairs of
+exact integrals at s = 1e8 over x and p, Chebyshev polynomials in m = (x^(2/3) - 1) / (x^(2/3) + 1)
+and in p by least squares; those of emission and absorption are then turned into a small network,
+which costs less.
 """
 
 import pathlib

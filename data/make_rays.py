@@ -1,8 +1,8 @@
 """The rays of ``synchrojax test-ray``: smooth, made-up profiles with their exact coefficients.
-python data/make_rays.py
 
-Each looks like a place where such electrons are met; all have a field that twists on the sky and
-passes through the plane of the sky, and most are neither thin nor Faraday-thin.
+``python data/make_rays.py``. Each looks like a place where such electrons are met; all have a field
+that twists on the sky and passes through the plane of the sky, and most are neither thin nor
+Faraday-thin.
 """
 
 import pathlib

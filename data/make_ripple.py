@@ -1,10 +1,10 @@
-"""Constants of the harmonic ripple in ``families/_thermal.py``: ``python data/make_ripple.py``
-prints them.
+"""Print the constants of the harmonic ripple in ``families/_thermal.py``.
 
-The exponent of the first Poisson term of the sum over harmonics, at its saddle sinh(2 b) - 2 b = y
-- 2 pi i, has the square s'^2 G(y) with G = (coth^2(b) - 1) y^2 + 4 H coth(b) y + 4 H^2, H = (b - i
-pi) coth(b) - 1. Poles of G / (1 + y) as a function of t = ln(1 + y) by AAA (Nakatsukasa et al.
-2018, SIAM J. Sci. Comput. 40, A1494), then residues and a parabola by least squares. Needs mpmath.
+``python data/make_ripple.py``. The exponent of the first Poisson term of the sum over harmonics, at
+its saddle sinh(2 b) - 2 b = y - 2 pi i, has the square s'^2 G(y) with G = (coth^2(b) - 1) y^2 + 4 H
+coth(b) y + 4 H^2, H = (b - i pi) coth(b) - 1. Poles of G / (1 + y) as a function of t = ln(1 + y)
+by AAA (Nakatsukasa et al. 2018, SIAM J. Sci. Comput. 40, A1494), then residues and a parabola by
+least squares. Needs mpmath.
 """
 
 import mpmath as mp

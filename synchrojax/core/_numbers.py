@@ -1,5 +1,7 @@
-"""Arithmetic that keeps its digits and compiles to little: full-precision products, elementary
-functions with plain derivatives, results at the limits of their dtype, and what is computed once.
+"""Arithmetic that keeps its digits and compiles to little.
+
+Full-precision products, elementary functions with plain derivatives, and results at the limits of
+their dtype.
 """
 
 from collections.abc import Sequence
@@ -15,8 +17,7 @@ from synchrojax.core._types import Arrays, Reals
 def product(
     matrix: Float[Arrays, "rows inputs"], x: Float[Arrays, "inputs *points"]
 ) -> Float[Array, "rows *points"]:
-    """A matrix [rows, inputs] times the first axis of ``x`` [inputs, ...], in full precision:
-    [rows, ...].
+    """A matrix times the first axis of ``x`` in full precision.
 
     GPUs would round float32 to 10 bits.
     """
@@ -120,8 +121,9 @@ def _largest(x, share=0.99):
 
 
 def bounded_exp(x: Float[Arrays, "*points"]) -> Float[Array, "*points"]:
-    """exp(x), at most the largest number; as a square, so that a slope of it overflows only if
-    exp(x / 2) does.
+    """exp(x), at most the largest number.
+
+    As a square, so that a slope of it overflows only if exp(x / 2) does.
     """
     root = jnp.exp(at_most(0.5 * x, 0.5 * float(np.log(_largest(x)))))
     return root * root
@@ -161,10 +163,9 @@ def slopes_that_fit(
     size: Float[Arrays, "*points"],
     smallest: Float[Arrays, "*points"],
 ) -> Float[Array, "*points"]:
-    """``value`` without its slope where that, of order size / input, or a step to it, would leave
-    the dtype's range.
+    """``value``, without its slope where that or a step to it would leave the dtype's range.
 
-    ``smallest``: the least magnitude of the inputs.
+    A slope is of order size / input. ``smallest``: the least magnitude of the inputs.
     """
     limit, least = (
         _largest(value, 0.5) * jnp.minimum(smallest, 1.0),
@@ -175,8 +176,9 @@ def slopes_that_fit(
 
 
 def power_of_two(size: Float[Arrays, "*points"]) -> Float[Array, "*points"]:
-    """The power of two at or below ``size`` > 0, no part of derivatives: scaling by it loses no
-    digits.
+    """The power of two at or below ``size`` > 0, no part of derivatives.
+
+    Scaling by it loses no digits.
     """
     return jax.lax.reduce_precision(jax.lax.stop_gradient(size), jnp.finfo(size.dtype).nexp, 0)
 

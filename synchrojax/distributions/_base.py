@@ -69,8 +69,9 @@ class Distribution(abc.ABC):
         return {}
 
     def check(self, **parameters: Reals) -> None:  # noqa: B027
-        """Raise ValueError where f itself cannot be a distribution for ``parameters``, arrays of
-        one length.
+        """Raise ValueError where f itself cannot be a distribution.
+
+        ``parameters``: arrays of one length.
         """
 
 

@@ -168,8 +168,9 @@ class Function(Distribution):
             )
 
     def check(self, **parameters: Reals) -> None:
-        """Also warn where f does not integrate to 1; of many sets of parameters the first few are
-        looked at.
+        """Also warn where f does not integrate to 1.
+
+        Of many sets of parameters the first few are looked at.
         """
         sets = (
             np.unique(np.stack([np.ravel(v) for v in parameters.values()], -1), axis=0)

@@ -60,8 +60,9 @@ def judge(distribution, x, resolution, error, mode=None):
 
 
 def _probes(distribution, n):
-    """Up to four of n points: all four in the first call with an f and among many, later as fill
-    incomplete blocks.
+    """Up to four of n points.
+
+    All four in the first call with an f and among many, later as fill incomplete blocks.
     """
     count, identity = _PROBES, _identity(distribution)
     if n <= FEW and identity in _SEEN:

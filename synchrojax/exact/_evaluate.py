@@ -99,11 +99,10 @@ def _mode_of(distribution, x):
 
 @functools.lru_cache(maxsize=64)
 def _block(distribution, mode, resolution, batch):
-    """Compiled evaluation of a block of points, (block [point, input], how many of them count) ->
-    [point, 8].
+    """Compiled evaluation of a block of points.
 
-    ``batch``: so many at a time, all of the block; 0: one after another, as many as count, and
-    compiled quickly.
+    (block [point, input], how many of them count) -> [point, 8]. ``batch``: so many at a time, all
+    of the block; 0: one after another, as many as count, and compiled quickly.
     """
 
     def one(x):

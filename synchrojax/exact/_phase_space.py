@@ -51,10 +51,10 @@ _EXTENDED = Resolution(outer=80, rotation_outer=160, rotation_inner=(36, 48), ro
 
 
 class _Integrand(NamedTuple):
-    """One direction and one distribution: s' = s sin(theta), ln f(gamma, mu) up to its norm, bounds
-    and jumps.
+    """One direction and one distribution.
 
-    ``breaks``: Lorentz factors where f is not smooth, or None. ``rule``: see ``panel_between``.
+    s' = s sin(theta), ln f(gamma, mu) up to its norm, bounds and jumps. ``breaks``: Lorentz factors
+    where f is not smooth, or None. ``rule``: see ``panel_between``.
     """
 
     s_perp: jax.Array
@@ -84,11 +84,10 @@ def integrand_of(distribution, parameters, s, theta, rule):
 
 
 def chosen(here, n, of):
-    """``of`` nodes and weights on [0, 1]: Gauss-Legendre, or another rule of as many nodes, which
-    tells the error.
+    """``of`` nodes and weights on [0, 1].
 
-    ``of`` is computed before the choice: what the standard rule gives does not depend on there
-    being others.
+    Gauss-Legendre, or another rule of as many nodes, which tells the error. ``of`` is computed
+    before the choice: what the standard rule gives does not depend on there being others.
     """
     if here.rule is None:
         return of(*legendre(n))

@@ -1,6 +1,4 @@
-"""Vectors of three, sums without rounding, and waves of a phase known to more digits than one
-number has.
-"""
+"""Vectors of three, sums without rounding, and waves of a phase that two numbers hold."""
 
 import functools
 import operator
@@ -54,10 +52,10 @@ def _summed(values: Vector) -> tuple[Values, Values]:
 
 
 def exact_sum(*products: tuple[float, Values, Values]) -> Values:
-    """Sum of sign x y over ``products`` (sign, x, y), right to the last digits however nearly they
-    cancel.
+    """Sum of sign x y over ``products`` (sign, x, y), however nearly they cancel.
 
-    Every product in it is exact, so that a fused multiplication and addition changes nothing.
+    Right to the last digits. Every product in it is exact, so that a fused multiplication and
+    addition changes nothing.
     """
     plain = sum(sign * (x * y) for sign, x, y in products)
     highs, middles, lows = [], [], []
@@ -79,8 +77,9 @@ def excess_of(total: Values, *parts: Values) -> Values:
 
 
 def unpolarized(v: Vector) -> Values:
-    """I^2 - |P|^2 of light; fully polarized light whose rounding makes |P| > I counts as what it
-    is.
+    """I^2 - |P|^2 of light.
+
+    Fully polarized light whose rounding makes |P| > I counts as what it is.
     """
     excess = excess_of(*v)
     rounded = (excess < 0.0) & (excess > -8.0 * jnp.finfo(excess.dtype).eps * v[0] * v[0])

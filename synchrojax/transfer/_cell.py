@@ -91,10 +91,10 @@ def _terms(dtype: Any) -> int:
 
 
 def _taylor(tau: Values, count: int) -> tuple[Sequence[Values], Sequence[Values], Values]:
-    """Weights of (-M / unit)^n, n < count, in exp(-tau - M) and in the mean of exp(-(tau + M) h),
-    and that unit.
+    """Weights of (-M / unit)^n, n < count, in exp(-tau - M) and in its mean, and that unit.
 
-    unit^n exp(-tau) / n! and unit^n / n! int_0^1 h^n exp(-tau h) dh.
+    The mean is over the cell, of exp(-(tau + M) h), 0 < h < 1. The weights are unit^n exp(-tau) /
+    n! and unit^n / n! int_0^1 h^n exp(-tau h) dh.
     """
     small = tau < 1.5
     unit = jnp.where(small, 1.0, tau)
@@ -140,8 +140,9 @@ class _Series(NamedTuple):
 
 
 class _Modes(NamedTuple):
-    """Factors of the fast and the slow mode, and real and imaginary part of that of what is in
-    neither.
+    """Factors of the fast mode, of the slow one and of what is in neither.
+
+    The last is complex: its real and its imaginary part.
     """
 
     weights: Vector
@@ -189,11 +190,11 @@ class _Action(NamedTuple):
 def _near(
     tau: Values, a: Vector, rho: Vector, d: Values, c: Values, t: Values
 ) -> tuple[_Series, _Series]:
-    """exp(-K) and its mean over the cell by powers of M, from M^3 = d M + c N and M^4 = d M^2 +
-    c^2.
+    """exp(-K) and its mean over the cell by powers of M.
 
-    ``a``, ``rho``: times the length of the cell; ``d`` = |a|^2 - |rho|^2 and ``c`` = a . rho
-    without rounding, of coefficients in a unit in which that length is ``t``.
+    From M^3 = d M + c N and M^4 = d M^2 + c^2. ``a``, ``rho``: times the length of the cell; ``d``
+    = |a|^2 - |rho|^2 and ``c`` = a . rho without rounding, of coefficients in a unit in which that
+    length is ``t``.
     """
     terms = _terms(tau.dtype)
     exp, mean, unit = _taylor(tau, 2 * terms)
@@ -271,8 +272,9 @@ def _phase(
     sign: Values,
     boosts: Masks,
 ) -> tuple[Values, Values]:
-    """l_2 t as a sum of two numbers; of a large rotation |rho| - lost / (|rho| + l_2) to more
-    digits than one has.
+    """l_2 t as a sum of two numbers.
+
+    Of a large rotation it is |rho| - lost / (|rho| + l_2), to more digits than one number has.
     """
     angle, t, large, lost, *turning = jax.lax.stop_gradient((angle, t, large, lost, *turning))
     norm = jnp.where(boosts, large, jnp.sqrt(dot(turning, turning)))

@@ -112,8 +112,9 @@ def _physical(v: Vector) -> Masks:
 
 
 def _bounded(stokes: Light, physical: Masks) -> Light:
-    """``stokes`` without what rounding of matrices adds to |P| beyond I, where the light is
-    ``physical``.
+    """``stokes`` without what rounding of matrices adds to |P| beyond I.
+
+    Only where the light is ``physical``.
     """
     i, q, u, v = (jax.lax.stop_gradient(x) for x in stokes)
     i, negative = jnp.maximum(i, 0.0), jnp.minimum(i, 0.0)

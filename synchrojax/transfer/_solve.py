@@ -47,8 +47,9 @@ class Stokes(NamedTuple):
 
 @field_by_field
 class Depths(NamedTuple):
-    """Integrals along the ray: alpha_I ds, rho_V ds (twice the angle by which Q, U turn), |rho_Q +
-    i rho_U| ds.
+    """Integrals along the ray: alpha_I ds, rho_V ds and |rho_Q + i rho_U| ds.
+
+    That of rho_V is twice the angle by which Q, U turn.
     """
 
     absorption: Float[Array, "..."]
@@ -67,8 +68,9 @@ _LIGHT = ("I", "Q", "U", "V")
 
 
 class _Given(NamedTuple):
-    """Arguments of ``solve`` as arrays that broadcast: fields of c, ds, psi (if any), g [...,
-    cells]; background.
+    """Arguments of ``solve`` as arrays that broadcast.
+
+    Fields of c, ds, psi (if any) and g [..., cells]; background.
     """
 
     kind: Any  # Coefficients or SkyCoefficients
@@ -240,8 +242,9 @@ def _without_cells(given: _Given, along: bool) -> Stokes:
 
 
 def _padded(given: _Given, size: int, method: str, along: bool) -> Stokes | None:
-    """``solve`` of few concrete cells, filled up with empty cells and more rays to one of a few
-    sizes, or None.
+    """``solve`` of few concrete cells, or None.
+
+    Filled up with empty cells and more rays to one of a few sizes.
     """
     cells, rays, names = step(given.cells), step(size), list(given.values)
     table = np.zeros((len(names), cells, rays), given.dtype)
@@ -350,10 +353,10 @@ def _depths(
 
 @own_settings
 def lengths(positions: Any) -> Float[Array, "*rays cells"]:
-    """Lengths of cells [..., cells] between ``positions`` [..., cells + 1] [cm] that grow towards
-    the observer.
+    """Lengths of cells [..., cells] between ``positions`` [..., cells + 1] [cm].
 
-    ValueError for concrete positions that are not finite or not sorted.
+    Positions grow towards the observer. ValueError for concrete positions that are not finite or
+    not sorted.
     """
     values, dtype = reals({"positions": positions}, lambda n: f"transfer: {n}", lambda n: "cm")
     positions = values["positions"]

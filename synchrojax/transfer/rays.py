@@ -1,6 +1,4 @@
-"""A ray from a table of exact coefficients, solved with those and with a model's: the test from end
-to end.
-"""
+"""A ray from a table of exact coefficients, solved with those and with a model's."""
 
 import pathlib
 import time
@@ -63,10 +61,10 @@ def packaged():
 
 
 def read_ray(path, *, convention="synchrojax"):
-    """``Ray`` from a file: inputs, the eight ``(res)`` and d, psi, n_e, time_ms (and g, nu, if any)
-    as ``(meta)``.
+    """``Ray`` from a file.
 
-    ``convention``: sign of rho_Q in the table. Raises TableError.
+    It has the inputs, the eight as ``(res)`` and d, psi, n_e, time_ms (and g, nu, if any) as
+    ``(meta)``. ``convention``: sign of rho_Q in the table. Raises TableError.
     """
     path = pathlib.Path(path)
     if path.is_dir() and len(table_files.parts(path)) > 1:
@@ -125,8 +123,9 @@ def _between(values):
 
 
 def solve_samples(c, d, psi, g):
-    """(Stokes, Depths) of coefficients in the frame of the fluid at samples: a cell has the mean of
-    its two ends.
+    """(Stokes, Depths) of coefficients in the frame of the fluid at samples.
+
+    A cell has the mean of its two ends.
     """
     # Lorentz invariants, so that g may change from sample to sample
     sky = rotate(c, psi)
@@ -139,11 +138,11 @@ def solve_samples(c, d, psi, g):
 
 
 def compare(model, ray, *, nu=None):
-    """``Comparison`` of a ray solved with its exact coefficients and with those of ``model``. Needs
-    float64.
+    """``Comparison`` of a ray solved with its exact coefficients and with those of ``model``.
 
-    ``nu`` [Hz]: observed frequency (default: that in the table); fields and densities scale so that
-    s stays. Raises ValueError where the model takes other inputs than the ray has.
+    Needs float64. ``nu`` [Hz]: observed frequency (default: that in the table); fields and
+    densities scale so that s stays. Raises ValueError where the model takes other inputs than the
+    ray has.
     """
     nu = ray.nu if nu is None else nu
     if nu is None:

@@ -245,7 +245,9 @@ def _kappa_holds(points: Columns) -> Stated:
 
 
 class Fit(NamedTuple):
-    """``formula``: (s, theta, parameters) -> the eight; ``holds``: where its authors state it to,
+    """A published formula and where it holds.
+
+    ``formula``: (s, theta, parameters) -> the eight; ``holds``: where its authors state it to,
     {input: array} -> masks of emission and absorption, and of rotativities.
     """
 
