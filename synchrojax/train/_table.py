@@ -309,14 +309,8 @@ def train_table(
     sine = np.sin(network_space.fold(columns["theta"])[0])
     name = out.stem if out.name != MODEL_FILE else out.resolve().parent.name
     family = TableFamily(name, config, np.min(sine[sine > 0.0], initial=1.0))
-    settings = json.dumps(
-        [
-            configuration.dump(config),
-            list(options),
-            n,
-            float(np.sum(np.log(np.abs(columns["j_I"])))),
-        ]
-    )
+    mark = float(np.sum(np.log(np.abs(columns["j_I"]))))  # of the table
+    settings = json.dumps([configuration.dump(config), list(options), n, mark])
     work = workplace(out, settings)
 
     part = parts_of(n, options)
@@ -332,10 +326,8 @@ def train_table(
         networks[name], own, left_out = _fit_members(family, name, rows, options, work, quiet)
         histories |= own
         clipped += left_out
-    squares = {}
-    for name, use in {"training": part == 0, "test": part == 2}.items():
-        found = family.mean_squares(networks, {k: v[use & known] for k, v in columns.items()})
-        squares[name] = {k: float(f"{v:.4g}") for k, v in found.items()}
+    parts = {"training": known & (part == 0), "test": known & (part == 2)}
+    squares = {k: _mean_squares(family, networks, columns, use) for k, use in parts.items()}
     report = _report(config, options, n, histories, len(clipped)) | {"network_space_mse": squares}
     if clipped:
         _save_clipped(out.with_suffix(".clipped.csv"), columns, config, clipped)
@@ -392,6 +384,12 @@ def _require_rows(table, results, rows):
                 f"{table}: no values of {m.name} that its maptype {m.maptype!r} can take "
                 f"({m.domain})"
             )
+
+
+def _mean_squares(family, networks, columns, use):
+    """Of the errors in network space in the rows ``use``, rounded."""
+    found = family.mean_squares(networks, {k: v[use] for k, v in columns.items()})
+    return {k: float(f"{v:.4g}") for k, v in found.items()}
 
 
 def _report(config, options, n, histories, clipped):

@@ -14,18 +14,15 @@ from jaxtyping import Array, Float
 from synchrojax.core import (
     STEPS,
     Arrays,
-    Coefficients,
     Numbers,
-    Shape,
-    SkyCoefficients,
     broadcast_shapes,
     field_by_field,
     is_traced,
     own_settings,
     reals,
     step,
-    unit_of_coefficient,
 )
+from synchrojax.transfer._arguments import Given, read_arguments, refuse, require_bool, within_range
 from synchrojax.transfer._arithmetic import Values
 from synchrojax.transfer._integrate import Cells, ways
 
@@ -61,124 +58,6 @@ for _kind in (Stokes, Depths):
     export.register_namedtuple_serialization(
         _kind, serialized_name=f"synchrojax.transfer.{_kind.__name__}"
     )
-
-
-_INTENSITY_UNIT = "erg s^-1 cm^-2 Hz^-1 sr^-1"
-_LIGHT = ("I", "Q", "U", "V")
-
-
-class _Given(NamedTuple):
-    """Arguments of ``solve`` as arrays that broadcast.
-
-    Fields of c, ds, psi (if any) and g [..., cells]; background.
-    """
-
-    kind: Any  # Coefficients or SkyCoefficients
-    values: dict[str, Numbers]
-    light: dict[str, Numbers]
-    dtype: Any
-    rays: Shape
-    cells: Any  # a number, or a symbol in an export
-    known: bool  # nothing is traced
-
-
-def _refuse(name: str, array: Any, broken: Any, what: str) -> None:
-    if np.any(broken):
-        where = tuple(int(i) for i in np.argwhere(broken)[0])
-        raise ValueError(
-            f"transfer: {name}{list(where) if where else ''} = {np.asarray(array)[where]}: {what}"
-        )
-
-
-def _unit(name: str) -> str:
-    """The unit in which an argument is wanted."""
-    own = {"ds": "cm", "psi": "rad", "g": ""}
-    if name.startswith("c."):
-        return unit_of_coefficient(name[2:])
-    return own.get(name, _INTENSITY_UNIT)
-
-
-def _within_range(value: Numbers, dtype: Any) -> Numbers:
-    """A finite number stays finite in ``dtype``: one beyond its range ends at its largest."""
-    if is_traced([value]) or not isinstance(value, np.ndarray):
-        return value
-    largest = float(jnp.finfo(dtype).max)
-    return np.where(np.isfinite(value), np.clip(value, -largest, largest), value)
-
-
-def _require_bool(along: Any) -> None:
-    """Raise ValueError for ``along`` that is neither True nor False."""
-    if not isinstance(along, bool | np.bool_):
-        raise ValueError(
-            "transfer: along must be True, for the result after every cell, or False, for the "
-            f"last alone, got {along!r}"
-        )
-
-
-def _given(c: Any, ds: Any, psi: Any, g: Any, background: Any) -> _Given:
-    """The arguments, checked."""
-    kinds: dict = {k._fields: k for k in (Coefficients, SkyCoefficients)}
-    kind = kinds.get(getattr(c, "_fields", None))
-    if kind is None:
-        raise ValueError(
-            "transfer: needs Coefficients with psi, or SkyCoefficients (synchrojax.rotate), got "
-            f"{type(c).__name__}"
-        )
-    if (kind is SkyCoefficients) == (psi is not None):
-        hint = (
-            "SkyCoefficients are in a basis on the sky: leave psi out"
-            if psi is not None
-            else "Coefficients need psi [rad]"
-        )
-        raise ValueError(f"transfer: {hint}")
-    named = {f"c.{n}": v for n, v in zip(c._fields, c, strict=True)} | {"ds": ds}
-    named |= {} if psi is None else {"psi": psi}
-    named |= {"g": 1.0 if g is None else g}
-    light = {}
-    if background is not None:
-        try:
-            light = {f"background.{n}": v for n, v in zip(_LIGHT, background, strict=True)}
-        except (TypeError, ValueError):
-            raise ValueError(
-                "transfer: background must be the four Stokes parameters I, Q, U, V"
-            ) from None
-    values, dtype = reals(named | light, lambda n: f"transfer: {n}", _unit)
-    values["ds"] = _within_range(values["ds"], dtype)
-    try:
-        shape = broadcast_shapes([values[n].shape for n in named])
-        rays = broadcast_shapes([shape[:-1], *(values[n].shape for n in light)])
-    except ValueError:
-        shapes = ", ".join(f"{n} {values[n].shape}" for n in values if values[n].shape)
-        raise ValueError(
-            f"transfer: shapes do not fit (rays..., cells; background rays...): {shapes}"
-        ) from None
-    if not shape:
-        raise ValueError("transfer: the last axis counts the cells of a ray; got numbers only")
-    if not values["ds"].shape and shape[-1] != 1:
-        raise ValueError(
-            f"transfer: ds is one length, but the last axis of the other arguments, {shape[-1]} "
-            "long, counts the cells "
-            "along a ray. For that many separate rays of one cell each, a spectrum say, give "
-            "every coefficient and psi "
-            "one more axis, c = jax.tree.map(lambda x: x[..., None], c), or the params before; "
-            "for cells of equal "
-            "length give an array of them"
-        )
-    known = not is_traced(values.values())
-    if known:
-        for n, v in values.items():
-            _refuse(n, v, ~np.isfinite(v), "not finite")
-        _refuse(
-            "ds",
-            values["ds"],
-            np.asarray(values["ds"]) < 0.0,
-            "path lengths of cells must not be negative",
-        )
-        _refuse(
-            "g", values["g"], np.asarray(values["g"]) <= 0.0, "the frequency ratio must be positive"
-        )
-    along, behind = ({n: values[n] for n in group} for group in (named, light))
-    return _Given(kind, along, behind, dtype, rays, shape[-1], known)
 
 
 @own_settings
@@ -223,8 +102,8 @@ def solve(
     """
     if method not in METHODS:
         raise ValueError(f"transfer: unknown method {method!r}; available: {', '.join(METHODS)}")
-    _require_bool(along)
-    given = _given(c, ds, psi, g, background)
+    require_bool(along)
+    given = read_arguments(c, ds, psi, g, background)
     if isinstance(given.cells, int) and given.cells == 0:
         return _without_cells(given, along)
     size = math.prod(given.rays) if given.known else 0
@@ -235,13 +114,13 @@ def solve(
     return Stokes(*_solved(given.values, given.light, given.kind, given.dtype, method, along))
 
 
-def _without_cells(given: _Given, along: bool) -> Stokes:
+def _without_cells(given: Given, along: bool) -> Stokes:
     shape = (*given.rays, 0) if along else given.rays
     light = given.light.values() if given.light and not along else (0.0,) * 4
     return Stokes(*(jnp.broadcast_to(jnp.asarray(v, given.dtype), shape) for v in light))
 
 
-def _padded(given: _Given, size: int, method: str, along: bool) -> Stokes | None:
+def _padded(given: Given, size: int, method: str, along: bool) -> Stokes | None:
     """``solve`` of few concrete cells, or None.
 
     Filled up with empty cells and more rays to one of a few sizes.
@@ -329,8 +208,8 @@ def depths(
 
     ``along``: of what lies between the near end of every cell and the observer [..., cells].
     """
-    _require_bool(along)
-    given = _given(c, ds, psi, g, None)
+    require_bool(along)
+    given = read_arguments(c, ds, psi, g, None)
     return Depths(*_depths(given.values, given.kind, given.dtype, along))
 
 
@@ -364,9 +243,9 @@ def lengths(positions: Any) -> Float[Array, "*rays cells"]:
         raise ValueError("transfer: positions need a last axis of at least two")
     if is_traced([positions]):
         return jnp.diff(positions.astype(dtype), axis=-1)
-    _refuse("positions", positions, ~np.isfinite(positions), "not finite")
-    ds = np.diff(np.asarray(_within_range(positions, dtype), dtype), axis=-1)
-    _refuse(
+    refuse("positions", positions, ~np.isfinite(positions), "not finite")
+    ds = np.diff(np.asarray(within_range(positions, dtype), dtype), axis=-1)
+    refuse(
         "positions", positions, np.pad(ds < 0.0, [*[(0, 0)] * (ds.ndim - 1), (0, 1)]), "not sorted"
     )
     return jax.device_put(ds)

@@ -328,37 +328,18 @@ def validate_table(
         )
     max_rows = table_files.integer(max_rows, "max_rows", 1)
     seed = table_files.integer(seed, "seed", 0)
-    family = model.family
-    config = family.config if isinstance(family, TableFamily) else None
-    space = config.space if config else "synchrojax"
-    convention = convention or (config.convention if config else "synchrojax")
+    family, squares = model.family, {}
     read = _read(table, family, max_rows, seed, quiet)
-    raw = "j_Q" in read
-    keep = np.ones(len(read["s"]), bool) if rows is None else rows(len(read["s"]))
-    if raw:
-        keep &= ~np.any(list(network_space.reasons(read, space).values()), axis=0)
-    inputs = ("s", "theta", *family.parameters)
-    keep &= np.asarray(model.flags(_at_unit_field({k: read[k] for k in inputs}))) == 0
-    columns = {k: v[keep] for k, v in read.items()}
-    if not np.any(keep):
-        raise table_files.TableError(
-            f"{table}: no valid row in the box of the model, {model.domain}"
-        )
-    points = {k: columns[k] for k in inputs}
-    ours, squares = _model_values(model, points), {}
-    linear: tuple[str, ...] = ()
-    if raw:
-        truth = np.stack([columns[k] for k in RESULTS], -1)
-        truth[:, RESULTS.index("rho_Q")] *= RHO_Q_SIGN[convention]
+    columns = _usable(read, model, table, rows)
+    points = {k: columns[k] for k in ("s", "theta", *family.parameters)}
     if isinstance(family, TableFamily):
-        if raw:
-            columns = points | network_space.to_network(columns, space, convention)
-        else:
-            truth = family.eight(columns)
+        truth, columns = _of_table_family(family, columns, points, convention)
         squares = family.mean_squares(model.networks, columns)
         linear = tuple(m.name for m in family.config.params if m.maptype != "log")
-    elif isinstance(family, SampledFamily):
-        linear = family.linear
+    else:
+        truth = _eight(columns, convention or "synchrojax")
+        linear = family.linear if isinstance(family, SampledFamily) else ()
+    ours = _model_values(model, points)
     scale = np.maximum(
         np.abs(truth), np.asarray(family.error_scale(_point_of(family, points), truth))
     )
@@ -367,6 +348,40 @@ def validate_table(
     nothing = {c: np.full(len(v), np.nan) for c, v in values.items()}
     nowhere = {c: np.zeros(len(v), bool) for c, v in values.items()}
     return Validation(points, used, values, {}, nothing, nowhere, linear, truth, ours, squares)
+
+
+def _usable(read: Columns, model: Model, table: PathLike, rows: Callable | None) -> Columns:
+    """The rows that count: chosen by ``rows``, physical and in the box of the model."""
+    family = model.family
+    keep = np.ones(len(read["s"]), bool) if rows is None else rows(len(read["s"]))
+    if "j_Q" in read:
+        space = family.config.space if isinstance(family, TableFamily) else "synchrojax"
+        keep &= ~np.any(list(network_space.reasons(read, space).values()), axis=0)
+    inputs = {k: read[k] for k in ("s", "theta", *family.parameters)}
+    keep &= np.asarray(model.flags(_at_unit_field(inputs))) == 0
+    if not np.any(keep):
+        raise table_files.TableError(
+            f"{table}: no valid row in the box of the model, {model.domain}"
+        )
+    return {k: v[keep] for k, v in read.items()}
+
+
+def _eight(columns: Columns, convention: str) -> Float[np.ndarray, "rows 8"]:
+    """The coefficients of a table, with this package's sign of rho_Q."""
+    truth = np.stack([columns[k] for k in RESULTS], -1)
+    truth[:, RESULTS.index("rho_Q")] *= RHO_Q_SIGN[convention]
+    return truth
+
+
+def _of_table_family(
+    family: TableFamily, columns: Columns, points: Columns, convention: str | None
+) -> tuple[Float[np.ndarray, "rows 8"], Columns]:
+    """(The eight, the columns in network space) of a table that is in one of the two forms."""
+    if "j_Q" not in columns:
+        return family.eight(columns), columns
+    convention = convention or family.config.convention
+    in_network_space = network_space.to_network(columns, family.config.space, convention)
+    return _eight(columns, convention), {**points, **in_network_space}
 
 
 def _read(
