@@ -1,0 +1,201 @@
+"""Functions as few kernels of XLA's CPU backend, which makes a kernel of every result.
+
+One kernel of up to ``_MOST`` results, in which everything is evaluated once, is a reduction of
+several arrays along an axis that holds each of them and nothing else. Such kernels run on one core,
+so that of many points every result has its own.
+"""
+
+import collections
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import jaxpr_as_fun
+
+from synchrojax.core._flat import Flat, Form, Number, Step
+
+# the backend leaves what more results than this depend on out of their kernel
+_MOST = 15
+# points up to which one core with several results is about as fast as two with one each
+_FEW = 2048
+
+
+def evaluated(*values: Any, traced: Any) -> Sequence[Any]:
+    return values if traced is None else jaxpr_as_fun(traced)(*values)
+
+
+def staged(*values: Any, traced: Any) -> Sequence[Any]:
+    """The function as kernels, stage by stage (``_plan``)."""
+    if _are_many(values):
+        return list(map(_alone, evaluated(*values, traced=traced)))
+    if traced is None:
+        return _kernels(values, _alone)
+    flat = Flat(traced)
+    known: dict[int, Any] = dict(enumerate(values))
+    for steps, ends in _plan(flat):
+        sums = {v for v, form in ends.items() if form.axes}
+        for step in steps:
+            if sums.isdisjoint(step.results):
+                known.update(zip(step.results, step.bound(known), strict=True))
+            else:
+                known[step.results[0]] = known[step.of[0]]  # to be summed
+        for here, form in _together(ends.items()):
+            some = [known[v] for v in here]
+            if len(here) == 1 and flat.rows[here[0]] > 1:
+                some.append(jnp.zeros(form.shape, bool))  # with which it is not fused into rows
+            known.update(zip(here, _of_form(some, form), strict=False))
+    return flat.outputs_of(known)
+
+
+def apart(*values: Any) -> Sequence[Any]:
+    """Values as results of kernels of another form than those of ``staged``."""
+    return values if _are_many(values) else _kernels(values, after=1)
+
+
+# Kernels ------------------------------------------------------------------------------------------
+
+
+def _one_kernel(values, after=0):
+    """``values`` of one shape as results of one kernel; ``after``: of another form."""
+    nothing = [
+        # x + (-0.0) is x for zeros of both signs, too
+        jnp.asarray(-0.0 if jnp.issubdtype(v.dtype, jnp.floating) else 0, v.dtype)
+        for v in values
+    ]
+    room = [(1 - after, after, 0), *[(0, 0, 0)] * values[0].ndim]
+    rows = [jax.lax.pad(v[None], zero, room) for v, zero in zip(values, nothing, strict=True)]
+    return jax.lax.reduce(rows, nothing, _sums, (0,))
+
+
+def _of_form(values, form):
+    """Results of one kernel: sums along ``form.axes``, or ``values`` as they are."""
+    if form.axes:
+        return jax.lax.reduce(values, [jnp.zeros((), v.dtype) for v in values], _sums, form.axes)
+    return _one_kernel(values) if len(values) > 1 else values
+
+
+def _alone(value):
+    """``value`` as the result of one kernel: a reduction of one would be fused into consumers.
+
+    The compiler does not look behind a condition, whose outcome it would know but for the barrier.
+    """
+    known = jax.lax.optimization_barrier(jnp.bool_(True))
+    return jax.lax.cond(known, lambda v: v, jnp.zeros_like, value)
+
+
+def _are_many(values):
+    """Whether the processor's cores share them, one result at a time.
+
+    Numbers that are not known yet, in an export, are many.
+    """
+    return not all(isinstance(v.size, int) and v.size <= _FEW for v in values)
+
+
+def _sums(x, y):
+    return [p | q if p.dtype == bool else p + q for p, q in zip(x, y, strict=True)]
+
+
+def _together(forms: Iterable[tuple[Any, Any]]) -> list[tuple[list[Any], Any]]:
+    """(What is in one kernel, its form) of pairs of something and its form."""
+    alike = collections.defaultdict(list)
+    for value, form in forms:
+        alike[form].append(value)
+    return [
+        (every[start : start + _MOST], form)
+        for form, every in alike.items()
+        for start in range(0, len(every), _MOST)
+    ]
+
+
+def _kernels(values, alone: Callable = lambda v: v, after=0):
+    """``values`` as results of as few kernels as hold them; ``alone``: what of one."""
+    found = list(values)
+    for here, _ in _together((i, v.shape) for i, v in enumerate(values)):
+        some = [values[i] for i in here]
+        one = len(some) == 1 and not after
+        for i, v in zip(here, map(alone, some) if one else _one_kernel(some, after), strict=True):
+            found[i] = v
+    return found
+
+
+# Stages -------------------------------------------------------------------------------------------
+
+Stage = tuple[list[Step], dict[Number, Form]]
+
+
+def _plan(flat: Flat) -> list[Stage]:
+    """Steps by their stage, and the values that are kept at the end of theirs.
+
+    A stage ends in what is expensive and used more than once, if something on the way to it is,
+    too: the backend would make a kernel of each of those. It also ends in sums, and in what is
+    expensive and used by rows: the backend would evaluate it again for each.
+    """
+    ends: set[int] = set()
+    late: set[int] = set()
+    behind: set[int] = set()  # of what is used more than once
+    heavy: set[int] = set()  # where something is expensive
+    stage = dict.fromkeys(range(flat.inputs), 0)
+    stages: dict[int, list[Step]] = {}
+    for step in flat.steps:
+        operands = [v for v in step.operands if v in stage]
+        here = max((stage[v] + (v in ends) for v in operands), default=0)
+        stages.setdefault(here, []).append(step)
+        late.update(v for v in operands if stage[v] < here)
+        if not operands:  # of constants
+            continue
+        stage.update(dict.fromkeys(step.results, here))
+        near = {v for v in operands if stage[v] == here}
+        follows = not near.isdisjoint(behind)
+        is_heavy = not step.is_cheap or not near.isdisjoint(heavy)
+        for v in step.results:
+            often = flat.uses[v] > 1
+            splits = often and not step.is_cheap and (follows or step.primitive.name == "exp")
+            if splits or step.form.axes or (is_heavy and flat.rows[v] > 1):
+                ends.add(v)
+                continue
+            if is_heavy:
+                heavy.add(v)
+            if follows or (often and not step.is_light):
+                behind.add(v)
+    light = {v for step in flat.steps if step.is_light for v in step.results}
+    kept = ends | (late - light) | {v for v in flat.outputs if isinstance(v, Number)}
+    return [
+        part
+        for _, steps in sorted(stages.items())
+        for part in _parts(
+            steps, {v: s.form for s in steps for v in s.results if v in kept and v in stage}
+        )
+    ]
+
+
+def _parts(steps: list[Step], ends: dict[Number, Form]) -> list[Stage]:
+    """A stage in parts, so that what is expensive is in one of its kernels alone."""
+    kernels: dict[int, set[int]] = collections.defaultdict(set)  # that a value is needed for
+    for i, (here, _) in enumerate(_together(ends.items())):
+        for v in here:
+            kernels[v].add(i)
+    for step in reversed(steps):
+        needed = set(itertools.chain(*(kernels[v] for v in step.results)))
+        for v in step.operands:
+            kernels[v] |= needed
+    shared = {v for s in steps if not s.is_cheap for v in s.results if len(kernels[v]) > 1}
+    if not shared:
+        return [(steps, ends)]
+    wanted = set(shared)
+    before: list[Step] = []
+    after: list[Step] = []
+    for step in reversed(steps):
+        if wanted.isdisjoint(step.results):
+            after.insert(0, step)
+        else:
+            before.insert(0, step)
+            wanted |= step.operands
+    used = set(itertools.chain(ends, *(s.operands for s in after)))
+    for step in reversed(before):
+        if not used.isdisjoint(step.results) and shared.isdisjoint(step.results):
+            used |= step.operands  # what is cheap is evaluated again
+    first = {v: s.form for s in before for v in s.results if v in shared and v in used}
+    rest = {v: form for v, form in ends.items() if v not in first}
+    return [*_parts(before, first), (after, rest)]
