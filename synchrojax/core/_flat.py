@@ -23,7 +23,7 @@ _CHEAP = frozenset(
         *("add", "add_any", "sub", "mul", "neg", "abs", "sign", "square", "max", "min", "clamp"),
         *("eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "xor", "select_n", "is_finite"),
         *("convert_element_type", "reduce_precision", "stop_gradient", "copy"),
-        *("broadcast_in_dim", "reshape", "squeeze", "slice", "iota"),
+        *("broadcast_in_dim", "reshape", "squeeze", "slice", "split", "iota"),
     }
 )
 # functions of their own, which are evaluated as a part of the one they stand in
@@ -49,13 +49,17 @@ class Step(NamedTuple):
     params: dict[str, Any]
     of: list[Any]
     results: list[Number]
-    form: Form
+    forms: list[Form]  # of the results
 
     def bound(self, known: dict[int, Any]) -> list[Any]:
         """The results, where ``known`` has the operands."""
         of = [known[v] if isinstance(v, Number) else v for v in self.of]
         found = self.primitive.bind(*of, **self.params)
         return found if self.primitive.multiple_results else [found]
+
+    @property
+    def made(self) -> list[tuple[Number, Form]]:
+        return list(zip(self.results, self.forms, strict=True))
 
     @property
     def operands(self) -> set[Number]:
@@ -73,7 +77,7 @@ class Step(NamedTuple):
             return self.params["y"] > 0
         if name == "div":  # by a constant it becomes a product
             return not isinstance(self.of[1], Number)
-        return name in _CHEAP or (name == "reduce_sum" and not self.form.axes)
+        return name in _CHEAP or (name == "reduce_sum" and not self.forms[0].axes)
 
 
 class Flat:
@@ -95,8 +99,11 @@ class Flat:
     @functools.cached_property
     def rows(self) -> collections.Counter[int]:
         """How many slices are taken of a value."""
-        every = (s.of[0] for s in self.steps if s.primitive.name == "slice")
-        return collections.Counter(v for v in every if isinstance(v, Number))
+        found: collections.Counter[int] = collections.Counter()
+        for step in self.steps:
+            if step.operands and step.primitive.name in ("slice", "split"):
+                found[step.of[0]] += len(step.results)
+        return found
 
     def evaluated(self, values: list[Any]) -> list[Any]:
         """The outputs of ``values``."""
@@ -151,19 +158,19 @@ class Flat:
             return self._same[key]
         found = [Number(self._count + i) for i in range(len(eqn.outvars))]
         self._count += len(found)
-        self.steps.append(Step(eqn.primitive, eqn.params, operands, found, _form(eqn)))
+        self.steps.append(Step(eqn.primitive, eqn.params, operands, found, _forms(eqn)))
         if key is not None:
             self._same[key] = found
         return found
 
 
-def _form(eqn):
-    shape = eqn.outvars[0].aval.shape
+def _forms(eqn):
+    shapes = [v.aval.shape for v in eqn.outvars]
     if eqn.primitive.name == "reduce_sum":
         whole = eqn.invars[0].aval.shape
-        if math.prod(whole) != math.prod(shape):
-            return Form(whole, eqn.params["axes"])
-    return Form(shape)
+        if math.prod(whole) != math.prod(shapes[0]):
+            return [Form(whole, eqn.params["axes"])]
+    return list(map(Form, shapes))
 
 
 def _key(eqn, operands):

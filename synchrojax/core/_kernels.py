@@ -149,10 +149,10 @@ def _plan(flat: Flat) -> list[Stage]:
         near = {v for v in operands if stage[v] == here}
         follows = not near.isdisjoint(behind)
         is_heavy = not step.is_cheap or not near.isdisjoint(heavy)
-        for v in step.results:
+        for v, form in step.made:
             often = flat.uses[v] > 1
             splits = often and not step.is_cheap and (follows or step.primitive.name == "exp")
-            if splits or step.form.axes or (is_heavy and flat.rows[v] > 1):
+            if splits or form.axes or (is_heavy and flat.rows[v] > 1):
                 ends.add(v)
                 continue
             if is_heavy:
@@ -165,7 +165,7 @@ def _plan(flat: Flat) -> list[Stage]:
         part
         for _, steps in sorted(stages.items())
         for part in _parts(
-            steps, {v: s.form for s in steps for v in s.results if v in kept and v in stage}
+            steps, {v: form for s in steps for v, form in s.made if v in kept and v in stage}
         )
     ]
 
@@ -196,6 +196,6 @@ def _parts(steps: list[Step], ends: dict[Number, Form]) -> list[Stage]:
     for step in reversed(before):
         if not used.isdisjoint(step.results) and shared.isdisjoint(step.results):
             used |= step.operands  # what is cheap is evaluated again
-    first = {v: s.form for s in before for v in s.results if v in shared and v in used}
+    first = {v: form for s in before for v, form in s.made if v in shared and v in used}
     rest = {v: form for v, form in ends.items() if v not in first}
     return [*_parts(before, first), (after, rest)]

@@ -9,7 +9,7 @@ the sign of V. Everything here is a pure function of one point, with arrays broa
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -33,11 +33,10 @@ from synchrojax.core import (
     complex_root,
     cosine_sine,
     from_plane,
-    kept,
+    fused,
     reciprocal,
     sine_cosine,
     square_root,
-    stacked,
     to_plane,
     within,
 )
@@ -248,7 +247,7 @@ def saddle(p: Point) -> Saddle:
     exponent = square * reciprocal(total + cold)
     # where nothing is left of the emission its slope would leave the range of float32
     exponent = jnp.where(exponent < 1e6, exponent, jax.lax.stop_gradient(exponent))
-    return kept(Saddle(sinh, exponent, strength * cosine, -strength * sine))
+    return Saddle(sinh, exponent, strength * cosine, -strength * sine)
 
 
 # Baselines -----------------------------------------------------------------------------
@@ -296,33 +295,29 @@ def _log_y(p: Point) -> Points:
     return p.log_s - jnp.log1p(p.theta_e * p.theta_e * p.sine)
 
 
-def emission_features(p: Point, highest_x: float = math.inf) -> Float[Array, "4 *points"]:
+def emission_features(p: Point, highest_x: float = math.inf) -> list[Points]:
     # centres and widths bring the box to about -1..1; the network learns the rest
     log_x = at_most(_log_x(p), math.log(highest_x))
     log_q = p.log_s + p.log_theta_e + 2.0 * p.log_sine
-    return stacked(
-        [
-            (log_x - 2.0) / 6.0,
-            (log_q - 2.0) / 4.0,
-            p.log_theta_e / 4.0,
-            1.0 - 2.0 * p.sine * p.sine,
-        ]
-    )
+    return [
+        (log_x - 2.0) / 6.0,
+        (log_q - 2.0) / 4.0,
+        p.log_theta_e / 4.0,
+        1.0 - 2.0 * p.sine * p.sine,
+    ]
 
 
-def rotation_features(p: Point) -> Float[Array, "4 *points"]:
+def rotation_features(p: Point) -> list[Points]:
     # likewise; they end at y = 1e4 and s' = 1e5, a choice, since what is learned falls with y
     # (``_rotation_frame``)
     log_y = at_most(_log_y(p), math.log(1e4))
     log_s = at_most(p.log_s + p.log_sine, math.log(1e5))
-    return stacked(
-        [
-            (log_y - 3.0) / 4.0,
-            (log_s - 5.0) / 4.0,
-            jnp.log(p.theta_e + 0.03) / 4.0,
-            1.0 - 2.0 * p.sine * p.sine,
-        ]
-    )
+    return [
+        (log_y - 3.0) / 4.0,
+        (log_s - 5.0) / 4.0,
+        jnp.log(p.theta_e + 0.03) / 4.0,
+        1.0 - 2.0 * p.sine * p.sine,
+    ]
 
 
 # Bijections between network output and physics -------------------------------------------
@@ -378,6 +373,61 @@ def encode_rotation(ratio_q: Points, ratio_v: Points, p: Point) -> Float[Array, 
     return jnp.stack(
         [jnp.log((ratio_q / low + _LOWEST) / (1.0 + _LOWEST)) / scale_q, (ratio_v - 1.0) / scale_v]
     )
+
+
+# With the networks ---------------------------------------------------------------------------
+
+
+class _Known(NamedTuple):
+    """What goes into the coefficients beside networks: the true point and what is known there.
+
+    ``emission`` and ``rotation``: features of the networks, at the nearest point of their box.
+    ``log_base``: of j_I. ``limits``: of rho_Q and rho_V.
+    """
+
+    true: Point
+    wave: Saddle
+    log_base: Points
+    limits: tuple[Points, Points]
+    emission: list[Points]
+    rotation: list[Points]
+
+
+def _known_at(clip: bool, p: Point) -> _Known:
+    lowest = DOMAIN["s"][0]
+    true = clamp(p, s=(lowest, 1e14), theta_e=(1e-5, 1e6))
+    inner = outer = true
+    if clip:
+        inner = clamp(p, s=DOMAIN["s"], theta_e=DOMAIN["theta_e"])
+        outer = clamp(p, s=DOMAIN["s"], theta_e=(ROTATION_THETA_E, DOMAIN["theta_e"][1]))
+    wave = saddle(true)
+    return _Known(
+        true,
+        wave,
+        log_emissivity(true, wave.exponent),
+        faraday_limits(true._replace(s=at_least(p.s, lowest), sine=p.sine)),
+        emission_features(inner, DOMAIN["x"][1] if clip else math.inf),
+        rotation_features(outer),
+    )
+
+
+def _rippled(
+    output: Float[Arrays, "outputs *points"], ripple_cos: Points, ripple_sin: Points
+) -> Float[Array, "parts *points"]:
+    """[3 k, ...] -> [k, ...]: a mean and the two phases of the ripple."""
+    mean, cos_part, sin_part = jnp.split(output, 3)
+    return mean + ripple_cos[None] * cos_part + ripple_sin[None] * sin_part
+
+
+def _joined(known: _Known, learned: Sequence[Float[Arrays, "_ *points"]]) -> Dimensionless:
+    true, wave = known.true, known.wave
+    emission, *rotation = (_rippled(v, wave.ripple_cos, wave.ripple_sin) for v in learned)
+    log_j, q, v = decode_stokes(emission, known.log_base, true.cosine, wave.sinh)
+    # Kirchhoff: j / alpha = 2 m_e theta_e nu^2, taken in logarithms to stay inside float32
+    log_alpha = log_j - true.log_theta_e - math.log(2.0 * ELECTRON_MASS)
+    ratio_q, ratio_v = decode_rotation(jnp.concatenate(rotation), true)
+    limit_q, limit_v = known.limits
+    return Dimensionless(log_j, q, v, log_alpha, q, v, limit_q * ratio_q, limit_v * ratio_v)
 
 
 # A space-filling sample of the box -------------------------------------------------------
@@ -461,8 +511,7 @@ class ThermalFamily(PackagedFamily):
         self, head: str, output: Float[Arrays, "outputs *points"], extra: Float[Arrays, "2 *points"]
     ) -> Float[Array, "parts *points"]:
         """[3 k, ...] -> [k, ...]: a mean and the two phases of the ripple ``extra`` [2, ...]."""
-        mean, cos_part, sin_part = jnp.split(output, 3)
-        return mean + extra[:1] * cos_part + extra[1:] * sin_part
+        return _rippled(output, extra[0], extra[1])
 
     def evaluate(self, networks: Networks, p: Point, *, clip: bool) -> Dimensionless:
         """The coefficients at ``p``.
@@ -470,31 +519,13 @@ class ThermalFamily(PackagedFamily):
         With ``clip`` the corrections see the nearest point of the box; saddle and limits keep
         the true point.
         """
-        p, low = kept(p), (DOMAIN["s"][0], 1e14)
-        true = clamp(p, s=low, theta_e=(1e-5, 1e6))
-        inner = outer = true
-        highest_x = DOMAIN["x"][1] if clip else math.inf
-        if clip:
-            inner = clamp(p, s=DOMAIN["s"], theta_e=DOMAIN["theta_e"])
-            outer = clamp(p, s=DOMAIN["s"], theta_e=(ROTATION_THETA_E, DOMAIN["theta_e"][1]))
-        wave = saddle(true)
-        ripple = jnp.stack([wave.ripple_cos, wave.ripple_sin])
-
-        def output(head, features):
-            return self.combine(head, networks[head](features), ripple)
-
-        y = output("emission", emission_features(inner, highest_x))
-        log_j, q, v = decode_stokes(y, log_emissivity(true, wave.exponent), p.cosine, wave.sinh)
-        # Kirchhoff: j / alpha = 2 m_e theta_e nu^2, taken in logarithms to stay inside float32
-        log_alpha = log_j - p.log_theta_e - math.log(2.0 * ELECTRON_MASS)
-
-        features = rotation_features(outer)
-        y = jnp.concatenate([output("rho_Q", features), output("rho_V", features)])
-        ratio_q, ratio_v = decode_rotation(y, true)
-        limit_q, limit_v = faraday_limits(
-            true._replace(s=at_least(p.s, DOMAIN["s"][0]), sine=p.sine)
-        )
-        return Dimensionless(log_j, q, v, log_alpha, q, v, limit_q * ratio_q, limit_v * ratio_v)
+        known = fused(functools.partial(_known_at, clip), p)
+        emission, rotation = jnp.stack(known.emission), jnp.stack(known.rotation)
+        learned = [
+            networks["emission"](emission),
+            *(networks[head](rotation) for head in ("rho_Q", "rho_V")),
+        ]
+        return fused(_joined, known, learned)
 
     def error_scale(self, p: Point, truth: Eight) -> Eight:
         """rho_Q, which changes sign, is relative to no less than 2 % of its low-frequency law."""
@@ -532,7 +563,8 @@ class ThermalFamily(PackagedFamily):
             base = log_emissivity(p, wave.exponent)
             polarization = row["j_Q"] / row["j_I"], row["j_V"] / row["j_I"]
             target = encode_stokes(np.log(row["j_I"]), *polarization, base, p.cosine, wave.sinh)
-            return Rows(keep, emission_features(p).T, ripple, target.T, np.ones(target.T.shape))
+            features = jnp.stack(emission_features(p), -1)
+            return Rows(keep, features, ripple, target.T, np.ones(target.T.shape))
         limit_q, limit_v = faraday_limits(p)
         ratio_q, ratio_v = row["rho_Q"] / limit_q, row["rho_V"] / limit_v
         target = encode_rotation(ratio_q, ratio_v, p)
@@ -546,7 +578,7 @@ class ThermalFamily(PackagedFamily):
             # sees
             near_b = jnp.maximum(1.0, 0.02 / jnp.maximum(p.sine, 1e-4))
             target, weight = target[1:], scale_v / jnp.abs(ratio_v) * near_b
-        return Rows(keep, rotation_features(p).T, ripple, target.T, weight[:, None])
+        return Rows(keep, jnp.stack(rotation_features(p), -1), ripple, target.T, weight[:, None])
 
 
 THERMAL = ThermalFamily()
