@@ -136,13 +136,31 @@ def _plan(flat: Flat) -> list[Stage]:
     late: set[int] = set()
     behind: set[int] = set()  # of what is used more than once
     heavy: set[int] = set()  # where something is expensive
+    outputs = {v for v in flat.outputs if isinstance(v, Number)}
+    light = {v: s for s in flat.steps if s.is_light for v in s.results if v not in outputs}
     stage = dict.fromkeys(range(flat.inputs), 0)
-    stages: dict[int, list[Step]] = {}
+    stages: dict[int, list[Step]] = collections.defaultdict(list)
+    again: set[tuple[int, int]] = set()
+
+    def bring(v, here):
+        """Have a value of an earlier stage: kept, or evaluated again from what is."""
+        if v in light and v not in ends:
+            if (v, here) not in again:
+                again.add((v, here))
+                for operand in light[v].operands:
+                    if operand in stage:
+                        bring(operand, here)
+                stages[here].append(light[v])
+        else:
+            late.add(v)
+
     for step in flat.steps:
         operands = [v for v in step.operands if v in stage]
         here = max((stage[v] + (v in ends) for v in operands), default=0)
-        stages.setdefault(here, []).append(step)
-        late.update(v for v in operands if stage[v] < here)
+        for v in operands:
+            if stage[v] < here:
+                bring(v, here)
+        stages[here].append(step)
         if not operands:  # of constants
             continue
         stage.update(dict.fromkeys(step.results, here))
@@ -159,8 +177,7 @@ def _plan(flat: Flat) -> list[Stage]:
                 heavy.add(v)
             if follows or (often and not step.is_light):
                 behind.add(v)
-    light = {v for step in flat.steps if step.is_light for v in step.results}
-    kept = ends | (late - light) | {v for v in flat.outputs if isinstance(v, Number)}
+    kept = ends | late | outputs
     return [
         part
         for _, steps in sorted(stages.items())

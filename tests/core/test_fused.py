@@ -120,3 +120,70 @@ def test_what_is_expensive_and_shared_ends_a_stage():
     x = jnp.asarray(X)
     assert compiled(lambda x: core.fused(chain, x, x + 1.0), x).count(" fusion(") <= 8
     assert compiled(lambda x: chain(x, x + 1.0), x).count(" fusion(") > 8
+
+
+def test_constants_and_what_is_the_same():
+    """Steps of no argument, sums over one, equations met twice, parts of other sizes."""
+
+    def mixed(x):
+        fixed = jnp.sum(jnp.exp(jnp.arange(3.0)))
+        whole = jnp.stack([jnp.sin(x), jnp.sin(x) * 2.0, x])
+        few, many = jnp.split(whole, [1])
+        return fixed * x, jnp.sum(whole[:1], 0), jnp.sum(few) + jnp.sum(many, 0), fixed
+
+    x = jnp.asarray(X)
+    for call in (lambda f: f, lambda f: jax.jacrev(lambda x: f(x)[2]), jax.jacfwd):
+        ours, plain = (
+            jax.tree.leaves(jax.jit(call(f))(x)) for f in (lambda x: core.fused(mixed, x), mixed)
+        )
+        assert all(np.allclose(a, b, rtol=1e-14) for a, b in zip(ours, plain, strict=True))
+
+
+@ON_CPU
+def test_sums_along_the_same_axis_are_one_kernel():
+    def sums(x, nodes):
+        each = jnp.exp(-x[None] * nodes[:, None])
+        return [jnp.sum(each * n * nodes[:, None], 0) for n in range(1, 6)]
+
+    x, nodes = jnp.asarray(X), jnp.asarray(X[:5])
+    text = compiled(lambda x: core.fused(sums, x, nodes), x)
+    assert text.count(" fusion(") == 1
+    assert text.count(" exponential(") == 1
+    assert np.allclose(core.fused(sums, x, nodes), sums(x, nodes), rtol=1e-14)
+
+    def slopes(x):
+        weights = [x + n for n in range(4)]
+        every = sum(w[None] * jnp.cos(nodes[:, None] * w[None]) for w in weights)
+        return jnp.sum(every * every, 0)
+
+    text = compiled(jax.grad(lambda x: jnp.sum(core.fused(slopes, x))), x)
+    assert text.count(" reduce(") < compiled(jax.grad(lambda x: jnp.sum(slopes(x))), x).count(
+        " reduce("
+    )
+
+
+@ON_CPU
+def test_what_rows_are_taken_of_is_evaluated_once():
+    """Else the compiler writes the code of every row."""
+
+    def rows(x):
+        a, b, c, d = jnp.exp(-x * x)
+        return a * b + c * d, a - d
+
+    x = jnp.stack([jnp.asarray(X) + n for n in range(4)])
+    text = compiled(lambda x: core.fused(rows, x), x)
+    kernels = [part for part in text.split("\n\n") if " exponential(" in part]
+    assert len(kernels) == 1
+    assert " slice(" not in kernels[0]
+    assert np.allclose(core.fused(rows, x), rows(x), rtol=1e-14)
+
+
+@ON_CPU
+def test_kernels_of_a_stage_share_nothing_that_is_expensive():
+    def many(x):
+        wave, decay = jnp.sin(x), jnp.exp(-x)
+        return [wave * n + decay for n in range(40)]
+
+    text = compiled(lambda x: core.fused(many, x), jnp.asarray(X))
+    assert text.count(" sine(") == text.count(" exponential(") == 1
+    assert text.count(" fusion(") <= 4
