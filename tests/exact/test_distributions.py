@@ -164,7 +164,7 @@ def test_sum_and_integral_agree():
         for t in theta:
             row = np.tile([15.0 / np.sin(t), t, *own], (8, 1))  # the size that others compile, too
             both = [
-                np.asarray(_evaluate._block(d, mode, _phase_space.resolution_of(d), 1)(row))[0]
+                np.asarray(_evaluate._block(d, mode, _phase_space.resolution_of(d), 1)(row, 8))[0]
                 for mode in (0, 1)
             ]
             error = np.abs(both[0] / both[1] - 1)
