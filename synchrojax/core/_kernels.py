@@ -125,65 +125,74 @@ def _kernels(values, alone: Callable = lambda v: v, after=0):
 Stage = tuple[list[Step], dict[Number, Form]]
 
 
-def _plan(flat: Flat) -> list[Stage]:
-    """Steps by their stage, and the values that are kept at the end of theirs.
+class _Stages:
+    """The stages of a function, made step by step.
 
     A stage ends in what is expensive and used more than once, if something on the way to it is,
     too: the backend would make a kernel of each of those. It also ends in sums, and in what is
     expensive and used by rows: the backend would evaluate it again for each.
     """
-    ends: set[int] = set()
-    late: set[int] = set()
-    behind: set[int] = set()  # of what is used more than once
-    heavy: set[int] = set()  # where something is expensive
-    outputs = {v for v in flat.outputs if isinstance(v, Number)}
-    light = {v: s for s in flat.steps if s.is_light for v in s.results if v not in outputs}
-    stage = dict.fromkeys(range(flat.inputs), 0)
-    stages: dict[int, list[Step]] = collections.defaultdict(list)
-    again: set[tuple[int, int]] = set()
 
-    def bring(v, here):
-        """Have a value of an earlier stage: kept, or evaluated again from what is."""
-        if v in light and v not in ends:
-            if (v, here) not in again:
-                again.add((v, here))
-                for operand in light[v].operands:
-                    if operand in stage:
-                        bring(operand, here)
-                stages[here].append(light[v])
-        else:
-            late.add(v)
+    def __init__(self, flat: Flat) -> None:
+        self.flat = flat
+        self.steps: dict[int, list[Step]] = collections.defaultdict(list)
+        self.of = dict.fromkeys(range(flat.inputs), 0)  # value -> its stage; constants have none
+        self.kept = {v for v in flat.outputs if isinstance(v, Number)}
+        light = {v: s for s in flat.steps if s.is_light for v in s.results}
+        self._light = {v: s for v, s in light.items() if v not in self.kept}
+        self._ends: set[int] = set()
+        self._brought: set[tuple[int, int]] = set()
+        self._behind: set[int] = set()  # what is used more than once
+        self._heavy: set[int] = set()  # what is expensive
 
-    for step in flat.steps:
-        operands = [v for v in step.operands if v in stage]
-        here = max((stage[v] + (v in ends) for v in operands), default=0)
+    def add(self, step: Step) -> None:
+        operands = [v for v in step.operands if v in self.of]
+        here = max((self.of[v] + (v in self._ends) for v in operands), default=0)
+        near = {v for v in operands if self.of[v] == here}
         for v in operands:
-            if stage[v] < here:
-                bring(v, here)
-        stages[here].append(step)
-        if not operands:  # of constants
-            continue
-        stage.update(dict.fromkeys(step.results, here))
-        near = {v for v in operands if stage[v] == here}
-        follows = not near.isdisjoint(behind)
-        is_heavy = not step.is_cheap or not near.isdisjoint(heavy)
+            if v not in near:
+                self._bring(v, here)
+        self.steps[here].append(step)
+        if not operands:
+            return
+        self.of.update(dict.fromkeys(step.results, here))
+        follows = not near.isdisjoint(self._behind)
+        is_heavy = not step.is_cheap or not near.isdisjoint(self._heavy)
         for v, form in step.made:
-            often = flat.uses[v] > 1
+            often = self.flat.uses[v] > 1
             splits = often and not step.is_cheap and (follows or step.primitive.name == "exp")
-            if splits or form.axes or (is_heavy and flat.rows[v] > 1):
-                ends.add(v)
+            if splits or form.axes or (is_heavy and self.flat.rows[v] > 1):
+                self._ends.add(v)
+                self.kept.add(v)
                 continue
             if is_heavy:
-                heavy.add(v)
+                self._heavy.add(v)
             if follows or (often and not step.is_light):
-                behind.add(v)
-    kept = ends | late | outputs
+                self._behind.add(v)
+
+    def _bring(self, v, here):
+        """Have a value of an earlier stage ``here``: kept, or evaluated again from what is."""
+        step = self._light.get(v)
+        if step is None or v in self._ends:
+            self.kept.add(v)
+        elif (v, here) not in self._brought:
+            self._brought.add((v, here))
+            for operand in step.operands:
+                if operand in self.of:
+                    self._bring(operand, here)
+            self.steps[here].append(step)
+
+
+def _plan(flat: Flat) -> list[Stage]:
+    """Steps by their stage, and the values that are kept at the end of theirs."""
+    stages = _Stages(flat)
+    for step in flat.steps:
+        stages.add(step)
+    kept = stages.kept & set(stages.of)
     return [
         part
-        for _, steps in sorted(stages.items())
-        for part in _parts(
-            steps, {v: form for s in steps for v, form in s.made if v in kept and v in stage}
-        )
+        for _, steps in sorted(stages.steps.items())
+        for part in _parts(steps, {v: form for s in steps for v, form in s.made if v in kept})
     ]
 
 
