@@ -24,6 +24,7 @@ def apart(found, wanted, size):
     return np.abs(found.astype(float) - wanted)[held] / size[held]
 
 
+@pytest.mark.filterwarnings("ignore:f integrates to")
 @pytest.mark.parametrize("dtype", pinned.DTYPES)
 @pytest.mark.parametrize("name", pinned.MAKERS)
 def test_models(name, dtype):

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from synchrojax.core import QuantityError, ends, quantity, quantity_or_range
+from synchrojax.core import QuantityError, ends, quantity, quantity_or_range, whole_number
 
 
 class Parser(argparse.ArgumentParser):
@@ -165,9 +165,6 @@ def positive(text: str) -> int:
 
 def _integer(text, least, what):
     try:
-        found = int(text)
+        return whole_number(int(text) if text.isdigit() else float(text), least)
     except ValueError:
-        found = least - 1
-    if found < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
-    return found
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}") from None

@@ -27,7 +27,8 @@ _CHEAP = frozenset(
     }
 )
 # functions of their own, which are evaluated as a part of the one they stand in
-_CALLS = frozenset({"jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call"})
+_CALLS = frozenset({"jit", "pjit", "closed_call"})
+_WITH_RULES = frozenset({"custom_jvp_call", "custom_vjp_call"})
 _INNER = "jaxpr", "call_jaxpr", "traced"
 
 
@@ -36,10 +37,11 @@ class Number(int):
 
 
 class Form(NamedTuple):
-    """What results of one kernel have in common: a shape, and the axes along which it is summed."""
+    """A result: its shape, the axes along which it is summed, and its dtype."""
 
     shape: tuple[Any, ...]
-    axes: tuple[int, ...] = ()
+    axes: tuple[int, ...]
+    dtype: Any
 
 
 class Step(NamedTuple):
@@ -54,7 +56,11 @@ class Step(NamedTuple):
     def bound(self, known: dict[int, Any]) -> list[Any]:
         """The results, where ``known`` has the operands."""
         of = [known[v] if isinstance(v, Number) else v for v in self.of]
-        found = self.primitive.bind(*of, **self.params)
+        params = self.primitive.get_bind_params(self.params)
+        if not isinstance(params, dict):  # of earlier versions of JAX: functions come first
+            functions, params = params
+            of = [*functions, *of]
+        found = self.primitive.bind(*of, **params)
         return found if self.primitive.multiple_results else [found]
 
     @property
@@ -81,9 +87,13 @@ class Step(NamedTuple):
 
 
 class Flat:
-    """The steps of a traced function and its outputs."""
+    """The steps of a traced function and its outputs.
 
-    def __init__(self, traced: ClosedJaxpr) -> None:
+    ``rules``: functions with derivatives of their own stay steps, which know them.
+    """
+
+    def __init__(self, traced: ClosedJaxpr, *, rules: bool = False) -> None:
+        self._calls = _CALLS if rules else _CALLS | _WITH_RULES
         self.inputs = len(traced.jaxpr.invars)
         self.steps: list[Step] = []
         self._count = self.inputs
@@ -144,7 +154,7 @@ class Flat:
             inner = next((eqn.params[k] for k in _INNER if k in eqn.params), None)
             if eqn.primitive is APART or (eqn.primitive is FUSED and inner is None):
                 found = operands
-            elif eqn.primitive is FUSED or eqn.primitive.name in _CALLS:
+            elif eqn.primitive is FUSED or eqn.primitive.name in self._calls:
                 found = self._added(inner, operands)
             else:
                 found = self._step(eqn, operands)
@@ -165,12 +175,12 @@ class Flat:
 
 
 def _forms(eqn):
-    shapes = [v.aval.shape for v in eqn.outvars]
+    results = [v.aval for v in eqn.outvars]
     if eqn.primitive.name == "reduce_sum":
         whole = eqn.invars[0].aval.shape
-        if math.prod(whole) != math.prod(shapes[0]):
-            return [Form(whole, eqn.params["axes"])]
-    return list(map(Form, shapes))
+        if math.prod(whole) != math.prod(results[0].shape):
+            return [Form(whole, eqn.params["axes"], results[0].dtype)]
+    return [Form(v.shape, (), v.dtype) for v in results]
 
 
 def _key(eqn, operands):

@@ -108,7 +108,7 @@ def _cotangents(tangents, *operands, traced):
     else:
         linear = [i for i, v in enumerate(operands) if ad.is_undefined_primal(v)]
         shapes = [operands[i].aval for i in linear]
-        flat = Flat(traced)
+        flat = Flat(traced, rules=True)
 
         def back(operands, given):
             def forward(*moving):

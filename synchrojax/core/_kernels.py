@@ -41,8 +41,8 @@ def staged(*values: Any, traced: Any) -> Sequence[Any]:
                 known.update(zip(step.results, step.bound(known), strict=True))
             else:
                 known[step.results[0]] = known[step.of[0]]  # to be summed
-        for here, form in _together(ends.items()):
-            some = [known[v] for v in here]
+        for here in _together(ends.items()):
+            form, some = ends[here[0]], [known[v] for v in here]
             if len(here) == 1 and flat.rows[here[0]] > 1:
                 some.append(jnp.zeros(form.shape, bool))  # with which it is not fused into rows
             known.update(zip(here, _of_form(some, form), strict=False))
@@ -97,22 +97,25 @@ def _sums(x, y):
     return [p | q if p.dtype == bool else p + q for p, q in zip(x, y, strict=True)]
 
 
-def _together(forms: Iterable[tuple[Any, Any]]) -> list[tuple[list[Any], Any]]:
-    """(What is in one kernel, its form) of pairs of something and its form."""
-    alike = collections.defaultdict(list)
-    for value, form in forms:
-        alike[form].append(value)
-    return [
-        (every[start : start + _MOST], form)
-        for form, every in alike.items()
-        for start in range(0, len(every), _MOST)
-    ]
+def _together(forms: Iterable[tuple[Any, Form]]) -> list[list[Any]]:
+    """What is in one kernel, of pairs of something and its form."""
+    alike: dict[Any, dict[Any, list[Any]]] = {}
+    for value, (shape, axes, dtype) in forms:
+        kind = dtype if jnp.issubdtype(dtype, jnp.inexact) else None
+        alike.setdefault((shape, axes), {}).setdefault(kind, []).append(value)
+    found = []
+    for kinds in alike.values():
+        others = kinds.pop(None, [])  # go along with numbers of any one precision
+        first, *more = kinds.values() or [[]]
+        for every in (first + others, *more):
+            found += [every[start : start + _MOST] for start in range(0, len(every), _MOST)]
+    return found
 
 
 def _kernels(values, alone: Callable = lambda v: v, after=0):
     """``values`` as results of as few kernels as hold them; ``alone``: what of one."""
     found = list(values)
-    for here, _ in _together((i, v.shape) for i, v in enumerate(values)):
+    for here in _together((i, Form(v.shape, (), v.dtype)) for i, v in enumerate(values)):
         some = [values[i] for i in here]
         one = len(some) == 1 and not after
         for i, v in zip(here, map(alone, some) if one else _one_kernel(some, after), strict=True):
@@ -199,7 +202,7 @@ def _plan(flat: Flat) -> list[Stage]:
 def _parts(steps: list[Step], ends: dict[Number, Form]) -> list[Stage]:
     """A stage in parts, so that what is expensive is in one of its kernels alone."""
     kernels: dict[int, set[int]] = collections.defaultdict(set)  # that a value is needed for
-    for i, (here, _) in enumerate(_together(ends.items())):
+    for i, here in enumerate(_together(ends.items())):
         for v in here:
             kernels[v].add(i)
     for step in reversed(steps):

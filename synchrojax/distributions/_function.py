@@ -134,7 +134,8 @@ class Function(Distribution):
         f = self._sampled(gamma, mu, **parameters)
         if f.shape != np.broadcast_shapes(gamma.shape, mu.shape):
             raise ValueError(
-                f"f(gamma, mu) of shape {gamma.size} x {mu.size} came back with shape {f.shape}"
+                f"f(gamma, mu) of arrays of shape {gamma.size} x {mu.size} came back with shape "
+                f"{f.shape}: it must return an array of the shape that gamma and mu have together"
             )
         for what, wrong in (("not finite", ~np.isfinite(f)), ("negative", f < 0.0)):
             if np.any(wrong):

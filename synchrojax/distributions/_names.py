@@ -29,8 +29,11 @@ class PitchAngle(Distribution):
                 "the base of a PitchAngle distribution is isotropic, not another PitchAngle"
             )
         self.parameters = (*self.base.parameters, "k")
-        self.defaults = self.base.defaults
         self.edges = self.base.edges
+
+    @property
+    def defaults(self) -> Mapping[str, float]:
+        return self.base.defaults
 
     @property
     def of_user(self) -> bool:
@@ -64,6 +67,9 @@ class PitchAngle(Distribution):
 
     def breaks(self, *, k: Reals, **parameters: Reals) -> tuple[Any, ...]:
         return self.base.breaks(**parameters)
+
+    def check(self, *, k: Reals, **parameters: Reals) -> None:
+        self.base.check(**parameters)
 
     def violated(self, *, k: Reals, **parameters: Reals) -> Mapping[str, Truths]:
         return {**self.base.violated(**parameters), "k > -1": k <= -1.0}

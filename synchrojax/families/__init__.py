@@ -8,8 +8,7 @@ distributions and tables.
 Adding a distribution, in a clone that is installed by ``pip install -e .`` (a plain
 ``pip install .`` copies the package and does not see what you edit):
 
-1. Its f, a class below ``Distribution`` in ``distributions``, and an instance under its name in
-   the register ``_NAMES`` at the end of that file.
+1. Its f, a class below ``Distribution``, as the docstring of ``distributions`` says.
 2. A line in ``UNITS`` (``core/_params``) for each parameter that is not there yet: messages and
    the command line know it by that.
 3. Its family, a final class below ``PackagedFamily``, in a module here beside ``_thermal`` (or a

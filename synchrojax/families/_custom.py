@@ -103,10 +103,15 @@ def _known_ranges(s: Any, highest_x: Any, gamma_max: Any) -> tuple[tuple[float, 
     return (low, high), highest
 
 
+def _corners(box: Mapping[str, tuple[float, float]]) -> dict[str, np.ndarray]:
+    """{parameter: [corner]} of ``box``."""
+    corners = np.meshgrid(*(np.array(ends) for ends in box.values()), indexing="ij")
+    return {k: corner.ravel() for k, corner in zip(box, corners, strict=True)}
+
+
 def _require_allowed(distribution: Distribution, box: Mapping[str, tuple[float, float]]) -> None:
     """Raise ValueError where a corner of ``box`` is outside of what the distribution allows."""
-    corners = np.meshgrid(*(np.array(ends) for ends in box.values()), indexing="ij")
-    own = {k: corner.ravel() for k, corner in zip(box, corners, strict=True)}
+    own = _corners(box)
     for condition, broken in distribution.violated(**own).items():
         if np.any(broken):
             i = int(np.argmax(np.asarray(broken)))
@@ -161,6 +166,7 @@ class Family(SampledFamily):
         s, highest_x = _known_ranges(s, highest_x, gamma_max)
         self._set(name, box, s, highest_x)
         _require_allowed(self.distribution, box)
+        self.distribution.check(**_corners(box))
         if not known:  # a network knows theta up to pi/2
             for end in range(2):
                 self.distribution.require_even(**{k: ends[end] for k, ends in box.items()})
@@ -220,10 +226,13 @@ class Family(SampledFamily):
         row = {k: np.asarray(v) for k, v in table.items()}
         for k in ("j_I", "alpha_I"):
             if np.any(row[k] <= 0.0):
-                count = np.count_nonzero(row[k] <= 0.0)
+                wrong = np.flatnonzero(row[k] <= 0.0)
+                first = ", ".join(f"{n} = {row[n][wrong[0]]:.4g}" for n in ("s", "theta"))
                 raise ValueError(
-                    f"{k} is not positive in {count} of {len(row[k])} rows: there is no network "
-                    "for that"
+                    f"{k} is not positive in {len(wrong)} of {len(row[k])} rows, the first at "
+                    f"{first}: there is no network for that. Emission that has fallen to nothing "
+                    "is left out by a lower highest_x of the Family, of s / sin(theta), which is "
+                    f"{self.box.highest_x:.4g}, or a lower range of s"
                 )
         maps = []
         for value in self._plain(self.point(row["s"], row["theta"], row), row):

@@ -291,7 +291,9 @@ def cell_functions(
 
     It is less where K would leave the range of the numbers. ``sky``: ``c`` in the basis of the sky.
     """
-    unit = kept(unit_of((sky.alpha_I, *sky[5:])))
+    # of thin cells it is that of one over the length: what K changes by is then of order one, too
+    per_depth = jnp.where(depth > 0.0, reciprocal(jnp.where(depth > 0.0, depth, 1.0)), 0.0)
+    unit = kept(unit_of((sky.alpha_I, *sky[5:], per_depth)))
     over = reciprocal(unit)  # exact, as that of every power of two
     # far enough below the largest number for quotients by depths to keep their digits
     depth = at_most(depth, float(jnp.finfo(unit.dtype).max) ** 0.95 * at_most(over, 1.0))

@@ -187,3 +187,30 @@ def test_kernels_of_a_stage_share_nothing_that_is_expensive():
     text = compiled(lambda x: core.fused(many, x), jnp.asarray(X))
     assert text.count(" sine(") == text.count(" exponential(") == 1
     assert text.count(" fusion(") <= 4
+
+
+def test_rules_of_derivatives_hold_at_every_level():
+    @jax.custom_jvp
+    def thrice(x):
+        return jnp.exp(x)
+
+    thrice.defjvp(lambda x, t: (thrice(*x), 3.0 * thrice(*x) * t[0]))
+    fused_one = lambda x: core.fused(thrice, x)  # noqa: E731
+    for change in (
+        lambda f: jax.grad(jax.grad(f)),
+        lambda f: jax.jacfwd(jax.jacfwd(f)),
+        lambda f: jax.jacrev(jax.jacfwd(f)),
+        jax.hessian,
+    ):
+        assert np.isclose(jax.jit(change(fused_one))(1.0), 9.0 * np.e, rtol=1e-14)
+
+
+def test_results_of_several_precisions():
+    def several(x):
+        return [f(x).astype(d) for f in (jnp.sin, jnp.exp) for d in (float, jnp.float32, bool)]
+
+    for found, plain in zip(
+        jax.jit(lambda x: core.fused(several, x))(X), several(jnp.asarray(X)), strict=True
+    ):
+        assert found.dtype == plain.dtype
+        assert np.allclose(found, plain, rtol=1e-6)

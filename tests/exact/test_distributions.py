@@ -2,8 +2,10 @@
 independent integrals.
 """
 
+import copy
 import itertools
 import json
+import pickle
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,7 @@ from scipy import integrate
 
 from synchrojax import distributions, exact
 from synchrojax.exact import _evaluate, _phase_space
+from synchrojax.families import Family
 from synchrojax.special import kinks
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -331,3 +334,28 @@ def test_speed(benchmark, name, rng):
     result = benchmark.pedantic(lambda: exact.at_unit_frequency(name, **own), rounds=3)
     assert np.all(np.isfinite(result))
     benchmark.extra_info["points_per_second"] = n / benchmark.stats.stats.min
+
+
+def unit_f(gamma, mu):
+    return jnp.exp(-gamma)
+
+
+@pytest.mark.parametrize(
+    "base", ["powerlaw", distributions.Kappa(), distributions.Function(unit_f)]
+)
+def test_pitch_angles_are_copied_and_judged_with_their_base(base):
+    d = distributions.PitchAngle(base)
+    for other in (pickle.loads(pickle.dumps(d)), copy.deepcopy(d)):
+        assert other.parameters == d.parameters
+        assert other.defaults == d.defaults
+
+
+def test_an_f_below_zero_is_refused_wherever_it_stands():
+    def below(gamma, mu):
+        return -jnp.exp(-gamma)
+
+    message = "f is negative at gamma = 1"
+    with pytest.raises(ValueError, match=message):
+        exact.coefficients(distributions.PitchAngle(below), {**BASE, "k": 1.0})
+    with pytest.raises(ValueError, match=message):
+        Family("below", below, {})

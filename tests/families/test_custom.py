@@ -91,6 +91,7 @@ def test_what_the_file_holds(trained, x64):
         validate(model, n=8, family=other)
 
 
+@pytest.mark.filterwarnings("ignore:f integrates to")
 def test_refusals(tmp_path):
     with pytest.raises(ValueError, match="box is for p; f takes steep"):
         synchrojax.Family("broken", broken_power_law, {"p": (2.0, 3.0)})
@@ -198,6 +199,7 @@ def test_a_damaged_description(trained, tmp_path):
         synchrojax.load(path)
 
 
+@pytest.mark.filterwarnings("ignore:f integrates to")
 def test_the_edges_of_a_box_are_inside(precision):
     """Those below zero, too, whatever the rounding."""
     family = synchrojax.Family(

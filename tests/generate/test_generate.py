@@ -256,6 +256,7 @@ def test_command_refusals(tmp_path, command, inputs, message):
     assert not (tmp_path / "t").exists()
 
 
+@pytest.mark.filterwarnings("ignore:f integrates to")
 @pytest.mark.usefixtures("x64")
 def test_refusals(tmp_path, capsys):
     import synchrojax

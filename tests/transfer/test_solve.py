@@ -840,3 +840,21 @@ def test_along_is_yes_or_no(along):
     for call in (transfer.solve, transfer.depths):
         with pytest.raises(ValueError, match=r"along must be True, .* or False, .*, got"):
             call(c, np.ones(2), along=along)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_second_derivatives_of_an_empty_cell(dtype):
+    """Whichever mode comes first, where K is zero or next to it and alpha and rho grow from it."""
+    values = (1.0, -0.5, 0.1, 1.0, -0.4, 0.1, 0.3, 0.5)
+    with jax.enable_x64(dtype == "float64"):
+
+        def total(scale):
+            c = Coefficients(*(jnp.full(1, v, dtype) * scale for v in values))
+            return jnp.sum(jnp.stack(transfer.solve(c, jnp.ones(1, dtype), psi=0.3)))
+
+        for scale in (0.0, 1e-30):
+            at = jnp.asarray(scale, dtype)
+            forward, back = (jax.jit(f(jax.jacfwd(total)))(at) for f in (jax.jacfwd, jax.jacrev))
+            assert np.allclose(
+                [forward, back], -0.23201380015, rtol=1e-9 if at.dtype == float else 1e-5
+            )
