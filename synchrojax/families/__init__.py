@@ -8,7 +8,8 @@ distributions and tables.
 Adding a distribution, in a clone that is installed by ``pip install -e .`` (a plain
 ``pip install .`` copies the package and does not see what you edit):
 
-1. Its f, a class below ``Distribution``, as the docstring of ``distributions`` says.
+1. Its f, a class below ``Distribution``, and an instance in ``_NAMES``, as the docstring of
+   ``distributions`` says.
 2. A line in ``UNITS`` (``core/_params``) for each parameter that is not there yet: messages and
    the command line know it by that.
 3. Its family, a final class below ``PackagedFamily``, in a module here beside ``_thermal`` (or a

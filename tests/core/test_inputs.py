@@ -183,6 +183,7 @@ def ranges_of_command(**own):
     return known[name][1 if name == "s" else 2]
 
 
+@pytest.mark.filterwarnings("ignore:f integrates to")
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("place", ONE_NUMBER)
 def test_where_one_number_is_wanted(place):
@@ -821,6 +822,7 @@ def flags_of(model, params):
     return model.flags(params)
 
 
+@pytest.mark.filterwarnings("ignore:f integrates to")
 @pytest.mark.parametrize("kind", pinned.MAKERS)
 def test_models_are_values(kind):
     one, two = pinned.MAKERS[kind](), pinned.MAKERS[kind]()
@@ -855,6 +857,7 @@ def test_a_model_being_traced_has_no_hash(model):
         jax.jit(lambda m: hash(m) * jnp.ones(()))(model)
 
 
+@pytest.mark.filterwarnings("ignore:f integrates to")
 def test_a_family_named_thermal_is_another(tmp_path, model):
     mine = pinned.family_model("thermal")
     assert mine != model
@@ -878,6 +881,7 @@ def test_a_family_named_thermal_is_another(tmp_path, model):
 
 @pytest.mark.slow  # compiles the exact integrals of another f
 @pytest.mark.usefixtures("x64")
+@pytest.mark.filterwarnings("ignore:f integrates to")
 def test_validate_of_a_family_named_thermal_knows_no_published_fit():
     mine = pinned.family_model("thermal")
     result = validate(mine, n=8, slopes=False, family=mine.family, quiet=True)

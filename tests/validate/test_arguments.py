@@ -10,13 +10,17 @@ from synchrojax.families import FAMILIES
 from synchrojax.model import Model
 from synchrojax.validate import _fits, cost, validate, validate_table
 
-OWN = synchrojax.Family(
-    "tilted", lambda gamma, mu, a: gamma ** (a - 4.0), {"a": (0.0, 1.0)}, gamma_max=1e3
-)
+
+def tilted(highest):
+    """A Family of an f that is not normalised, which is told when it is made."""
+    with pytest.warns(UserWarning, match="f integrates to"):
+        return synchrojax.Family(
+            "tilted", lambda gamma, mu, a: gamma ** (a - 4.0), {"a": (0.0, highest)}, gamma_max=1e3
+        )
+
+
+OWN, OTHER = tilted(1.0), tilted(2.0)
 MINE = Model({}, OWN, "clip", "{}")
-OTHER = synchrojax.Family(
-    "tilted", lambda gamma, mu, a: gamma ** (a - 4.0), {"a": (0.0, 2.0)}, gamma_max=1e3
-)
 
 
 @pytest.mark.parametrize(
