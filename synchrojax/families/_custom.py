@@ -103,20 +103,16 @@ def _known_ranges(s: Any, highest_x: Any, gamma_max: Any) -> tuple[tuple[float, 
     return (low, high), highest
 
 
-def _corners(box: Mapping[str, tuple[float, float]]) -> dict[str, np.ndarray]:
-    """{parameter: [corner]} of ``box``."""
-    corners = np.meshgrid(*(np.array(ends) for ends in box.values()), indexing="ij")
-    return {k: corner.ravel() for k, corner in zip(box, corners, strict=True)}
-
-
 def _require_allowed(distribution: Distribution, box: Mapping[str, tuple[float, float]]) -> None:
     """Raise ValueError where a corner of ``box`` is outside of what the distribution allows."""
-    own = _corners(box)
+    corners = np.meshgrid(*(np.array(ends) for ends in box.values()), indexing="ij")
+    own = {k: corner.ravel() for k, corner in zip(box, corners, strict=True)}
     for condition, broken in distribution.violated(**own).items():
         if np.any(broken):
             i = int(np.argmax(np.asarray(broken)))
             where = ", ".join(f"{k} = {v[i]:g}" for k, v in own.items())
             raise ValueError(f"box: {condition} does not hold at its corner {where}")
+    distribution.check(**own)
 
 
 class Family(SampledFamily):
@@ -166,7 +162,6 @@ class Family(SampledFamily):
         s, highest_x = _known_ranges(s, highest_x, gamma_max)
         self._set(name, box, s, highest_x)
         _require_allowed(self.distribution, box)
-        self.distribution.check(**_corners(box))
         if not known:  # a network knows theta up to pi/2
             for end in range(2):
                 self.distribution.require_even(**{k: ends[end] for k, ends in box.items()})
