@@ -13,13 +13,14 @@ installed by ``pip install -e .``: a plain ``pip install .`` copies the package 
 what you edit. An f that need not be packaged is a ``Function``.
 """
 
-from synchrojax.distributions._base import Absent, Distribution
+from synchrojax.distributions._base import RESERVED, Absent, Distribution
 from synchrojax.distributions._function import Function, written_in_jax
 from synchrojax.distributions._names import PitchAngle, get_distribution
 from synchrojax.distributions._packaged import HIGHEST_GAMMA, Kappa, PowerLaw, Thermal
 
 __all__ = [
     "HIGHEST_GAMMA",
+    "RESERVED",
     "Absent",
     "Distribution",
     "Function",

@@ -7,6 +7,13 @@ from typing import Any, NoReturn
 
 from synchrojax.core import Reals, Truths
 
+# what no parameter of a user's distribution may be called: the rest of the input has these names,
+# and arguments of ``exact.coefficients`` and of the methods below
+RESERVED = (
+    *("nu", "B", "n_e", "theta", "s", "sine", "gamma", "mu", "across"),
+    *("params", "distribution", "resolution", "error"),
+)
+
 
 class Distribution(abc.ABC):
     """What the exact calculator needs to know of a distribution.
@@ -30,6 +37,11 @@ class Distribution(abc.ABC):
     def written_as(self) -> Any:
         """The class or function that f is written as, however often it is wrapped."""
         return type(self)
+
+    def __repr__(self) -> str:
+        kind, written, parameters = type(self), self.written_as, ", ".join(self.parameters)
+        name = [] if written is kind else [getattr(written, "__name__", repr(written))]
+        return f"{kind.__name__}({': '.join([*name, *filter(None, [parameters])])})"
 
     @abc.abstractmethod
     def log_shape(self, gamma: Reals, mu: Reals, across: Reals, **parameters: Reals) -> Reals:
@@ -73,6 +85,16 @@ class Distribution(abc.ABC):
 
         ``parameters``: arrays of one length.
         """
+
+
+def require_names(parameters: tuple[str, ...]) -> None:
+    """Raise ValueError for parameters of a user's distribution that cannot be told apart."""
+    for name in parameters:
+        if name in RESERVED:
+            raise ValueError(
+                f"f has a parameter called {name!r}: give it another name, none of "
+                f"{', '.join(RESERVED)}"
+            )
 
 
 class Absent(Distribution):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from synchrojax.core import Reals, Truths, UnitError, number, warn_user
-from synchrojax.distributions._base import Distribution
+from synchrojax.distributions._base import Distribution, require_names
 from synchrojax.special import legendre
 
 # what NumPy says of arrays where one number is wanted
@@ -49,15 +49,8 @@ class Function(Distribution):
             raise ValueError(f"need 1 <= gamma_min < gamma_max, got {gamma_min} and {gamma_max}")
         self._f = f
         self._bounds = gamma_min, gamma_max
-        takes = list(inspect.signature(f).parameters.items())
-        if len(takes) < 2 and not any(p.kind == p.VAR_POSITIONAL for _, p in takes):
-            raise ValueError(
-                "a distribution is a function f(gamma, mu, ...), not "
-                f"f({', '.join(n for n, _ in takes)})"
-            )
-        self.parameters = tuple(
-            n for n, p in takes[2:] if p.default is p.empty and p.kind != p.VAR_KEYWORD
-        )
+        self.parameters = _parameters(f)
+        require_names(self.parameters)
         self._breaks = _known_breaks(breaks, self.parameters)
 
     @property
@@ -112,7 +105,13 @@ class Function(Distribution):
         """f as a NumPy array. Raises ValueError where it is not written in JAX."""
         gamma, mu = np.broadcast_arrays(gamma, mu)
         with written_in_jax(self):
-            values = np.asarray(self._f(gamma, mu, **parameters))  # JAX adds to other errors
+            given = self._f(gamma, mu, **parameters)
+            values = np.asarray(given)  # JAX adds to other errors
+            if values.dtype.kind not in "biuf":
+                raise ValueError(
+                    f"f(gamma, mu) returned {_described(given, values)}: it must return an array "
+                    "of real numbers"
+                )
             jax.eval_shape(self._f, gamma, mu, **parameters)
         return values
 
@@ -191,6 +190,41 @@ class Function(Distribution):
 
     def harmonics_matter(self, s: Reals, sine: Reals, **parameters: Reals) -> Truths:
         return (s * sine < 100.0) & (s < 1e5)
+
+
+def _described(given: Any, values: np.ndarray) -> str:
+    """What a user's f returned."""
+    if values.dtype.kind == "c":
+        return "complex numbers"
+    return repr(given) if given is None or isinstance(given, str) else f"a {type(given).__name__}"
+
+
+def _parameters(f: Callable) -> tuple[str, ...]:
+    """The arguments of ``f`` that follow gamma and mu. Raises ValueError."""
+    try:
+        signature = inspect.signature(f)
+    except ValueError:  # of built-in functions
+        name = getattr(f, "__name__", repr(f))
+        raise ValueError(f"a distribution is a function f(gamma, mu, ...), not {name}") from None
+    every = list(signature.parameters.values())
+    by_position = [p for p in every if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(by_position) < 2 and not any(p.kind == p.VAR_POSITIONAL for p in every):
+        raise ValueError(f"a distribution is a function f(gamma, mu, ...), not f{signature}")
+    first = by_position[:2]
+    rest = [
+        p
+        for p in every
+        if p not in first
+        and p.default is p.empty
+        and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    for p in rest:
+        if p.kind == p.POSITIONAL_ONLY:
+            raise ValueError(
+                f"f takes {p.name} by position alone: parameters are given by name, "
+                "f(gamma, mu, name=...)"
+            )
+    return tuple(p.name for p in rest)
 
 
 class _NotInJaxError(ValueError):

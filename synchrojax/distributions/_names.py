@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
 from synchrojax.core import Reals, Truths
-from synchrojax.distributions._base import Distribution
+from synchrojax.distributions._base import Distribution, require_names
 from synchrojax.distributions._function import Function
 from synchrojax.distributions._packaged import Kappa, PowerLaw, Thermal
 
@@ -84,6 +84,8 @@ def get_distribution(distribution: Any) -> Distribution:
             )
         return _NAMES[distribution]
     if isinstance(distribution, Distribution):
+        if distribution.of_user:
+            require_names(distribution.parameters)
         return distribution
     if isinstance(getattr(distribution, "distribution", None), str):
         raise ValueError(

@@ -157,6 +157,10 @@ class AbstractFamily(abc.ABC):
     default_policy: str
     results: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        parameters = ", ".join(self.parameters) or "no parameters"
+        return f"{type(self).__name__}({self.name}: {parameters})"
+
     @abc.abstractmethod
     def point(self, s: Points, theta: Points, own: Mapping[str, Points]) -> Point:
         """The point of arrays ``s``, ``theta`` [rad] and {name: array}, all of one shape."""

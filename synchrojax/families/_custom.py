@@ -26,7 +26,7 @@ from synchrojax.core import (
     sine_cosine,
     to_plane,
 )
-from synchrojax.distributions import HIGHEST_GAMMA, Absent, Distribution, Function
+from synchrojax.distributions import HIGHEST_GAMMA, RESERVED, Absent, Distribution, Function
 from synchrojax.families._base import (
     Comparison,
     Cube,
@@ -49,12 +49,8 @@ from synchrojax.tables import RESULTS, cold
 _RESULTS = {"emission": (0, 3), "absorption": (3, 6), "rho_Q": (6, 7), "rho_V": (7, 8)}
 # a choice: quantile of the magnitudes below which a coefficient of either sign counts as near zero
 _NEAR_ZERO = 0.1
-# what a parameter must not be called: inputs, coordinates and columns of tables have these names,
-# and the methods of a distribution these arguments
-_TAKEN = (
-    *("nu", "B", "n_e", "theta", "s", "sine", "cosine", "s_sin_theta", "s_over_sin_theta"),
-    *("gamma", "mu", "across", "distribution", "resolution", "time_ms", *RESULTS),
-)
+# what a parameter must not be called, either: coordinates and columns of tables have these names
+_TAKEN = (*RESERVED, "cosine", "s_sin_theta", "s_over_sin_theta", "time_ms", *RESULTS)
 
 
 def _known_name(name: Any) -> str:

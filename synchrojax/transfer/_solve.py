@@ -82,9 +82,10 @@ def solve(
     of the fluid at nu / g, ``ds`` in the observer's frame (in curved space: the affine parameter
     that makes the energy of a photon 1 at the observer), and the result is I = g^3 I' at nu.
     ``background``: I, Q, U, V that enter the first cell, each broadcasting over the rays (default:
-    dark). ``method``: ``"scan"`` goes cell by cell; ``"associative"`` composes 4 x 4 matrices in a
-    tree, for long rays on accelerators. ``along``: the result after every cell [..., cells] instead
-    of after the last.
+    dark); also light that is none by itself, such as (0, 1, 0, 0) for a column of the Mueller
+    matrix, since what leaves is linear in it. ``method``: ``"scan"`` goes cell by cell;
+    ``"associative"`` composes 4 x 4 matrices in a tree, for long rays on accelerators. ``along``:
+    the result after every cell [..., cells] instead of after the last.
 
     Exact for constant coefficients: the error of a cell is below 1e-12 (float64) or 1e-4 (float32,
     |rho| ds <= 1e3) of I, and values and derivatives are finite, for alpha ds and |rho| ds from 0

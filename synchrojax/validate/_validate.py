@@ -326,6 +326,11 @@ def validate_table(
         raise ValueError(
             f"convention {convention!r} of the table: expected one of {', '.join(CONVENTIONS)}"
         )
+    if rows is not None and not callable(rows):
+        raise ValueError(
+            "rows is a function from the number of rows to the mask of those to use, not "
+            f"{rows!r}; max_rows is how many of a large table, drawn at random"
+        )
     max_rows = table_files.integer(max_rows, "max_rows", 1)
     seed = table_files.integer(seed, "seed", 0)
     family, squares = model.family, {}

@@ -464,7 +464,7 @@ def test_generate_and_validate(capsys, tmp_path, monkeypatch):
         synchrojax.validate, "cost", functools.partial(synchrojax.validate.cost, n=20_000)
     )
     status, out, _ = run(
-        capsys, "generate", "thermal", "--n", "24", "--out", str(tmp_path / "t"), "--quiet"
+        capsys, "generate", "thermal", "--n", "2.4e1", "--out", str(tmp_path / "t"), "--quiet"
     )
     assert status == 0
     assert "24 rows in 1 files" in out

@@ -278,11 +278,46 @@ def test_kinks_are_found():
         ),
         (lambda gamma, mu: 0.0 * gamma, "f cannot be normalised: its integral over d\\^3u is 0"),
         (lambda gamma, mu: jnp.ones(3), "came back with shape"),
+        (lambda gamma, mu: "hot", "returned 'hot': it must return an array of real numbers"),
+        (lambda gamma, mu: None, "returned None: it must return an array of real numbers"),
+        (lambda gamma, mu: gamma * 1j, "returned complex numbers: it must return an array of real"),
+        (lambda gamma, mu: {"f": gamma}, "returned a dict: it must return an array of real"),
+        (max, r"a distribution is a function f\(gamma, mu, \.\.\.\), not max"),
+        (lambda gamma: gamma, r"is a function f\(gamma, mu, \.\.\.\), not f\(gamma\)"),
+        (lambda gamma, *, mu: gamma, r"\(gamma, mu, \.\.\.\), not f\(gamma, \*, mu\)"),
+        (
+            lambda gamma, mu, a, /: gamma,
+            "f takes a by position alone: parameters are given by name",
+        ),
     ],
 )
 def test_a_function_that_is_no_distribution(f, message):
     with pytest.raises(ValueError, match=message):
         exact.coefficients(f, BASE)
+
+
+class Scaled(distributions.Thermal):
+    """Of a user; theta would be both the angle and its parameter."""
+
+    parameters = ("theta",)
+
+
+@pytest.mark.parametrize("name", distributions.RESERVED)
+def test_a_parameter_is_not_called_like_another_input(name):
+    """theta would be both the angle to B and the parameter of f."""
+    f = eval(f"lambda x, y, {name}: jnp.exp(-x / {name})")
+    for given in (f, Scaled()):
+        called = name if given is f else "theta"
+        with pytest.raises(ValueError, match=f"a parameter called '{called}': give it another"):
+            exact.coefficients(given, {**BASE, name: 1.0})
+
+
+def test_distributions_say_what_they_are():
+    assert repr(distributions.Thermal()) == "Thermal(theta_e)"
+    assert repr(distributions.Function(unit_f)) == "Function(unit_f)"
+    bump = distributions.Function(two_parameters)
+    assert repr(bump) == "Function(two_parameters: a, b)"
+    assert repr(distributions.PitchAngle("kappa")) == "PitchAngle(Kappa: kappa, w, k)"
 
 
 def test_anisotropy_holds_along_b():
@@ -338,6 +373,10 @@ def test_speed(benchmark, name, rng):
 
 def unit_f(gamma, mu):
     return jnp.exp(-gamma)
+
+
+def two_parameters(gamma, mu, a, b):
+    return jnp.exp(-gamma * a) + b * mu**2
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,7 @@ def test_refusals(tmp_path):
     rows |= {"alpha_I": np.array([1.0, -1.0, 1.0]), "rho_Q": np.ones(3), "rho_V": np.ones(3)}
     with pytest.raises(ValueError, match="alpha_I is not positive in 1 of 3 rows"):
         FAMILY.locked(rows)
+    assert repr(FAMILY) == "Family(broken: steep)"
 
 
 def test_a_description_gives_the_family_again(rng):

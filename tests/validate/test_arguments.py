@@ -58,6 +58,7 @@ def test_a_family_that_the_model_was_not_made_with(family, message):
         ({"convention": ["x"]}, "convention ['x'] of the table: expected one of"),
         ({"max_rows": 0}, "max_rows must be a whole number from 1 up, got 0"),
         ({"seed": -1}, "seed must be a whole number from 0 up, got -1"),
+        ({"rows": 3}, "the mask of those to use, not 3; max_rows is how many of a large table"),
     ],
 )
 def test_refused_by_validate_table(model, tmp_path, given, message):
