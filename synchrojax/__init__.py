@@ -5,6 +5,7 @@ integrals. CGS, fluid frame; signs and shapes are described in the README.
 """
 
 import importlib
+from typing import Any
 
 from synchrojax import (
     core,
@@ -49,7 +50,7 @@ __version__ = "0.1.0"
 _LATER = ("generate", "train", "validate")
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _LATER:
         return importlib.import_module(f"synchrojax.{name}")
     raise AttributeError(f"module 'synchrojax' has no attribute {name!r}")

@@ -164,6 +164,7 @@ def test_no_family_overrides_a_method_that_has_a_body():
     """A class is abstract or final, and what an abstract one does, no other does again."""
     kinds = [type(family) for family in FAMILIES.values()] + [Family, TableFamily]
     for kind in kinds:
+        assert kind.__final__, kind
         bases = [b for b in kind.__mro__[1:] if issubclass(b, AbstractFamily)]
         assert all(inspect.isabstract(b) for b in bases)
         for base in bases:

@@ -49,7 +49,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     Dashes and case do not count; it may be cut short or misspelt.
     """
 
-    def plain(text):
+    def plain(text: str) -> str:
         return re.sub(r"[-_]", "", text).lower()
 
     by_plain: dict = {}
@@ -84,7 +84,7 @@ def utf8(text: str) -> str:
 def _physical(function: Callable, name: str) -> Callable[[str], Any]:
     """A type for argparse whose messages are those of ``_quantities``."""
 
-    def convert(text):
+    def convert(text: str) -> Any:
         try:
             return function(utf8(text), name)
         except QuantityError as error:
@@ -163,7 +163,7 @@ def positive(text: str) -> int:
     return _integer(text, 1, "a positive whole number")
 
 
-def _integer(text, least, what):
+def _integer(text: str, least: int, what: str) -> int:
     try:
         return whole_number(int(text) if text.isdigit() else float(text), least)
     except ValueError:

@@ -51,7 +51,7 @@ def _inputs(options: Any) -> tuple[Any, Any, dict[str, Any]]:
         distribution = model.family.distribution
     inputs = (*COMMON, *distribution.parameters)
 
-    def option(name):
+    def option(name: str) -> str:
         return f"--{name.replace('_', '-')}" if name in UNITS else f"--param {name}=X"
 
     given = {n: getattr(options, n) for n in UNITS if getattr(options, n) is not None}

@@ -4,7 +4,8 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from synchrojax import __version__
 from synchrojax.cli import _coefficients, _generate, _ray, _table, _train, _validate
@@ -13,7 +14,7 @@ from synchrojax.cli._arguments import Parser, joined, nearest
 _GROUPS = (_coefficients, _generate, _table, _train, _validate, _ray)
 
 
-def _parser():
+def _parser() -> tuple[Parser, dict[str, Any]]:
     parser = Parser(
         prog="synchrojax",
         description="Polarized synchrotron coefficients: networks, exact integrals, training.",
@@ -22,7 +23,7 @@ def _parser():
     parser.add_argument("--version", action="version", version=f"synchrojax {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
 
-    def verb(name, action, text, *examples):
+    def verb(name: str, action: Callable, text: str, *examples: str) -> Any:
         """The parser of a verb, run by ``action(options)``."""
         listed = "\n  ".join(examples)
         sub = verbs.add_parser(name, help=text, description=text, epilog=f"example:\n  {listed}")
@@ -34,7 +35,7 @@ def _parser():
     return parser, verbs.choices
 
 
-def _options(words):
+def _options(words: list[str]) -> Any:
     """The parsed command line; None where help was all there was to say."""
     parser, verbs = _parser()
     words = joined(words)

@@ -84,6 +84,7 @@ def _validate(options: Any) -> None:
 
     jax.config.update("jax_enable_x64", True)
     import synchrojax
+    from synchrojax.distributions import Absent
     from synchrojax.validate import cost, duration, integrals_of, summary, validate, validate_table
 
     check_places({"--out": options.out}, {"--html": options.html})
@@ -103,10 +104,17 @@ def _validate(options: Any) -> None:
         raise ValueError("--convention is that of a --table")
     else:
         slopes = not options.no_slopes
-        if not options.quiet and isinstance(model.family, SampledFamily):
+        family = model.family if isinstance(model.family, SampledFamily) else None
+        if family and isinstance(family.distribution, Absent):
+            raise ValueError(
+                f"{options.model}: a model file does not hold the f of a distribution of your own: "
+                "compare it with a table by --table, or in Python by "
+                "synchrojax.validate.validate(model, family=...)"
+            )
+        if not options.quiet and family:
             count, seconds = (
-                integrals_of(model.family, options.n, slopes=slopes),
-                duration(model.family, options.n, slopes=slopes),
+                integrals_of(family, options.n, slopes=slopes),
+                duration(family, options.n, slopes=slopes),
             )
             print(
                 f"validate: {count} exact integrals for {options.n} points, roughly "

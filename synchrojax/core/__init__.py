@@ -1,11 +1,18 @@
 """What every other room stands on.
 
-Physical constants, the eight coefficients as one value, names and units of the inputs, calls that
-are compiled once for many sizes, arithmetic that keeps its digits, the angle to B; and what every
-room needs of files, progress bars and pictures. It imports nothing of this package.
+Physical constants, the eight coefficients as one value, names and units of the inputs, arithmetic
+that keeps its digits, the angle to B; and what every room needs of files, progress bars and
+pictures. It imports nothing of this package.
 
-Adding an input: give it a line in ``UNITS`` (``_params``), and the command line, the messages and
-the listings know it.
+How calls are compiled is here, too. ``pointwise`` compiles a function of points once for many
+sizes. ``fused`` makes a function and its derivatives few kernels, so that they compile soon
+(``python tests/compile_time.py``); inside it ``kept`` marks what is computed once, and ``stacked``
+makes one array of such rows. ``quick_jit`` compiles what runs once.
+
+Adding an input: give it a line in ``UNITS`` (``_params``), "UNIT, what it is" or "dimensionless,
+what it is", and the command line, the messages and the listings know it. One with a unit takes
+numbers and, in Python, quantities of any unit that Astropy converts; for text with a unit, as on
+the command line, give it a kind in ``_quantities``.
 """
 
 from synchrojax.core._coefficients import (

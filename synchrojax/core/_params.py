@@ -10,6 +10,7 @@ import numpy as np
 from synchrojax.core._inputs import broadcast_shapes, reals
 from synchrojax.core._types import Masks, Numbers, Points, Reals, Shape, Truths
 
+# what begins with a unit has that, what calls itself dimensionless has none
 UNITS = {
     "nu": "Hz, observing frequency in the fluid frame",
     "B": "G, magnetic field strength",
@@ -24,7 +25,6 @@ UNITS = {
     "k": "dimensionless, f times sin^k of the pitch angle",
 }
 COMMON = ("nu", "B", "n_e", "theta")
-_UNITS = {"nu": "Hz", "B": "G", "n_e": "cm^-3", "theta": "rad"}  # the others are dimensionless
 
 
 def describe(names: Iterable[str]) -> str:
@@ -34,7 +34,8 @@ def describe(names: Iterable[str]) -> str:
 
 def unit_of(name: str) -> str:
     """The unit of a parameter, as units are written: "Hz", "" for what is dimensionless."""
-    return _UNITS.get(name, "")
+    text = UNITS.get(name, "dimensionless")
+    return "" if "dimensionless" in text else text.split(",")[0]
 
 
 def _named(params: Any, names: Sequence[str]) -> dict[Any, Any]:

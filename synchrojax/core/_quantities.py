@@ -5,6 +5,8 @@ import math
 import re
 import unicodedata
 
+from synchrojax.core._params import unit_of
+
 _PREFIXES = {
     **{"a": 1e-18, "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0},
     **{"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18},
@@ -85,7 +87,9 @@ def _size(unit: str, name: str) -> float:
     owners = [other for other, (_, units) in _KINDS.items() if spelled in units]
     if kind is None:
         whose = f"{unit} measures {owners[0]}" if owners else f"{unit!r} is not known as a unit"
-        raise QuantityError(f"{whose}; {name} is dimensionless and takes a plain number")
+        own = unit_of(name)
+        what = f"is in {own}" if own else "is dimensionless"
+        raise QuantityError(f"{whose}; {name} {what} and takes a plain number")
     accepted, units = _KINDS[kind]
     if spelled in units:
         return units[spelled]

@@ -103,7 +103,7 @@ class Absent(Distribution):
     def __init__(self, name: str, parameters: tuple[str, ...]) -> None:
         self.name, self.parameters = name, parameters
 
-    def _missing(self, *_, **__) -> NoReturn:
+    def _missing(self, *_: Any, **__: Any) -> NoReturn:
         raise ValueError(
             f"a model file does not hold the f of {self.name!r}: pass the Family that it was made "
             "with"

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Shaped
 
 from synchrojax.core import Reals, Truths, UnitError, number, warn_user
 from synchrojax.distributions._base import Distribution, require_names
@@ -101,7 +102,7 @@ class Function(Distribution):
     def gamma_bounds(self, **parameters: Reals) -> tuple[Reals, Reals]:
         return self._bounds
 
-    def _sampled(self, gamma, mu, **parameters):
+    def _sampled(self, gamma: Reals, mu: Reals, **parameters: Reals) -> Shaped[np.ndarray, "..."]:
         """f as a NumPy array. Raises ValueError where it is not written in JAX."""
         gamma, mu = np.broadcast_arrays(gamma, mu)
         with written_in_jax(self):

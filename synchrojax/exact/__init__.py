@@ -1,9 +1,10 @@
 """The truth: all eight coefficients of any gyrotropic f(gamma, mu), by quadrature in float64.
 
 ``coefficients`` takes what models take, ``at_unit_frequency`` rows of a table (nu = 1 Hz, n_e = 1
-cm^-3). Phase space is ``_phase_space``, the integrands are ``_absorption`` and ``_rotativities``,
-what runs them is ``_evaluate``, what judges them ``_errors``. It may import core, special and
-distributions.
+cm^-3). ``Resolution`` is how many nodes the integrals have, ``FEW`` the number of points up to
+which a call is compiled to be ready soon, ``bessel`` the Bessel functions that they need. Phase
+space is ``_phase_space``, the integrands are ``_absorption`` and ``_rotativities``, what runs them
+is ``_evaluate``, what judges them ``_errors``. It may import core, special and distributions.
 """
 
 from synchrojax.exact._coefficients import at_unit_frequency, coefficients

@@ -1,35 +1,6 @@
 """What the rest of the package needs to know of a distribution family.
 
-Implementing a family
----------------------
-A family stands between a distribution and its networks. Physics is written for arrays of one shape,
-a point each:
-
-1. ``point`` turns s, theta and the distribution's own parameters into whatever the formulas are
-   written in.
-2. ``evaluate`` stacks features, calls the networks (functions of arrays [inputs, ...] -> [outputs,
-   ...]) and turns their outputs into ``Dimensionless``: the eight at nu = 1 Hz and n_e = 1 cm^-3,
-   logarithms for j_I and alpha_I.
-3. ``heads`` declares those networks. Their sizes must be those of the features that ``evaluate``
-   stacks.
-4. ``coordinates``, ``domain`` and ``invalid`` say what lies outside the trained box.
-
-That is ``AbstractFamily``, enough for a model. A family that can be sampled, so that ``generate``,
-``train`` and ``validate`` work on it, is a ``SampledFamily``: it maps the unit cube to its box and
-says what its networks learn from a table of exact coefficients. One without settings of its own is
-a ``PackagedFamily``. A class is either abstract or final, a final one overrides no method that has
-a body, and an instance stands for one distribution.
-
-A model file names its family, and ``load`` makes that again before it looks at the networks:
-
-- One without settings gives an empty mapping from ``described`` and is in ``families.FAMILIES``
-  under its name: ``FAMILIES[family.name] = family``, of a name that is not there yet.
-- One with settings gives {entry: JSON object} from ``described``, under an entry of its own, and
-  ``families.DESCRIBED[entry] = (read, needed)`` says how to come back: ``read(text)`` returns the
-  family of that JSON, ``needed`` are the keys that must be in it, ``name`` among them.
-
-Do that where the family is defined, and import it before ``load``. ``train`` refuses a family whose
-file could not be read back.
+How to write one: "Implementing a family" in the docstring of this room.
 """
 
 import abc

@@ -9,7 +9,7 @@ import json
 import keyword
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, final
 
 import jax.numpy as jnp
 import numpy as np
@@ -111,6 +111,7 @@ def _require_allowed(distribution: Distribution, box: Mapping[str, tuple[float, 
     distribution.check(**own)
 
 
+@final
 class Family(SampledFamily):
     """A distribution of your own and the box in which a network shall stand for it.
 
@@ -118,12 +119,13 @@ class Family(SampledFamily):
     and normalised to one electron, or a ``Distribution``. ``box``: parameter -> (low, high), for
     all parameters of f; a range that starts above zero is learned and sampled in the logarithm.
     ``s``: range of s = nu / nu_c; s sin(theta) is from 5 up. ``gamma_min``, ``gamma_max``: where f
-    ends; ``breaks``: where it has kinks or jumps in between, as for ``distributions.Function``
-    (numbers and names of parameters travel to other processes, a lambda does not). s / sin(theta)
-    is up to ``highest_x``, by default 3 gamma_max^2: emission falls exponentially beyond. Give it
-    to ``generate``, ``train`` and ``validate`` in place of a name. Raises ValueError for a box that
+    ends, without the delta functions of a jump there; ``breaks``: where it has kinks or jumps in
+    between, as for ``distributions.Function`` (numbers and names of parameters travel to other
+    processes, a lambda does not). A ``Distribution`` has its own ends and breaks. s / sin(theta) is
+    up to ``highest_x``, by default 3 gamma_max^2: emission falls exponentially beyond. Give it to
+    ``generate``, ``train`` and ``validate`` in place of a name. Raises ValueError for a box that
     does not fit f or leaves what a ``Distribution`` allows, for names that are taken, for an f that
-    is not even and for breaks beside a ``Distribution``.
+    is not even and for ends or breaks beside a ``Distribution``.
     """
 
     block = 16384
@@ -151,6 +153,15 @@ class Family(SampledFamily):
         known = isinstance(f, Distribution)
         if known and not (isinstance(breaks, tuple) and not breaks):
             raise ValueError("breaks belong to a function f(gamma, mu): a Distribution has its own")
+        for which, given, default in (
+            ("gamma_min", gamma_min, 1.0),
+            ("gamma_max", gamma_max, HIGHEST_GAMMA),
+        ):
+            if known and number(given, which) != default:
+                raise ValueError(
+                    f"{which} belongs to a function f(gamma, mu): a Distribution ends where it "
+                    "does; how far emission reaches is highest_x, of s / sin(theta)"
+                )
         self.distribution = (
             f if known else Function(f, gamma_min=gamma_min, gamma_max=gamma_max, breaks=breaks)
         )

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from types import ModuleType
-from typing import Any
+from typing import Any, final
 
 import jax.numpy as jnp
 import numpy as np
@@ -29,6 +29,7 @@ _LOGARITHMIC = ("log", "neg_log", "abs_log")
 _POLICIES = {"clip": "clip", "extrapolate": "ignore", "nan": "nan"}
 
 
+@final
 class TableFamily(AbstractFamily):
     """What a locked ``Config`` says of a model.
 

@@ -11,7 +11,7 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import jax
 import jax.numpy as jnp
@@ -470,6 +470,7 @@ def sample(u: Cube, margin: float | int) -> Sample:
     return {"s": s, "theta": theta, "theta_e": theta_e}
 
 
+@final
 class ThermalFamily(PackagedFamily):
     """Thermal electrons."""
 

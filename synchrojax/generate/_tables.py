@@ -12,7 +12,7 @@ import string
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeAlias
 
@@ -127,7 +127,7 @@ def _command_chunk(words: list[str], timeout: float | int, rows: Columns) -> Chu
 class _Inline(concurrent.futures.Executor):
     """Runs a job where it is submitted: the integrals use all cores by themselves."""
 
-    def submit(self, fn, /, *args, **kwargs):
+    def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> concurrent.futures.Future:
         future: concurrent.futures.Future = concurrent.futures.Future()
         try:
             future.set_result(fn(*args, **kwargs))
@@ -136,14 +136,20 @@ class _Inline(concurrent.futures.Executor):
         return future
 
 
-def _run(jobs, function, make_executor, done, width):
+def _run(
+    jobs: dict[int, tuple[Any, ...]],
+    function: Callable,
+    make_executor: Callable[[], tuple[Any, bool]],
+    done: Callable[[int, Any], None],
+    width: int,
+) -> None:
     """Run ``function(*jobs[k])`` for all k, ``done(k, result)`` as they come.
 
     A lost worker costs its chunk only. ``make_executor()`` gives (executor, whether it is ours to
     close); ours is made again after a worker died.
     """
     waiting, attempts = list(reversed(jobs)), dict.fromkeys(jobs, 0)
-    running: dict = {}
+    running: dict[concurrent.futures.Future, int] = {}
     executor, ours = make_executor()
     try:
         while waiting or running:
@@ -189,7 +195,9 @@ def _run(jobs, function, make_executor, done, width):
             executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _workers(executor, workers, default):
+def _workers(
+    executor: Any, workers: int | None, default: tuple[Any, ...]
+) -> tuple[Callable[[], tuple[Any, bool]], int]:
     """(what makes the executor and whether it is ours, chunks in flight).
 
     ``default``: (class, arguments).
@@ -224,6 +232,10 @@ def dask_executor(address: str) -> Iterator[Any]:
 def _prepare(out: PathLike, settings: Mapping[str, Any]) -> pathlib.Path:
     """The directory, checked against what is there."""
     out = pathlib.Path(out)
+    if out.exists() and not out.is_dir():
+        raise table_files.TableError(
+            f"{out}: is a file, and a table is a directory; choose another --out (in Python out)"
+        )
     out.mkdir(parents=True, exist_ok=True)
     record = out / _SETTINGS
     if record.exists():
@@ -231,14 +243,18 @@ def _prepare(out: PathLike, settings: Mapping[str, Any]) -> pathlib.Path:
             found = from_json(read_text(record), record)
         except ValueError as error:
             raise table_files.TableError(
-                f"{error}; it should say how the table was made: choose another --out"
+                f"{error}; it should say how the table was made: choose another --out (in Python "
+                "out)"
             ) from None
         if found != settings:
             raise table_files.TableError(
-                f"{record}: made with other settings ({json.dumps(found)}); choose another --out"
+                f"{record}: made with other settings ({json.dumps(found)}); choose another --out "
+                "(in Python out)"
             )
     elif any(table_files.suffix_of(p) for p in out.iterdir()):
-        raise table_files.TableError(f"{out}: holds a table already; choose another --out")
+        raise table_files.TableError(
+            f"{out}: holds a table already; choose another --out (in Python out)"
+        )
     write_text(record, json.dumps(settings) + "\n")
     return out
 
@@ -283,7 +299,17 @@ def _checked_timeout(timeout: Any) -> float:
     return found
 
 
-def _fill(out, points, linear, suffix, size, job, function, who, quiet):
+def _fill(
+    out: pathlib.Path,
+    points: Columns,
+    linear: Sequence[str],
+    suffix: str,
+    size: int,
+    job: Callable[[Columns], tuple[Any, ...]],
+    function: Callable,
+    who: tuple[Callable[[], tuple[Any, bool]], int],
+    quiet: bool,
+) -> int:
     """Compute and write the parts that are missing; returns how many points failed."""
     n = len(points["s"])
     spaced = {k: f"{k}({'lin' if k in linear else 'log'})" for k in points}
@@ -300,7 +326,7 @@ def _fill(out, points, linear, suffix, size, job, function, who, quiet):
             if i not in missing:
                 advance(len(rows["s"]), counted=False)
 
-        def done(i, result):
+        def done(i: int, result: tuple[Any, ...]) -> None:
             nonlocal failures
             values, elapsed, failed = result
             good = np.array([k not in failed for k in range(len(values))])

@@ -400,7 +400,7 @@ def _path_of(name: str) -> pathlib.Path:
         path = path / MODEL_FILE
     elif not path.suffix and pathlib.Path(f"{name}.safetensors").is_file():
         path = pathlib.Path(f"{name}.safetensors")
-    elif path.is_dir():
+    elif name and path.is_dir():
         raise ValueError(
             f"{name}: no {MODEL_FILE} in it; `synchrojax train TABLE {name}` writes one"
         )

@@ -167,7 +167,7 @@ def require_readable(family: AbstractFamily) -> None:
     def refuse(why):
         return ValueError(
             f"a model file of {type(family).__name__} {family.name!r} could not be read back: "
-            f'{why} ("Implementing a family", synchrojax/families/_base.py)'
+            f'{why} ("Implementing a family", docstring of synchrojax.families)'
         )
 
     if not given:

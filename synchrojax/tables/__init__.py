@@ -9,6 +9,7 @@ Adding a mapping of columns: a class of numbers in ``mapping.KINDS`` with its in
 over all of them takes it up by itself.
 """
 
+from synchrojax.tables import configuration, listing, mapping, network_space, table_files
 from synchrojax.tables._summarize import picture, report_lines, summarize
 from synchrojax.tables._transform import REJECTED, transform
 from synchrojax.tables.network_space import CONVENTIONS, RHO_Q_SIGN, SPACES, cold
@@ -21,9 +22,14 @@ __all__ = [
     "RHO_Q_SIGN",
     "SPACES",
     "cold",
+    "configuration",
+    "listing",
+    "mapping",
+    "network_space",
     "parts",
     "picture",
     "report_lines",
     "summarize",
+    "table_files",
     "transform",
 ]

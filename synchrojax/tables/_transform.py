@@ -63,7 +63,9 @@ def transform(
         raise RuntimeError('transform needs float64: jax.config.update("jax_enable_x64", True)')
     config, out = configuration.read(directory), pathlib.Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise table_files.TableError(f"{out}: exists and is not empty; choose another --out")
+        raise table_files.TableError(
+            f"{out}: exists and is not empty; choose another --out (in Python out)"
+        )
     files = table_files.parts(table)
     counts: collections.Counter[str] = collections.Counter()
     kept = 0

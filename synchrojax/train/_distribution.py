@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from synchrojax.core import Columns, PathLike
 from synchrojax.families import Head, Rows, SampledFamily, get_family
@@ -39,7 +39,7 @@ from synchrojax.train._options import Options, checked_options, require_parts
 def residuals_of(combine: Callable) -> Callable:
     """(module, ``Rows``) -> relative errors [row, targets]; of one row [targets]."""
 
-    def residuals(module, rows):
+    def residuals(module: Any, rows: Rows) -> Float[Array, "*rows targets"]:
         return (combine(module(rows.features.T), rows.extra.T).T - rows.target) * rows.weight
 
     return residuals
@@ -79,7 +79,7 @@ def fit(
         residuals, frame, fresh, lambda step: draw_blocks(blocks, step, options)
     )
 
-    def start():
+    def start() -> tuple[Any, Any, tuple[float, float]]:
         warm: dict[str, Any] = {
             "steps": options.adam_steps,
             "batch_size": options.adam_batch,
@@ -142,7 +142,12 @@ def _fresh(network: Any, head: Head, widths: list[int], seed: int) -> Any:
     return checked(network, inputs=head.inputs, outputs=head.outputs, **kind, seed=seed)
 
 
-def _report(options, n, histories, widths):
+def _report(
+    options: Options,
+    n: int,
+    histories: Mapping[str, Float[np.ndarray, "_ 3"]],
+    widths: Mapping[str, list[int]],
+) -> dict[str, Any]:
     """What a model file keeps of a training on ``n`` rows."""
     seconds = round(float(sum(h[-1, 2] for h in histories.values())))
     return {

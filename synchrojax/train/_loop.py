@@ -56,12 +56,17 @@ class Optimiser(Protocol):
 class Plan(NamedTuple):
     """How long a loop runs.
 
-    ``patience``: steps without a validation loss below ``better`` times the best.
+    ``patience``: steps without a validation loss that is lower than the best by more than the
+    fraction 1 - ``better`` of its size. Losses may have either sign.
     """
 
     steps: int
     patience: int
     better: float = 1.0
+
+    def improves(self, loss: float, best: float) -> bool:
+        """True where ``loss`` starts the patience again."""
+        return loss < (best - (1.0 - self.better) * abs(best) if np.isfinite(best) else best)
 
 
 def run(
@@ -82,8 +87,12 @@ def run(
     ``State.best`` has the lowest validation loss. ``validate``: parameters -> validation loss.
     ``start()``: (parameters, memory, (training, validation loss)) at the beginning, infinite where
     they shall not count; it is not called where a checkpoint is found. ``like``: parameters of the
-    same shapes. ``checkpoints``: directory that holds the state, from which the same call goes on;
-    a finished run returns at once. ``callback``: called after each step.
+    same shapes. ``checkpoints``: directory that holds the state, from which the same call, or one
+    with a longer plan, goes on; a run that has made its steps returns at once. ``callback``: called
+    with the state after each step.
+
+    Raises TrainingError where ``checkpoints`` holds a run of other networks or of another
+    optimiser, and where steps were made but no validation loss was a number.
     """
     store = _Checkpoints(checkpoints) if checkpoints else None
     try:
@@ -91,7 +100,7 @@ def run(
         before = np.nanmax([0.0, *state.history[:, 2]])
         begin = saved = time.perf_counter()
 
-        def finished():
+        def finished() -> bool:
             stalled = state.step - state.best_step >= plan.patience
             return bool(state.step >= plan.steps or stalled or optimiser.exhausted(state.memory))
 
@@ -103,9 +112,12 @@ def run(
                     state.parameters, state.memory, step
                 )
                 loss = float(validate(parameters))
-                state.history[step] = training, loss, before + time.perf_counter() - begin
-                state = state._replace(step=np.array(step), parameters=parameters, memory=memory)
-                if loss < plan.better * state.best_loss:
+                history = state.history.copy()  # callbacks may keep their states
+                history[step] = training, loss, before + time.perf_counter() - begin
+                state = state._replace(
+                    step=np.array(step), parameters=parameters, memory=memory, history=history
+                )
+                if plan.improves(loss, float(state.best_loss)):
                     state = state._replace(best_step=np.array(step))
                 if loss < state.best_loss:
                     state = state._replace(best=parameters, best_loss=np.array(loss))
@@ -117,17 +129,25 @@ def run(
     finally:
         if store:
             store.close()
+    if state.step > 0 and state.best_loss == np.inf:
+        raise TrainingError(
+            f"{title}: none of {int(state.step)} validation losses is a finite number: look at the "
+            "data for values that are not, or take smaller steps"
+        )
     return state
 
 
-def _first_state(optimiser, start, plan, like, store):
+def _first_state(
+    optimiser: Optimiser, start: Callable, plan: Plan, like: Any, store: "_Checkpoints | None"
+) -> State:
     """The latest state in ``store``, or what ``start`` gives."""
     empty = np.full((plan.steps + 1, 3), np.nan)
     zero, never = np.array(0), np.array(np.inf)
     state = State(zero, like, optimiser.start(like), like, never, zero, empty)
     found = store.load(state) if store else None
     if found is not None:
-        return found
+        more = max(len(empty) - len(found.history), 0)
+        return found._replace(history=np.concatenate([found.history, empty[:more]]))
     begin = time.perf_counter()
     parameters, memory, losses = start()
     if np.isfinite(losses[1]):
@@ -140,29 +160,39 @@ def _first_state(optimiser, start, plan, like, store):
 class _Checkpoints:
     """States of one loop on disk, so that a killed run goes on where it was."""
 
-    def __init__(self, directory):
+    def __init__(self, directory: PathLike) -> None:
         from orbax.checkpoint import v1 as ocp
 
         logging.getLogger("absl").setLevel(logging.ERROR)
         keep = ocp.training.preservation_policies.LatestN(2)
+        self._directory = pathlib.Path(directory)
         self._store = ocp.training.Checkpointer(
-            pathlib.Path(directory).absolute(), preservation_policy=keep
+            self._directory.absolute(), preservation_policy=keep
         )
 
-    def load(self, like):
+    def load(self, like: State) -> State | None:
         """The latest state, or None; ``like`` gives tree, shapes and dtypes."""
         if self._store.latest is None:
             return None
         # as NumPy: Orbax reads in threads of its own, where float64 may be off
         leaves, tree = jax.tree.flatten(jax.tree.map(np.asarray, like))
-        found = self._store.load(None, {str(k): leaf for k, leaf in enumerate(leaves)})
+        wanted = {str(k): leaf for k, leaf in enumerate(leaves)}
+        stored = self._store.metadata(None).metadata
+        shapes = {k: tuple(v.shape) for k, v in stored.items()}
+        history = str(len(leaves) - 1)  # as long as the plan that it was of
+        if {**shapes, history: ()} != {**{k: v.shape for k, v in wanted.items()}, history: ()}:
+            raise TrainingError(
+                f"{self._directory} holds a run of other networks or of another optimiser: choose "
+                "another directory or remove it"
+            )
+        found = self._store.load(None, wanted)
         return jax.tree.unflatten(tree, [np.array(found[str(k)]) for k in range(len(leaves))])
 
-    def save(self, step, state):
+    def save(self, step: int, state: State) -> None:
         leaves = map(np.asarray, jax.tree.leaves(state))
         self._store.save(step, {str(k): leaf for k, leaf in enumerate(leaves)})
 
-    def close(self):
+    def close(self) -> None:
         self._store.close()
 
 
@@ -224,7 +254,9 @@ def model_path(out: PathLike, *, overwrite: bool) -> pathlib.Path:
     if out.suffix != ".safetensors":
         raise TrainingError(f"{out}: a model file ends in .safetensors")
     if out.exists() and not overwrite:
-        raise TrainingError(f"{out} exists; choose another name or pass --overwrite")
+        raise TrainingError(
+            f"{out} exists; choose another name or pass --overwrite (in Python overwrite=True)"
+        )
     return out
 
 
@@ -238,7 +270,7 @@ def workplace(out: pathlib.Path, settings: str) -> pathlib.Path:
     if record.exists() and record.read_bytes() != settings.encode():
         raise TrainingError(
             f"{work} belongs to a run with other settings or another table; remove it or choose "
-            "another --out"
+            "another --out (in Python out)"
         )
     return work
 

@@ -2,17 +2,18 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Float
+from jaxtyping import Array, Float, Int
 
 from synchrojax.core import Arrays
 
+Flat: TypeAlias = Float[Array, " parameters"]
 BLOCK = 1024  # rows per block of the Gauss-Newton sums
 
 
@@ -48,17 +49,17 @@ class LevenbergMarquardt:
         flat, self._unravel = ravel_pytree(like)
         size = flat.size
 
-        def at(flat, rows):
+        def at(flat: Flat, rows: Any) -> Float[Array, "*rows targets"]:
             return residuals(frame.module(self._unravel(flat)), rows)
 
-        def sum_of_squares(flat, blocks):
-            def step(total, rows):
+        def sum_of_squares(flat: Flat, blocks: Any) -> Float[Array, ""]:
+            def step(total: Any, rows: Any) -> tuple[Any, None]:
                 return total + jnp.sum(at(flat, rows) ** 2), None
 
-            return jax.lax.scan(step, 0.0, blocks)[0]
+            return jax.lax.scan(step, jnp.zeros(()), blocks)[0]
 
-        def normal_equations(flat, blocks):
-            def step(state, rows):
+        def normal_equations(flat: Flat, blocks: Any) -> tuple[Any, Flat, Any]:
+            def step(state: tuple[Any, Any, Any], rows: Any) -> tuple[Any, None]:
                 matrix, gradient, total = state
                 r = at(flat, rows).reshape(-1)
                 jacobian = jax.vmap(jax.jacrev(at), (None, 0))(flat, rows).reshape(-1, size)
@@ -74,7 +75,9 @@ class LevenbergMarquardt:
             start = jnp.zeros((size, size)), jnp.zeros(size), 0.0
             return jax.lax.scan(step, start, blocks)[0]
 
-        def solve(matrix, gradient, damping):
+        def solve(
+            matrix: Float[Array, "size size"], gradient: Float[Array, " size"], damping: Any
+        ) -> Float[Array, " size"]:
             diagonal = jnp.diag(matrix)
             damped = matrix + jnp.diag(damping * (diagonal + 1e-9 * jnp.max(diagonal)))
             return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(damped), gradient)
@@ -115,10 +118,12 @@ class LevenbergMarquardt:
 class Gradient:
     """Epochs of an Optax transformation on shuffled batches.
 
-    ``transformation``: such as ``optax.adam(rate)``; ``loss(module, batch)``: a number, of batches
-    of the arrays in the pytree ``data`` [row, ...]. Optimisers of one transformation and loss share
-    their compiled programs. ``seed`` and the number of the epoch, which starts after ``done``, fix
-    the order of the rows.
+    ``transformation``: such as ``optax.adam(rate)``; ``loss(module, batch)``: a number of either
+    sign, of batches of the arrays in the pytree ``data`` [row, ...]. ``recorded``: what of the mean
+    loss of an epoch is its training loss in ``State.history``, by default all of it. Optimisers of
+    one transformation and loss share their compiled programs. ``seed`` and the number of the epoch,
+    which starts after ``done``, fix the order of the rows. Raises ValueError for no rows, for
+    columns of different lengths and for batches of none.
     """
 
     def __init__(
@@ -131,7 +136,17 @@ class Gradient:
         batch_size: int,
         seed: int,
         done: int = 0,
+        recorded: Callable[[float], float] = float,
     ) -> None:
+        lengths = sorted({len(a) for a in jax.tree.leaves(data)})
+        if len(lengths) != 1 or lengths[0] == 0:
+            raise ValueError(
+                "data is arrays of one length, a row for each example, got arrays of "
+                f"{' and '.join(map(str, lengths)) or 'no'} rows"
+            )
+        if batch_size < 1:
+            raise ValueError(f"batch_size is a number of rows from 1 up, got {batch_size}")
+        self._recorded = recorded
         self._fixed = {"transformation": transformation, "loss": loss, "batch_size": batch_size}
         self._frame, self._data, self._seed, self._done = frame, data, seed, done
 
@@ -146,16 +161,42 @@ class Gradient:
         parameters, memory, loss = _epoch(
             parameters, memory, self._frame, self._data, key, **self._fixed
         )
-        return parameters, memory, float(np.sqrt(loss))
+        return parameters, memory, self._recorded(float(loss))
 
 
 @functools.partial(jax.jit, static_argnames=("transformation", "loss", "batch_size"))
-def _epoch(parameters, memory, frame, data, key, *, transformation, loss, batch_size):
+def _epoch(
+    parameters: Any,
+    memory: Any,
+    frame: Any,
+    data: Any,
+    key: Any,
+    *,
+    transformation: optax.GradientTransformation,
+    loss: Callable,
+    batch_size: int,
+) -> tuple[Any, Any, Float[Arrays, ""]]:
+    """(parameters, memory, mean loss) after all rows in random order."""
     n = len(jax.tree.leaves(data)[0])
     batch = min(batch_size, n)
     order = jax.random.permutation(key, n)[: n // batch * batch].reshape(-1, batch)
+    (parameters, memory), losses = _descended(
+        (parameters, memory), frame, data, order, transformation, loss
+    )
+    return parameters, memory, jnp.mean(losses)
 
-    def step(state, index):
+
+def _descended(
+    start: tuple[Any, Any],
+    frame: Any,
+    data: Any,
+    order: Int[Array, "batches rows"],
+    transformation: optax.GradientTransformation,
+    loss: Callable,
+) -> tuple[tuple[Any, Any], Float[Array, " batches"]]:
+    """((parameters, memory), losses) after one step for each batch of the rows ``order``."""
+
+    def step(state: tuple[Any, Any], index: Int[Array, " rows"]) -> tuple[tuple[Any, Any], Any]:
         parameters, memory = state
         rows = jax.tree.map(lambda a: a[index], data)
         found, slope = jax.value_and_grad(lambda values: loss(frame.module(values), rows))(
@@ -164,8 +205,7 @@ def _epoch(parameters, memory, frame, data, key, *, transformation, loss, batch_
         change, memory = transformation.update(slope, memory, parameters)
         return (optax.apply_updates(parameters, change), memory), found
 
-    (parameters, memory), losses = jax.lax.scan(step, (parameters, memory), order)
-    return parameters, memory, jnp.mean(losses)
+    return jax.lax.scan(step, start, order)
 
 
 def brief_adam(
@@ -179,31 +219,29 @@ def brief_adam(
     rate: float,
     seed: int,
 ) -> Any:
-    """Parameters after so many steps of Adam on random batches.
+    """Where the loop starts: parameters after so many steps of Adam on random batches.
 
     The rate decays to zero along a cosine.
     """
     optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps))
     data = jax.tree.map(jnp.asarray, rows)
-
-    def step(state, key):
-        parameters, moments = state
-        index = jax.random.randint(key, (batch_size,), 0, len(data.features))
-        batch = jax.tree.map(lambda a: a[index], data)
-        slope = jax.grad(lambda values: jnp.mean(residuals(frame.module(values), batch) ** 2))(
-            parameters
-        )
-        update, moments = optimiser.update(slope, moments)
-        return (optax.apply_updates(parameters, update), moments), None
-
     keys = jax.random.split(jax.random.key(seed), steps)
-    return jax.jit(lambda start: jax.lax.scan(step, (start, optimiser.init(start)), keys)[0][0])(
-        parameters
-    )
+    size = len(data.features)
+    order = jax.vmap(lambda key: jax.random.randint(key, (batch_size,), 0, size))(keys)
+
+    def mean_square(module: Any, batch: Any) -> Float[Array, ""]:
+        return jnp.mean(residuals(module, batch) ** 2)
+
+    @jax.jit
+    def warm(parameters: Any, order: Int[Array, "batches rows"]) -> Any:
+        start = parameters, optimiser.init(parameters)
+        return _descended(start, frame, data, order, optimiser, mean_square)[0][0]
+
+    return warm(parameters, order)
 
 
 @functools.partial(jax.jit, static_argnames=("loss",))
-def loss_of(parameters, frame, data, *, loss):
+def loss_of(parameters: Any, frame: Any, data: Any, *, loss: Callable) -> Float[Array, ""]:
     """``loss(module, data)``."""
     return loss(frame.module(parameters), data)
 

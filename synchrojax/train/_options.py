@@ -63,7 +63,7 @@ def _integer(low: int, high: int | None = None) -> Allowed:
 def _positive(below: float = math.inf) -> Allowed:
     """What takes a positive number, and words for it."""
 
-    def taken(value):
+    def taken(value: Any) -> float:
         if not 0.0 < _real(value) < below:
             raise ValueError
         return float(value)

@@ -2,9 +2,10 @@
 
 import functools
 import json
+import math
 import pathlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from synchrojax.core import Columns, PathLike, write_text
-from synchrojax.families import Rows, TableFamily
+from synchrojax.families import Head, Rows, TableFamily
 from synchrojax.model import MODEL_FILE, write_model
 from synchrojax.networks import Ensemble, Perceptron, initial, parameters_of
 from synchrojax.tables import RESULTS, configuration, network_space, table_files
@@ -52,7 +53,8 @@ def lock(
     config, path = configuration.read(directory), configuration.path_of(directory)
     if config.is_locked and not overwrite:
         raise configuration.ConfigError(
-            f"{path}: is locked already; pass --overwrite to compute its numbers again"
+            f"{path}: is locked already; pass --overwrite (in Python overwrite=True) to compute "
+            "its numbers again"
         )
     _require_network_space(table, config, directory)
     columns = table_files.read_columns(table, [m.name for m in config.mappings], quiet=quiet)
@@ -79,7 +81,7 @@ def _require_network_space(table: PathLike, config: Config, directory: PathLike)
         )
 
 
-def _refuse(table, mapping, count, path):
+def _refuse(table: PathLike, mapping: Any, count: int, path: pathlib.Path) -> None:
     """Say where the first value is that ``mapping`` cannot take."""
     for file in table_files.parts(table):
         values = table_files.read_named(file, [mapping.name])[mapping.name]
@@ -105,20 +107,20 @@ def _deviations(
         return np.nan_to_num(np.abs(error - np.nanmean(error, 0)) / np.nanstd(error, 0))
 
 
-def _mean_square(module, data):
+def _mean_square(module: Any, data: tuple[Any, Any, Any]) -> Float[Array, ""]:
     features, target, used = data
     return jnp.sum((module.before_output(features.T).T - target) ** 2 * used) / jnp.maximum(
         jnp.sum(used), 1.0
     )
 
 
-def _cross_entropy(module, data):
+def _cross_entropy(module: Any, data: tuple[Any, Any, Any]) -> Float[Array, ""]:
     features, target, used = data
     loss = optax.sigmoid_binary_cross_entropy(module.before_output(features.T).T, target)
     return jnp.sum(loss * used) / jnp.maximum(jnp.sum(used), 1.0)
 
 
-def _uncounted(parameters, memory):
+def _uncounted(parameters: Any, memory: Any) -> tuple[Any, Any, tuple[float, float]]:
     """A start whose losses do not count."""
     return parameters, memory, (np.inf, np.inf)
 
@@ -156,7 +158,14 @@ def fit_adam(
         data = tuple(map(jnp.asarray, (train.features, train.target, used)))
         done = number * recipe.epochs
         optimiser = Gradient(
-            adam(recipe.rate), loss, frame, data, batch_size=recipe.batch_size, seed=seed, done=done
+            adam(recipe.rate),
+            loss,
+            frame,
+            data,
+            batch_size=recipe.batch_size,
+            seed=seed,
+            done=done,
+            recorded=math.sqrt,
         )
         states.append(
             run(
@@ -198,11 +207,23 @@ def _fold_in(
     )
 
 
-def _as_is(output, extra):
+def _as_is(output: Any, extra: Any) -> Any:
     return output
 
 
-def _fit_head(head, recipe, rows, options, seed, *, checkpoints, quiet, title):
+def _fit_head(
+    head: Head,
+    recipe: Recipe,
+    rows: Sequence[Rows],
+    options: TableOptions,
+    seed: int,
+    *,
+    checkpoints: pathlib.Path,
+    quiet: bool,
+    title: str,
+) -> tuple[
+    Any, Float[np.ndarray, "steps 3"], Int[np.ndarray, " clipped"], Float[np.ndarray, " clipped"]
+]:
     """One network of one member: (module, history, clipped training rows, their deviations)."""
     # 0.05 is what Keras means by kernel_initializer="normal"
     scale = 0.05 if recipe.method == "adam" else None
@@ -213,7 +234,7 @@ def _fit_head(head, recipe, rows, options, seed, *, checkpoints, quiet, title):
         "scale": scale,
     }
     module = initial(Perceptron, inputs=head.inputs, outputs=head.outputs, **kind, seed=seed)
-    shown = {"quiet": quiet, "title": title}
+    shown: dict[str, Any] = {"quiet": quiet, "title": title}
     if recipe.method == "adam":
         return fit_adam(
             rows, module, recipe, seed, patience=options.patience, checkpoints=checkpoints, **shown
@@ -374,7 +395,7 @@ def _rows(family: TableFamily, head: str, columns: Columns, use: Bool[np.ndarray
     return Rows(numbers, features[use], np.zeros((len(numbers), 1)), target[use], weight[use])
 
 
-def _require_rows(table, results, rows):
+def _require_rows(table: PathLike, results: Sequence[Any], rows: Sequence[Rows]) -> None:
     """Refuse a table without usable values of a result in training or validation rows."""
     counts = np.min([np.count_nonzero(r.weight, axis=0) for r in rows], axis=0)
     for result, count in zip(results, counts, strict=True):
@@ -386,13 +407,24 @@ def _require_rows(table, results, rows):
             )
 
 
-def _mean_squares(family, networks, columns, use):
+def _mean_squares(
+    family: TableFamily,
+    networks: Mapping[str, Any],
+    columns: Columns,
+    use: Bool[np.ndarray, " rows"],
+) -> dict[str, float]:
     """Of the errors in network space in the rows ``use``, rounded."""
     found = family.mean_squares(networks, {k: v[use] for k, v in columns.items()})
     return {k: float(f"{v:.4g}") for k, v in found.items()}
 
 
-def _report(config, options, n, histories, clipped):
+def _report(
+    config: Config,
+    options: TableOptions,
+    n: int,
+    histories: Mapping[str, Float[np.ndarray, "_ 3"]],
+    clipped: int,
+) -> dict[str, Any]:
     """What a model file keeps of a training on ``n`` rows."""
     return {
         "held_out": held_out_rows(n, options),

@@ -7,6 +7,7 @@ the range that its authors state, and an entry of ``FITS`` that holds both under
 distribution; ``synchrojax validate NAME --against fits`` shows it.
 """
 
+from synchrojax.validate import report
 from synchrojax.validate._validate import (
     Validation,
     cost,
@@ -23,6 +24,7 @@ __all__ = [
     "cost",
     "duration",
     "integrals_of",
+    "report",
     "report_lines",
     "summary",
     "validate",

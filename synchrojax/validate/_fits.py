@@ -8,7 +8,7 @@ against the exact integrals in its own range. Left out, because it could not be 
 of kappa (Pandya et al. 2016, eq. 45).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
@@ -40,7 +40,9 @@ def _gamma(x: Reals) -> Float[Array, "..."]:
     return jnp.exp(gammaln(x))
 
 
-def _all(j, alpha, rho):
+def _all(
+    j: Sequence[Points], alpha: Sequence[Points], rho: Sequence[Points]
+) -> tuple[Float[Array, "*points"], ...]:
     return tuple(jnp.broadcast_arrays(*j, *alpha, *rho))
 
 
@@ -128,7 +130,7 @@ def kappa(
     sine, side = jnp.sin(theta), jnp.sign(jnp.cos(theta))
     x, kw = s / ((w * kappa) ** 2 * sine), w * kappa
 
-    def join(low, high, power):
+    def join(low: Points, high: Points, power: Points) -> Points:
         return (low**-power + high**-power) ** (-1.0 / power)
 
     low = (

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
 from synchrojax import exact
 from synchrojax.core import GYRO, Columns, PathLike, Points, Reals, progress, quick_jit
@@ -79,7 +79,7 @@ def _exact_slopes(
 ) -> dict[str, Float[np.ndarray, "rows 8"]]:
     """Derivatives of c with each input, in the units of ``_unit``."""
 
-    def at(direction, shift):
+    def at(direction: str, shift: float) -> Float[np.ndarray, "rows 8"]:
         step = shift if direction in family.linear else np.expm1(shift)
         moved = points[direction] + step * _unit(family, direction, points)
         return integrals(family.comparison.physical({**points, direction: moved}))
@@ -140,20 +140,24 @@ def _point_of(family: AbstractFamily, points: Mapping[str, Points]) -> Any:
     return family.point(points["s"], points["theta"], {k: points[k] for k in family.parameters})
 
 
-def _sample_of(model, fit, points, truth):
+def _sample_of(
+    model: Model, fit: Callable | None, points: Columns, truth: Float[np.ndarray, "rows 8"]
+) -> tuple[Shaped[np.ndarray, "rows ..."], ...]:
     """(the eight [point, 8], flags, ``error_scale``, those of the published ``fit`` or NaN).
 
     One program gives them all.
     """
 
-    def everything(points, truth):
+    def everything(
+        points: Mapping[str, Float[Array, " rows"]], truth: Float[Array, "rows 8"]
+    ) -> tuple[Shaped[Array, "rows ..."], ...]:
         values = jnp.stack(model.coefficients(_at_unit_frequency(points)), -1)
-        least = model.family.error_scale(_point_of(model.family, points), truth)
+        least = jnp.asarray(model.family.error_scale(_point_of(model.family, points), truth))
         fitted = jnp.stack(fit(*points.values()), -1) if fit else jnp.full(values.shape, jnp.nan)
         return values, model.flags(_at_unit_field(points)), least, fitted
 
-    points = {k: jnp.asarray(v) for k, v in points.items()}
-    return (np.asarray(v) for v in quick_jit(everything)(points, jnp.asarray(truth)))
+    given = {k: jnp.asarray(v) for k, v in points.items()}
+    return tuple(map(np.asarray, quick_jit(everything)(given, jnp.asarray(truth))))
 
 
 def _model_slopes(
@@ -161,7 +165,7 @@ def _model_slopes(
 ) -> dict[str, Float[np.ndarray, "rows 8"]]:
     """As ``_exact_slopes``, by differentiation."""
 
-    def hat(*values):
+    def hat(*values: Any) -> Float[Array, " 8"]:
         return jnp.stack(
             model.coefficients(_at_unit_frequency(dict(zip(points, values, strict=True))))
         )
@@ -414,7 +418,7 @@ def summary(validation: Validation, *, fits: bool = False) -> dict[str, dict[str
     ``fits``: with those of the formulas.
     """
 
-    def row(errors):
+    def row(errors: Float[np.ndarray, " rows"]) -> dict[str, Any]:
         stats = (
             {k: float(np.quantile(errors, q)) for k, q in QUANTILES.items()} if len(errors) else {}
         )

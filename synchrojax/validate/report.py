@@ -80,6 +80,13 @@ def curves(listing: Listing, *, title: str = "") -> Any:
     return figure
 
 
+def _scale(validation: Any, name: str) -> str:
+    """Of the axis of an input: a logarithm is for what spans a decade or more."""
+    x = validation.points[name]
+    short = name in validation.linear or np.min(x) <= 0.0 or np.max(x) < 10.0 * np.min(x)
+    return "linear" if short else "log"
+
+
 def _errors(validation: Any, title: str) -> Any:
     """Errors of the values against every input, all coefficients; published fits in grey."""
     inputs = [n for n in validation.points if np.ptp(validation.points[n]) > 0.0]
@@ -96,8 +103,7 @@ def _errors(validation: Any, title: str) -> Any:
                 if np.any(np.isfinite(errors)):
                     shown = np.maximum(errors[:_SHOWN], 1e-7)
                     axes.plot(x, shown, ".", ms=1.2, alpha=0.6, rasterized=True, **style)
-            linear = name in ("theta", "p", "kappa", "k", *validation.linear)
-            axes.set(xscale="linear" if linear else "log", yscale="log", ylim=(1e-7, 10.0))
+            axes.set(xscale=_scale(validation, name), yscale="log", ylim=(1e-7, 10.0))
         row[0].set_ylabel(coefficient)
     for axes, name in zip(grid[-1], inputs, strict=True):
         axes.set_xlabel("theta [rad]" if name == "theta" else name)

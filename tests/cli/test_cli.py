@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -491,3 +492,14 @@ def test_interrupt(capsys, monkeypatch, tmp_path):
     )
     assert status == 130
     assert "resume with the same command" in err
+
+
+def test_a_model_whose_f_is_in_no_file(capsys, monkeypatch):
+    """It is said before anything is promised, and with what a command line can do."""
+    box = {"name": "tilted", "box": {"a": [0.0, 1.0]}, "s": [10.0, 1e8], "highest_x": 1e6}
+    family = synchrojax.Family.read(json.dumps({**box, "maps": []}))
+    monkeypatch.setattr(synchrojax, "load", lambda name: SimpleNamespace(family=family))
+    status, out, err = run(capsys, "validate", "mine.safetensors")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "mine.safetensors: a model file does not hold the f of a distribution of your own" in err
+    assert "--table" in err

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from synchrojax.core import QuantityError, quantity, quantity_or_range
+from synchrojax.core import UNITS, QuantityError, broadcast, quantity, quantity_or_range
+from synchrojax.core._params import unit_of
 
 
 @pytest.mark.parametrize(
@@ -118,3 +119,19 @@ def test_ranges_that_are_none(text, message):
     with pytest.raises(QuantityError) as refused:
         quantity_or_range(text, "nu")
     assert message in str(refused.value)
+
+
+def test_an_input_that_a_contributor_adds(monkeypatch):
+    """Its line in ``UNITS`` says in which unit it is wanted."""
+    monkeypatch.setitem(UNITS, "e_cut", "keV, cutoff energy")
+    monkeypatch.setitem(UNITS, "slope", "dimensionless, whatever it is")
+    assert [unit_of(n) for n in ("nu", "B", "theta_e", "e_cut", "slope", "unheard_of")] == [
+        *("Hz", "G", "", "keV", "", "")
+    ]
+    with pytest.raises(QuantityError, match=r"'keV' is not .*; e_cut is in keV and takes a plain"):
+        quantity("10keV", "e_cut")
+    u = pytest.importorskip("astropy.units")
+    values, _, _ = broadcast({"e_cut": u.Quantity(2.0, "MeV")}, ("e_cut",))
+    assert values["e_cut"] == 2000.0
+    with pytest.raises(ValueError, match=r"params\['e_cut'\] \[keV, cutoff energy\] is in Hz"):
+        broadcast({"e_cut": u.Quantity(2.0, "Hz")}, ("e_cut",))

@@ -188,6 +188,12 @@ def test_breaks_travel():
         synchrojax.Family("broken", OMIT, {"p": (2.0, 3.0)}, breaks=(9.0,))
 
 
+@pytest.mark.parametrize("ends", [{"gamma_min": 10.0}, {"gamma_max": 20.0}])
+def test_a_distribution_has_its_own_ends(ends):
+    with pytest.raises(ValueError, match=f"{next(iter(ends))} belongs to a function f"):
+        synchrojax.Family("t", synchrojax.distributions.Thermal(), {"theta_e": (1.0, 2.0)}, **ends)
+
+
 @pytest.mark.slow  # the table that it needs takes minutes
 def test_a_damaged_description(trained, tmp_path):
     import safetensors.numpy

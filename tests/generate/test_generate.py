@@ -304,6 +304,13 @@ def test_arguments_are_refused_before_anything_is_written(tmp_path, name, change
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_table_is_a_directory(tmp_path):
+    (tmp_path / "t").write_text("mine")
+    with pytest.raises(table_files.TableError, match="t: is a file, and a table is a directory"):
+        generate("thermal", 8, tmp_path / "t", quiet=True)
+    assert (tmp_path / "t").read_text() == "mine"
+
+
 @pytest.mark.parametrize("name", [3, Thermal(), abs])
 def test_what_is_no_distribution(tmp_path, name):
     message = f"distribution is a name (thermal, .*Family(name, f, box), not {name!r}"

@@ -378,6 +378,8 @@ def test_messages(model, point):
     packaged = "kappa, kappa_pitch, powerlaw, powerlaw_pitch, thermal"
     with pytest.raises(ValueError, match=f"unknown model 'thermla'; packaged: {packaged}"):
         synchrojax.load("thermla")
+    with pytest.raises(ValueError, match="unknown model ''; packaged"):
+        synchrojax.load("")
     with pytest.raises(ValueError, match="clip, extrapolate, nan"):
         synchrojax.load("thermal", out_of_domain="wrap")
 

@@ -9,13 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors
-import safetensors.numpy
-from flax import nnx
+from own_networks import Skipping
 
 import synchrojax
 from synchrojax.families import DESCRIBED, FAMILIES, Rows
-from synchrojax.model import ModelFileError, read_model, require_readable, write_model
-from synchrojax.networks import Perceptron, initial, register
+from synchrojax.model import packaged, read_model, require_readable, write_model
+from synchrojax.networks import initial
 from synchrojax.tables import table_files
 from synchrojax.train import (
     LevenbergMarquardt,
@@ -35,6 +34,10 @@ from synchrojax.train._options import checked_options
 POINT = {"nu": 230e9, "B": 30.0, "n_e": 1e6, "theta": 1.0, "theta_e": 10.0}
 THERMAL = FAMILIES["thermal"]
 SMALL = Options(widths=(6,), adam_steps=20, iterations=6)
+
+
+class Unnamed(Skipping):
+    """No model file could say what it is."""
 
 
 @pytest.fixture(scope="module")
@@ -191,106 +194,14 @@ def test_arguments_of_a_wrong_kind(table, tmp_path):
     for network in ("perceptron", 3, dict):
         with pytest.raises(TypeError, match=r"network is a class below flax\.nnx\.Module.*, not"):
             train(table, out, network=network, options=SMALL, quiet=True)
+    with pytest.raises(ValueError, match="Unnamed is not registered"):
+        train(table, out, network=Unnamed, options=SMALL, quiet=True)
     shares = SMALL._replace(validation=0.5, test=0.5)
     with pytest.raises(ValueError, match="which leaves none to train on"):
         train(table, out, options=shares, quiet=True)
     with pytest.raises(table_files.TableError, match=r"options\.test = 1e-05 is less than one"):
         train(table, out, options=SMALL._replace(test=1e-5), quiet=True)
     assert list(tmp_path.iterdir()) == []
-
-
-def packaged():
-    import pathlib
-
-    return pathlib.Path(synchrojax.__file__).parent / "weights" / "thermal.safetensors"
-
-
-def test_model_file_round_trip(tmp_path):
-    family, networks, report = read_model(packaged())
-    write_model(tmp_path / "m.safetensors", family, networks, report)
-    again = synchrojax.load(tmp_path / "m.safetensors")
-    assert again.report == report
-    assert again == synchrojax.load("thermal")
-
-
-def test_bad_model_files(tmp_path):
-    data = packaged().read_bytes()
-    bad = tmp_path / "bad.safetensors"
-    bad.write_bytes(data[: len(data) // 2])
-    with pytest.raises(ModelFileError, match="truncated"):
-        synchrojax.load(bad)
-    bad.write_bytes(b"not a model")
-    with pytest.raises(ModelFileError, match="not a readable safetensors"):
-        synchrojax.load(bad)
-    safetensors.numpy.save_file({"w": np.ones(3)}, bad)
-    with pytest.raises(ModelFileError, match="not a synchrojax model"):
-        synchrojax.load(bad)
-    with pytest.raises(ModelFileError, match="no such model file"):
-        synchrojax.load(tmp_path / "absent.safetensors")
-
-    family, networks, report = read_model(packaged())
-    write_model(bad, family, networks, report)
-    with safetensors.safe_open(bad, framework="numpy") as file:
-        header, tensors = file.metadata(), {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-    header.pop("shapes")
-    name = "rho_V.layers.0.kernel"
-    kernel = tensors[name]
-    for value, message in (
-        (None, rf"tensor {name} is missing"),
-        (kernel * np.nan, rf"tensor {name} is not finite"),
-        (kernel[:-1], rf"tensor {name} is float64 \(3, 32\); its network needs float64 \(4, 32\)"),
-        (kernel.astype(np.float32), rf"tensor {name} is float32"),
-    ):
-        changed = {k: v for k, v in tensors.items() if k != name} | (
-            {} if value is None else {name: value}
-        )
-        safetensors.numpy.save_file(changed, bad, header)
-        with pytest.raises(ModelFileError, match=message):
-            synchrojax.load(bad)
-    safetensors.numpy.save_file({**tensors, "other": kernel}, bad, header)
-    with pytest.raises(ModelFileError, match="unknown tensors other"):
-        synchrojax.load(bad)
-    known = json.loads(header["networks"])
-    for change, message in (
-        (
-            {"rho_V": {**known["rho_V"], "kind": "spline"}},
-            "a network 'spline'; known: .*perceptron.* Import the module that registers it first",
-        ),
-        ({"rho_V": {**known["rho_V"], "kind": ["perceptron"]}}, r"is a network \['perceptron'\]"),
-        ({"rho_V": {**known["rho_V"], "widths": [0]}}, "no network 'perceptron' is made from"),
-        ({"rho_V": {**known["rho_V"], "members": "two"}}, "rho_V: 'members' is 'two', not a whole"),
-        ({"rho_V": {**known["rho_V"], "members": 0}}, "rho_V: 'members' is 0, not a whole number"),
-        (
-            {"rho_V": {**known["rho_V"], "inputs": 3}},
-            "'rho_V': .* has not the 4 inputs and 3 outputs of this head",
-        ),
-        ({"rho_V": {**known["rho_V"], "activation": "sin"}}, "activation 'sin' is not one of"),
-        ({"rho_V": {**known["rho_V"], "depth": 3}}, "no network 'perceptron' is made from"),
-        ({"rho_V": 3}, "'rho_V': 3 has not the 4 inputs"),
-        (
-            {"rho_U": known["rho_V"]},
-            "header field 'networks' is for .*rho_U; 'thermal' has emission, rho_Q, rho_V",
-        ),
-    ):
-        safetensors.numpy.save_file(
-            tensors, bad, {**header, "networks": json.dumps(known | change)}
-        )
-        with pytest.raises(ModelFileError, match=message):
-            synchrojax.load(bad)
-
-
-def test_files_of_version_0_1(tmp_path):
-    """Their tensors are named without "layers.", and messages name them so."""
-    path = tmp_path / "old.safetensors"
-    with safetensors.safe_open(packaged(), framework="numpy") as file:
-        header = {k: v for k, v in file.metadata().items() if k not in ("networks", "shapes")}
-        tensors = {k.replace(".layers.", "."): file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-    safetensors.numpy.save_file(tensors, path, header)
-    assert synchrojax.load(path) == synchrojax.load("thermal")
-    tensors["emission.0.bias"] = np.full(32, np.nan)
-    safetensors.numpy.save_file(tensors, path, header)
-    with pytest.raises(ModelFileError, match=r"tensor emission\.0\.bias is not finite"):
-        synchrojax.load(path)
 
 
 class Mine(type(THERMAL)):
@@ -327,7 +238,7 @@ def test_a_family_of_your_own_comes_back(table, tmp_path, monkeypatch):
     monkeypatch.setitem(
         DESCRIBED, "measured", (lambda text: Measured(json.loads(text)["scale"]), ("name", "scale"))
     )
-    networks = read_model(packaged())[1]
+    networks = read_model(packaged("thermal"))[1]
     for family in (mine, measured):
         require_readable(family)
         write_model(out, family, networks, {})
@@ -341,27 +252,6 @@ def test_a_packaged_family_has_one_distribution():
     assert THERMAL.replaced(distribution=THERMAL.distribution) is THERMAL
     with pytest.raises(ValueError, match="'thermal' stands for one distribution, Thermal"):
         THERMAL.replaced(distribution=synchrojax.distributions.Kappa())
-
-
-class Skipping(nnx.Module):
-    """A perceptron beside a linear map, with a constant that is not trained."""
-
-    def __init__(self, inputs, outputs, *, widths, activation="tanh", output="linear", rngs):
-        self.deep = Perceptron(
-            inputs, outputs, widths=widths, activation=activation, output=output, rngs=rngs
-        )
-        self.straight = Perceptron(inputs, outputs, widths=(), rngs=rngs)
-        self.shift = nnx.Variable(jnp.full(inputs, 0.25))
-
-    def __call__(self, x):
-        shift = self.shift[...].astype(x.dtype).reshape(-1, *(1,) * (x.ndim - 1))
-        return self.deep(x) + self.straight(x - shift)
-
-    def settings(self):
-        return self.deep.settings()
-
-
-register("skipping")(Skipping)
 
 
 @pytest.mark.usefixtures("x64")
@@ -388,108 +278,3 @@ def test_another_network(table, tmp_path):
     )
     emission = history[history["head"] == "emission"]
     assert emission["validation_rms"][-1] < 0.5 * emission["validation_rms"][0]
-
-
-class Thirsty(Skipping):
-    """Needs what nobody gives, and takes less than is given."""
-
-    def __init__(self, inputs, outputs, *, depth, widths, rngs):
-        super().__init__(inputs, outputs, widths=widths, rngs=rngs)
-
-
-class Silent(nnx.Module):
-    def __init__(self, inputs, outputs, *, widths, activation, output, rngs):
-        self.deep = Perceptron(inputs, outputs, widths=widths, rngs=rngs)
-
-
-class Dropping(Skipping):
-    def __init__(self, *sizes, rngs, **kind):
-        super().__init__(*sizes, rngs=rngs, **kind)
-        self.drop = nnx.Dropout(0.1, rngs=rngs)
-
-
-class Normalising(Skipping):
-    def __init__(self, inputs, outputs, *, rngs, **kind):
-        super().__init__(inputs, outputs, rngs=rngs, **kind)
-        self.norm = nnx.BatchNorm(outputs, rngs=rngs)
-
-
-class Bare(Skipping):
-    def __init__(self, inputs, outputs, *, rngs, **kind):
-        super().__init__(inputs, outputs, rngs=rngs, **kind)
-        self.scale = jnp.ones(outputs)
-
-
-class FromNumPy(Skipping):
-    def settings(self):
-        return {**super().settings(), "widths": [np.int64(6)]}
-
-
-class Forgetful(Skipping):
-    def settings(self):
-        return {k: v for k, v in super().settings().items() if k != "outputs"}
-
-
-class Wider(Skipping):
-    def settings(self):
-        return {**super().settings(), "widths": [7]}
-
-
-class Across(Skipping):
-    def __call__(self, x):
-        return super().__call__(x).T
-
-
-class OneRow(Skipping):
-    def __call__(self, x):
-        return super().__call__(x)[:1]
-
-
-class Constant(nnx.Module):
-    def __init__(self, inputs, outputs, *, widths, activation, output, rngs):
-        self.value = nnx.Variable(jnp.ones(outputs))
-
-    def settings(self):
-        return {}
-
-
-for unusual in (Thirsty, Silent, Dropping, Normalising, Bare, FromNumPy, Forgetful, Wider, Across):
-    register(unusual.__name__)(unusual)
-register("one row")(OneRow)
-register("constant")(Constant)
-UNUSABLE = {
-    Thirsty: r"made as Thirsty\(inputs=\.\.\., .*its __init__ does not take activation, output and "
-    "needs depth, which has no default",
-    Silent: r"Silent has no settings\(\)",
-    Dropping: r"Dropping keeps drop\.rngs\.\w+, \w+, which its calls change",
-    Normalising: r"Normalising keeps norm\.\w+, BatchStat, which its calls change",
-    Bare: "Bare keeps scale as a bare array",
-    FromNumPy: r"FromNumPy.settings\(\), 'widths': .* cannot be written to a model file",
-    Forgetful: r"Forgetful.settings\(\), 'outputs': None; it was made with 9",
-    Wider: r"Wider could not be read back from a model file: tensor .* its network needs",
-    Across: r"Across makes \(3, 9\) of features of shape \(4, 3\); it should be \(9, 3\)",
-    OneRow: r"OneRow makes \(1,\) of features of shape \(4,\); it should be \(9,\)",
-    Constant: "Constant has no nnx.Param",
-}
-
-
-@pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("network", UNUSABLE, ids=lambda kind: kind.__name__)
-def test_networks_that_cannot_be_kept_are_refused_before(tmp_path, network):
-    with pytest.raises(ValueError, match=UNUSABLE[network]):
-        train("absent", tmp_path / "m.safetensors", options=SMALL, network=network, quiet=True)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_unregistered_networks_are_told(tmp_path):
-    class Own(Skipping):
-        pass
-
-    with jax.enable_x64(True), pytest.raises(ValueError, match="Own is not registered"):
-        train("absent", tmp_path / "own.safetensors", options=SMALL, network=Own, quiet=True)
-    network = initial(Own, inputs=4, outputs=3, widths=(8,), seed=0)
-    family, networks, _ = read_model(packaged())
-    with pytest.raises(ValueError, match="Own is not registered"):
-        write_model(tmp_path / "own.safetensors", family, {**networks, "rho_V": network}, {})
-    with pytest.raises(ValueError, match="named 'skipping' is registered already"):
-        register("skipping")(Own)

@@ -1,6 +1,7 @@
 """What ``validate`` and its kin refuse before they compute anything."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import synchrojax
 from synchrojax.families import FAMILIES
 from synchrojax.model import Model
-from synchrojax.validate import _fits, cost, validate, validate_table
+from synchrojax.validate import _fits, cost, report, validate, validate_table
 
 
 def tilted(highest):
@@ -94,3 +95,16 @@ def test_where_fits_are_stated_to_hold(name, own, emission, rotation):
     assert found["rho_V"].tolist() == [bool(v) for v in rotation or emission]
     for edge in ({"s": np.full(4, 9.0)}, {"theta": np.full(4, 0.2)}):
         assert not np.any(list(_fits.stated(name, points | edge).values()))
+
+
+def test_axes_of_errors_are_for_the_span_of_an_input():
+    """Whatever its name is: a logarithm for a decade or more, if nothing says that it is linear."""
+    points = {
+        "theta": np.geomspace(0.01, 1.5, 9),
+        "kappa": np.geomspace(0.1, 100.0, 9),
+        "steep": np.linspace(1.5, 7.0, 9),
+        "k": np.linspace(0.0, 400.0, 9),
+    }
+    found = SimpleNamespace(points=points, linear=("theta",))
+    scales = {name: report._scale(found, name) for name in points}
+    assert scales == {"theta": "linear", "kappa": "log", "steep": "linear", "k": "linear"}

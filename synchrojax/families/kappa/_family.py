@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import final
 
 import jax.numpy as jnp
 from jaxtyping import Float
@@ -57,6 +58,7 @@ _PITCH = {
 }
 
 
+@final
 class KappaFamily(PackagedFamily):
     """Kappa electrons, isotropic or (``pitch``) times sin^k of the pitch angle."""
 

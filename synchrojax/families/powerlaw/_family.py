@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import final
 
 import jax.numpy as jnp
 import numpy as np
@@ -87,6 +88,7 @@ _COMPARISON = Comparison(
 )
 
 
+@final
 class PowerLawFamily(PackagedFamily):
     """Power-law electrons, isotropic or (``pitch``) times sin^k of the pitch angle."""
 
