@@ -2,14 +2,24 @@
 
 import pathlib
 import time
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float
 
 from synchrojax import transfer
-from synchrojax.core import GYRO, Coefficients, SkyCoefficients, number, rotate
+from synchrojax.core import (
+    GYRO,
+    Arrays,
+    Coefficients,
+    PathLike,
+    SkyCoefficients,
+    number,
+    rotate,
+)
 from synchrojax.tables import table_files
 from synchrojax.tables.network_space import RHO_Q_SIGN
 
@@ -43,12 +53,12 @@ class Comparison(NamedTuple):
     model_ms: float  # a compiled call: coefficients of all samples
 
     @property
-    def difference(self):
+    def difference(self) -> Float[np.ndarray, "4"]:
         """|model - exact| of each Stokes parameter relative to the exact I."""
         return np.abs(np.array(self.model) - np.array(self.exact)) / abs(float(self.exact.I))
 
 
-def packaged():
+def packaged() -> dict[str, pathlib.Path]:
     """{name: path} of the rays that come with the package."""
     here = pathlib.Path(__file__).parent
     # in a wheel they lie beside this file, in the repository in data/
@@ -60,7 +70,7 @@ def packaged():
     )
 
 
-def read_ray(path, *, convention="synchrojax"):
+def read_ray(path: PathLike, *, convention: str = "synchrojax") -> Ray:
     """``Ray`` from a file.
 
     It has the inputs, the eight as ``(res)`` and d, psi, n_e, time_ms (and g, nu, if any) as
@@ -92,7 +102,7 @@ def read_ray(path, *, convention="synchrojax"):
             f"{path}: a ray needs two samples or more, got {len(columns['s'])}"
         )
 
-    def refuse(name, broken, what):
+    def refuse(name: str, broken: Bool[np.ndarray, " samples"], what: str) -> None:
         if np.any(broken):
             first = int(np.flatnonzero(broken)[0])
             raise table_files.TableError(
@@ -118,11 +128,16 @@ def read_ray(path, *, convention="synchrojax"):
     return Ray(known, coefficients, d, psi, n_e, time_ms, g, observed)
 
 
-def _between(values):
+def _between(values: SkyCoefficients) -> SkyCoefficients:
     return jax.tree.map(lambda v: 0.5 * (v[..., 1:] + v[..., :-1]), values)
 
 
-def solve_samples(c, d, psi, g):
+def solve_samples(
+    c: Coefficients,
+    d: Float[Arrays, " samples"],
+    psi: Float[Arrays, " samples"],
+    g: Float[Arrays, " samples"],
+) -> tuple[transfer.Stokes, transfer.Depths]:
     """(Stokes, Depths) of coefficients in the frame of the fluid at samples.
 
     A cell has the mean of its two ends.
@@ -137,7 +152,7 @@ def solve_samples(c, d, psi, g):
     return transfer.solve(cells, ds), transfer.depths(cells, ds)
 
 
-def compare(model, ray, *, nu=None):
+def compare(model: Any, ray: Ray, *, nu: Any = None) -> Comparison:
     """``Comparison`` of a ray solved with its exact coefficients and with those of ``model``.
 
     Needs float64. ``nu`` [Hz]: observed frequency (default: that in the table); fields and
@@ -188,7 +203,7 @@ def compare(model, ray, *, nu=None):
     )
 
 
-def report_lines(found):
+def report_lines(found: Comparison) -> Iterator[str]:
     """Lines for people."""
     yield f"{found.nu:.6g} Hz, {found.samples} samples"
     absorption, rotation, conversion = (float(v) for v in found.depths)
