@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 import jax
 import jax.numpy as jnp
 from jax import export
+from jaxtyping import Array
 
 from synchrojax.core._inputs import is_traced, own_settings, real
 from synchrojax.core._types import Points
@@ -22,7 +23,7 @@ def unit_of_coefficient(name: str) -> str:
 
 @functools.lru_cache
 def _each(operation: Callable) -> Callable:
-    def one(a, b):
+    def one(a: Any, b: Any) -> Array:
         # ranks of the user's arrays may differ
         return operation(*(jnp.broadcast_arrays(a, b) if jnp.ndim(a) and jnp.ndim(b) else (a, b)))
 
@@ -54,14 +55,14 @@ def _refuse(c: tuple, symbol: str, other: Any) -> NoReturn:
 
 
 def _refused(symbol: str) -> Callable:
-    def method(self, other, *_):
+    def method(self: tuple, other: Any, *_: Any) -> NoReturn:
         _refuse(self, symbol, other)
 
     return method
 
 
 def _refused_from_the_right(symbol: str) -> Callable:
-    def method(self, other, *_):
+    def method(self: tuple, other: Any, *_: Any) -> NoReturn:
         kind = type(self).__name__
         _refuse_as(f"{type(other).__name__} {symbol} {kind}", kind)
 
@@ -69,7 +70,7 @@ def _refused_from_the_right(symbol: str) -> Callable:
 
 
 def _refused_alone(form: str) -> Callable:
-    def method(self):
+    def method(self: tuple) -> NoReturn:
         kind = type(self).__name__
         _refuse_as(form.format(kind), kind)
 
@@ -78,7 +79,7 @@ def _refused_alone(form: str) -> Callable:
 
 def _joined(operation: Callable, symbol: str) -> Callable:
     @own_settings
-    def method(self, other):
+    def method(self: tuple, other: Any) -> Any:
         if type(other) is not type(self):
             _refuse(self, symbol, other)
         return _applied(operation, type(self), self, other)
@@ -88,7 +89,7 @@ def _joined(operation: Callable, symbol: str) -> Callable:
 
 def _scaled(operation: Callable, symbol: str) -> Callable:
     @own_settings
-    def method(self, other):
+    def method(self: tuple, other: Any) -> Any:
         if isinstance(other, tuple | list | str | bytes | bool) or other is None:
             _refuse(self, symbol, other)
         try:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from synchrojax.core._inputs import broadcast_shapes, is_traced
-from synchrojax.core._types import Numbers, Shape
+from synchrojax.core._types import Arrays, Numbers, Shape
 
 # sizes up to the last are filled up to one of these, so that there are few to compile
 STEPS = (128, 1024, 4096)
@@ -39,7 +39,7 @@ def _program(function: Callable, subject: Hashable, dtype: np.dtype) -> Callable
 def _packed(function: Callable, subject: Hashable, names: tuple[str, ...]) -> Callable:
     """The same for one array [value, ...]: one transfer there."""
 
-    def program(columns):
+    def program(columns: Float[Arrays, "values *points"]) -> Any:
         # arrays even without jit
         return function(subject, dict(zip(names, jnp.asarray(columns), strict=True)))
 

@@ -4,10 +4,11 @@ import collections
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Literal, Primitive
+from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal, Primitive
 
 # What ``_fused`` is made of. ``traced``: the function, or None for values as they are
 FUSED = Primitive("fused")
@@ -141,17 +142,17 @@ class Flat:
             left = [each for each in left if best not in each]
         return sorted(found)
 
-    def _added(self, traced, values):
+    def _added(self, traced: ClosedJaxpr, values: Sequence[Any]) -> list[Any]:
         """The outputs of ``traced`` of ``values``, its steps behind the others."""
         known = dict(zip(traced.jaxpr.constvars, traced.consts, strict=True))
         known.update(zip(traced.jaxpr.invars, values, strict=True))
 
-        def of(variables):
+        def of(variables: Sequence[Any]) -> list[Any]:
             return [v.val if isinstance(v, Literal) else known[v] for v in variables]
 
         for eqn in traced.jaxpr.eqns:
             operands = of(eqn.invars)
-            inner = next((eqn.params[k] for k in _INNER if k in eqn.params), None)
+            inner: Any = next((eqn.params[k] for k in _INNER if k in eqn.params), None)
             if eqn.primitive is APART or (eqn.primitive is FUSED and inner is None):
                 found = operands
             elif eqn.primitive is FUSED or eqn.primitive.name in self._calls:
@@ -161,7 +162,7 @@ class Flat:
             known.update(zip(eqn.outvars, found, strict=True))
         return of(traced.jaxpr.outvars)
 
-    def _step(self, eqn, operands):
+    def _step(self, eqn: JaxprEqn, operands: list[Any]) -> list[Number]:
         """The results of an equation, those of an earlier one that is the same."""
         key = _key(eqn, operands)
         if key in self._same:
@@ -174,7 +175,7 @@ class Flat:
         return found
 
 
-def _forms(eqn):
+def _forms(eqn: Any) -> list[Form]:
     results = [v.aval for v in eqn.outvars]
     if eqn.primitive.name == "reduce_sum":
         whole = eqn.invars[0].aval.shape
@@ -183,7 +184,7 @@ def _forms(eqn):
     return [Form(v.shape, (), v.dtype) for v in results]
 
 
-def _key(eqn, operands):
+def _key(eqn: JaxprEqn, operands: list[Any]) -> tuple[Any, ...] | None:
     """What equations of the same results have in common, or None."""
     try:
         key = eqn.primitive, tuple(map(_identity, operands)), tuple(eqn.params.items())
@@ -193,7 +194,7 @@ def _key(eqn, operands):
     return key
 
 
-def _identity(operand):
+def _identity(operand: Any) -> int | tuple[Any, ...]:
     if isinstance(operand, Number):
         return int(operand)
     if np.ndim(operand) == 0:

@@ -7,10 +7,11 @@ gives that backend the kernels of ``_kernels``; others fuse several results by t
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float, PyTree
 
@@ -58,7 +59,7 @@ FUSED.def_impl(evaluated)
 FUSED.def_abstract_eval(lambda *values, traced: values if traced is None else traced.out_avals)
 
 
-def _same(*values):
+def _same(*values: Any) -> Sequence[Any]:
     return values
 
 
@@ -66,15 +67,17 @@ APART.def_impl(_same)
 APART.def_abstract_eval(_same)
 
 
-def _nothing(value):
+def _nothing(value: Any) -> ad.Zero:
     return ad.Zero(jax.typeof(value).to_tangent_aval())
 
 
-def _there(tangents):
+def _there(tangents: Sequence[Any]) -> list[int]:
     return [i for i, t in enumerate(tangents) if not isinstance(t, ad.Zero)]
 
 
-def _tangents(primals, tangents, *, traced):
+def _tangents(
+    primals: Sequence[Any], tangents: Sequence[Any], *, traced: ClosedJaxpr | None
+) -> tuple[Sequence[Any], list[Any]]:
     found, there = FUSED.bind(*primals, traced=traced), _there(tangents)
     slopes = [_nothing(v) for v in found]
     if traced is None:
@@ -84,7 +87,7 @@ def _tangents(primals, tangents, *, traced):
         there = [i for i in there if flat.uses[i]]
         moving = [i for i, v in enumerate(found) if jnp.issubdtype(v.dtype, jnp.inexact)]
 
-        def slope(values, given):
+        def slope(values: Sequence[Any], given: Sequence[Any]) -> list[Any]:
             steps = [ad.instantiate_zeros(_nothing(v)) for v in values]
             for i, t in zip(there, given, strict=True):
                 steps[i] = t
@@ -100,7 +103,7 @@ def _tangents(primals, tangents, *, traced):
     return found, slopes
 
 
-def _cotangents(tangents, *operands, traced):
+def _cotangents(tangents: Sequence[Any], *operands: Any, traced: ClosedJaxpr | None) -> list[Any]:
     there = _there(tangents)
     given, found = [tangents[i] for i in there], [None] * len(operands)
     if traced is None:
@@ -110,8 +113,8 @@ def _cotangents(tangents, *operands, traced):
         shapes = [operands[i].aval for i in linear]
         flat = Flat(traced, rules=True)
 
-        def back(operands, given):
-            def forward(*moving):
+        def back(operands: Sequence[Any], given: Sequence[Any]) -> Sequence[Any]:
+            def forward(*moving: Any) -> list[Any]:
                 every = list(operands)
                 for i, v in zip(linear, moving, strict=True):
                     every[i] = v
@@ -127,7 +130,9 @@ def _cotangents(tangents, *operands, traced):
     return found
 
 
-def _batched(values, axes, *, traced):
+def _batched(
+    values: Sequence[Any], axes: Sequence[Any], *, traced: ClosedJaxpr | None
+) -> tuple[Sequence[Any], Sequence[Any]]:
     if traced is None:
         return FUSED.bind(*values, traced=None), axes
     found = fused(jax.vmap(jaxpr_as_fun(traced), axes), *values)
@@ -144,7 +149,7 @@ batching.primitive_batchers[APART] = lambda values, axes: (APART.bind(*values), 
 # On each backend ----------------------------------------------------------------------------------
 
 
-def _lowered(primitive, function, platform=None):
+def _lowered(primitive: Primitive, function: Callable, platform: str | None = None) -> None:
     mlir.register_lowering(primitive, mlir.lower_fun(function, multiple_results=True), platform)
 
 

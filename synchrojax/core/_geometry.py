@@ -1,10 +1,14 @@
 """The angle to B, and maps of the plane onto the unit disk, where (Q, V) / I of emission lies."""
 
+from typing import TypeAlias
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from synchrojax.core._types import Arrays, Reals
+
+_Pair: TypeAlias = tuple[Float[Array, "..."], Float[Array, "..."]]
 
 
 def _half_tangent(angle: Reals) -> Float[Array, "..."]:
@@ -24,7 +28,7 @@ def sine_cosine(theta: Reals) -> tuple[Float[Array, "..."], Float[Array, "..."]]
 
 
 @sine_cosine.defjvp
-def _sine_cosine_slope(primals, tangents):
+def _sine_cosine_slope(primals: tuple[Reals], tangents: tuple[Reals]) -> tuple[_Pair, _Pair]:
     sine, cosine = sine_cosine(*primals)
     turn = jnp.where(_half_tangent(*primals) < 0.0, -tangents[0], tangents[0])
     return (sine, cosine), (cosine * turn, -sine * turn)
@@ -39,7 +43,7 @@ def cosine_sine(angle: Reals) -> tuple[Float[Array, "..."], Float[Array, "..."]]
 
 
 @cosine_sine.defjvp
-def _cosine_sine_slope(primals, tangents):
+def _cosine_sine_slope(primals: tuple[Reals], tangents: tuple[Reals]) -> tuple[_Pair, _Pair]:
     cosine, sine = cosine_sine(*primals)
     return (cosine, sine), (-sine * tangents[0], cosine * tangents[0])
 

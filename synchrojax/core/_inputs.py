@@ -274,7 +274,7 @@ def warn_user(message: str) -> None:
     """Warn at the line outside this package that led here, however many functions lie between."""
     level, frame, here = 2, sys._getframe(1), str(pathlib.Path(__file__).parents[1])
 
-    def inside(frame):
+    def inside(frame: types.FrameType) -> bool:
         # checks of types may be wrapped around any function
         package = frame.f_globals.get("__name__", "").partition(".")[0]
         return frame.f_code.co_filename.startswith(here) or package in ("jaxtyping", "beartype")

@@ -57,7 +57,7 @@ def apart(*values: Any) -> Sequence[Any]:
 # Kernels ------------------------------------------------------------------------------------------
 
 
-def _one_kernel(values, after=0):
+def _one_kernel(values: Sequence[Any], after: int = 0) -> Sequence[Any]:
     """``values`` of one shape as results of one kernel; ``after``: of another form."""
     nothing = [
         # x + (-0.0) is x for zeros of both signs, too
@@ -69,14 +69,14 @@ def _one_kernel(values, after=0):
     return jax.lax.reduce(rows, nothing, _sums, (0,))
 
 
-def _of_form(values, form):
+def _of_form(values: Sequence[Any], form: Form) -> Sequence[Any]:
     """Results of one kernel: sums along ``form.axes``, or ``values`` as they are."""
     if form.axes:
         return jax.lax.reduce(values, [jnp.zeros((), v.dtype) for v in values], _sums, form.axes)
     return _one_kernel(values) if len(values) > 1 else values
 
 
-def _alone(value):
+def _alone(value: Any) -> Any:
     """``value`` as the result of one kernel: a reduction of one would be fused into consumers.
 
     The compiler does not look behind a condition, whose outcome it would know but for the barrier.
@@ -85,7 +85,7 @@ def _alone(value):
     return jax.lax.cond(known, lambda v: v, jnp.zeros_like, value)
 
 
-def _are_many(values):
+def _are_many(values: Sequence[Any]) -> bool:
     """Whether the processor's cores share them, one result at a time.
 
     Numbers that are not known yet, in an export, are many.
@@ -93,7 +93,7 @@ def _are_many(values):
     return not all(isinstance(v.size, int) and v.size <= _FEW for v in values)
 
 
-def _sums(x, y):
+def _sums(x: Sequence[Any], y: Sequence[Any]) -> list[Any]:
     return [p | q if p.dtype == bool else p + q for p, q in zip(x, y, strict=True)]
 
 
@@ -112,7 +112,7 @@ def _together(forms: Iterable[tuple[Any, Form]]) -> list[list[Any]]:
     return found
 
 
-def _kernels(values, alone: Callable = lambda v: v, after=0):
+def _kernels(values: Sequence[Any], alone: Callable = lambda v: v, after: int = 0) -> list[Any]:
     """``values`` as results of as few kernels as hold them; ``alone``: what of one."""
     found = list(values)
     for here in _together((i, Form(v.shape, (), v.dtype)) for i, v in enumerate(values)):
@@ -173,7 +173,7 @@ class _Stages:
             if follows or (often and not step.is_light):
                 self._behind.add(v)
 
-    def _bring(self, v, here):
+    def _bring(self, v: Number, here: int) -> None:
         """Have a value of an earlier stage ``here``: kept, or evaluated again from what is."""
         step = self._light.get(v)
         if step is None or v in self._ends:

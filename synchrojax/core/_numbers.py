@@ -5,6 +5,7 @@ their dtype.
 """
 
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,9 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 
 from synchrojax.core._types import Arrays, Reals
+
+# a value and its tangent, or two values
+_Pair: TypeAlias = tuple[Float[Array, "..."], Float[Array, "..."]]
 
 
 def product(
@@ -62,7 +66,7 @@ def reciprocal(x: Reals) -> Float[Array, "..."]:
 
 
 @reciprocal.defjvp
-def _reciprocal_slope(primals, tangents):
+def _reciprocal_slope(primals: tuple[Reals], tangents: tuple[Reals]) -> _Pair:
     value = reciprocal(*primals)
     return value, -(value * value) * tangents[0]
 
@@ -74,7 +78,7 @@ def softplus(x: Reals) -> Float[Array, "..."]:
 
 
 @softplus.defjvp
-def _softplus_slope(primals, tangents):
+def _softplus_slope(primals: tuple[Reals], tangents: tuple[Reals]) -> _Pair:
     return softplus(*primals), jax.nn.sigmoid(primals[0]) * tangents[0]
 
 
@@ -85,7 +89,7 @@ def square_root(x: Reals) -> Float[Array, "..."]:
 
 
 @square_root.defjvp
-def _square_root_slope(primals, tangents):
+def _square_root_slope(primals: tuple[Reals], tangents: tuple[Reals]) -> _Pair:
     value = square_root(*primals)
     return value, 0.5 * reciprocal(value) * tangents[0]
 
@@ -104,7 +108,9 @@ def complex_root(real: Reals, imag: Reals) -> tuple[Float[Array, "..."], Float[A
 
 
 @complex_root.defjvp
-def _complex_root_slope(primals, tangents):
+def _complex_root_slope(
+    primals: tuple[Reals, Reals], tangents: tuple[Reals, Reals]
+) -> tuple[_Pair, _Pair]:
     a, b = complex_root(*primals)
     # dz / (2 root)
     over = 0.5 * reciprocal(a * a + b * b)
@@ -115,7 +121,7 @@ def _complex_root_slope(primals, tangents):
 # Results at the limits of their dtype -------------------------------------------------------------
 
 
-def _largest(x, share=0.99):
+def _largest(x: Any, share: float = 0.99) -> float:
     """The largest number of the dtype to the power ``share``."""
     return float(jnp.finfo(x.dtype).max) ** share
 
@@ -144,11 +150,11 @@ def ratio(x: Reals, y: Reals) -> Float[Array, "..."]:
 
 
 @ratio.defjvp
-def _ratio_slope(primals, tangents):
+def _ratio_slope(primals: tuple[Reals, Reals], tangents: tuple[Reals, Reals]) -> _Pair:
     (x, y), value = primals, ratio(*primals)
     most = _largest(x, 0.8)
 
-    def slope(by):
+    def slope(by: Reals) -> Float[Array, "..."]:
         found = value / by
         return jnp.where(found < most, found, 0.0)
 
@@ -194,7 +200,9 @@ def with_tangents_times(x: Reals, scale: Reals) -> Reals:
 
 
 @with_tangents_times.defjvp
-def _with_tangents_times_slope(primals, tangents):
+def _with_tangents_times_slope(
+    primals: tuple[Reals, Reals], tangents: tuple[Reals, Reals]
+) -> tuple[Reals, Reals]:
     # not itself again: derivatives of derivatives are in plain units, since reverse mode forgets
     # the rule
     return primals[0], primals[1] * tangents[0]
@@ -207,5 +215,7 @@ def over_with_tangents(x: Reals, scale: Reals) -> Float[Array, "..."]:
 
 
 @over_with_tangents.defjvp
-def _over_with_tangents_slope(primals, tangents):
+def _over_with_tangents_slope(
+    primals: tuple[Reals, Reals], tangents: tuple[Reals, Reals]
+) -> tuple[Any, Any]:
     return primals[0] / primals[1], tangents[0]

@@ -79,7 +79,7 @@ def broadcast(
         ] * bool(unknown)
         raise ValueError(f"params: {' and '.join(parts)}; the model takes {describe(names)}")
 
-    def what(n):
+    def what(n: str) -> str:
         return f"params[{n!r}] [{UNITS.get(n, 'dimensionless')}]"
 
     values, dtype = reals({n: given.get(n, defaults.get(n)) for n in names}, what, unit_of)

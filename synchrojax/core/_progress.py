@@ -21,7 +21,7 @@ def _every(seconds: float | int, action: Callable[[], None]) -> Iterator[None]:
     """Runs ``action`` every so many seconds beside the block, whatever that waits for."""
     over = threading.Event()
 
-    def tick():
+    def tick() -> None:
         while not over.wait(seconds):
             # who reads may have gone: the block will notice
             with contextlib.suppress(OSError, ValueError):
@@ -63,7 +63,7 @@ def progress(
         done = fresh = 0
         latest = ""
 
-        def line():
+        def line() -> None:
             elapsed = max(time.monotonic() - begin, 1e-9)
             if fresh:
                 eta = _clock((total - done) * elapsed / fresh)
@@ -72,7 +72,7 @@ def progress(
                 what = f"{_clock(elapsed)} so far, the first take longest"
             print(f"{title}: {done}/{total} {unit}, {what}", file=console.file, flush=True)
 
-        def advance(steps, note="", counted=True):
+        def advance(steps: int, note: str = "", counted: bool = True) -> None:
             nonlocal done, fresh, latest
             done, fresh, latest = done + steps, fresh + steps * counted, note
             rate = fresh / max(time.monotonic() - begin, 1e-9)
@@ -82,7 +82,7 @@ def progress(
             if not live and not quiet and done >= total:
                 line()
 
-        def unfinished():
+        def unfinished() -> None:
             if done < total:
                 line()
 

@@ -6,16 +6,24 @@ principal value of cot(pi a) times the absorption kernels (Newberger's sum rule)
 Leung, Gammie & Noble 2011 (ApJ 737, 21).
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
+from synchrojax.core import Arrays, Reals
 from synchrojax.distributions import HIGHEST_GAMMA
 from synchrojax.exact._phase_space import (
     DROP,
     GROWTH,
     HarmonicSlices,
+    Integrand,
     LabSlices,
+    Resolution,
+    Slices,
     arccosh,
     bessel_at,
     best,
@@ -37,10 +45,19 @@ _GREGORY_TERMS = 12  # harmonics before a break that are summed one by one
 _PHASES = 8, 16  # samples of the harmonic phase in the principal value: s' >= 5, below
 
 
-def _absorption_sums(here, frozen, slices, outer, weight, top, nodes, small_orders):
+def _absorption_sums(
+    here: Integrand,
+    frozen: Integrand,
+    slices: Slices,
+    outer: Float[Array, " slices"],
+    weight: Float[Array, " slices"],
+    top: Float[Array, ""],
+    nodes: int,
+    small_orders: bool,
+) -> Float[Array, "6"]:
     """[f k_I, f k_Q, f k_V, Df k_I, Df k_Q, Df k_V] summed over slices, divided by exp(top)."""
 
-    def row(outer, weight):
+    def row(outer: Float[Array, ""], weight: Float[Array, ""]) -> Float[Array, "6"]:
         v, dv = slice_nodes(here, frozen, slices, outer, nodes)
         node = slices.node(here, outer, v)
         pair = bessel_at(here, node, small_orders=small_orders, second_kind=False)
@@ -62,7 +79,7 @@ def _absorption_sums(here, frozen, slices, outer, weight, top, nodes, small_orde
     return jnp.sum(jax.vmap(row)(outer, weight), 0)
 
 
-def jump_rows(here):
+def jump_rows(here: Integrand) -> Iterator[tuple[Float[Array, "1"], Float[Array, "1"]]]:
     """Outer nodes and weights with which sums over slices give the delta functions at jumps.
 
     df/dgamma = +-f delta(gamma - edge), and dgamma = sinh(chi) dchi. No electron moves at gamma =
@@ -74,14 +91,16 @@ def jump_rows(here):
         yield chi[None], jnp.where(moving, sign / jnp.sinh(chi), 0.0)[None]
 
 
-def break_rows(here):
+def break_rows(here: Integrand) -> tuple[Float[Array, " slices"], Float[Array, " slices"]]:
     """The same for the jumps at breaks: what f is just above less what it is just below."""
     gamma = jnp.cosh(chi_edges(here)[1:-1])
     chi = arccosh(jnp.concatenate([gamma * (1.0 + _SIDE), gamma * (1.0 - _SIDE)]))
     return chi, jnp.repeat(jnp.array([1.0, -1.0]), len(gamma)) / jnp.sinh(chi)
 
 
-def absorption_jumps(here, frozen, top, nodes, small_orders):
+def absorption_jumps(
+    here: Integrand, frozen: Integrand, top: Float[Array, ""], nodes: int, small_orders: bool
+) -> Float[Array, "6"]:
     """What the jumps of f add to the last three of ``_absorption_sums``, harmonics averaged."""
     total = jnp.zeros(3)
     for chi, weight in [*jump_rows(here), *([] if here.breaks is None else [break_rows(here)])]:
@@ -91,10 +110,14 @@ def absorption_jumps(here, frozen, top, nodes, small_orders):
     return jnp.concatenate([jnp.zeros(3), total])
 
 
-def continuous_sums(here, frozen, resolution, small_orders):
+def continuous_sums(
+    here: Integrand, frozen: Integrand, resolution: Resolution, small_orders: bool
+) -> tuple[Float[Array, "6"], Float[Array, ""]]:
     """The six absorption integrals and the logarithm of their unit."""
+    fixed: Any  # two ends, or edges
+    live: Any
 
-    def height(chi):
+    def height(chi: Float[Array, ""]) -> Float[Array, ""]:
         return best(frozen, LabSlices, chi) + GROWTH * chi
 
     if here.breaks is None:
@@ -113,7 +136,9 @@ def continuous_sums(here, frozen, resolution, small_orders):
     ), top
 
 
-def _orders(here, start, end, count, closing=0):
+def _orders(
+    here: Integrand, start: Float[Array, ""], end: Float[Array, ""], count: int, closing: int = 0
+) -> tuple[Float[Array, " orders"], Float[Array, " orders"]]:
     """Bessel orders and weights of the sum over start, start + 1, ... up to ``end``.
 
     Of more than twice ``count``, the first few and an integral with Gregory's correction; likewise
@@ -126,7 +151,7 @@ def _orders(here, start, end, count, closing=0):
     stop = jnp.maximum(final - (closing - 1.0) if closing else end, corner)
     log_a, tail_weight = panel_between(here, jnp.log(corner), jnp.log(stop), count)
     mixed = [each[:count], jnp.exp(log_a)]
-    mixed_weight = [gregory_weights(count, 9), tail_weight * jnp.exp(log_a)]
+    mixed_weight: list[Arrays] = [gregory_weights(count, 9), tail_weight * jnp.exp(log_a)]
     if closing:
         mixed.append(final - jnp.arange(closing))
         mixed_weight.append(gregory_weights(closing, 9))
@@ -135,17 +160,19 @@ def _orders(here, start, end, count, closing=0):
     return jnp.where(few, each, jnp.concatenate(mixed)), weight
 
 
-def harmonic_sums(here, frozen, resolution, small_orders):
+def harmonic_sums(
+    here: Integrand, frozen: Integrand, resolution: Resolution, small_orders: bool
+) -> tuple[Float[Array, "6"], Float[Array, ""], Float[Array, "3"]]:
     """The same as sums over harmonics, and the principal values that the rotativities gain."""
     highest = arccosh(jnp.maximum(2.0 * frozen.bounds[1], 2.0 + 4.0 / frozen.s_perp))
 
-    def order(eta):
+    def order(eta: Float[Array, "*edges"]) -> Float[Array, "*edges"]:
         return frozen.s_perp * jnp.cosh(eta)
 
-    def height(eta):
+    def height(eta: Float[Array, ""]) -> Float[Array, ""]:
         return best(frozen, HarmonicSlices, order(eta)) + GROWTH * eta
 
-    def after(value, edge, phase):
+    def after(value: Float[Array, ""], edge: Float[Array, ""], phase: Reals) -> Float[Array, ""]:
         """The first n + phase that matters and is beyond an edge."""
         start = jnp.floor(value - phase) + phase
         return jnp.where(start <= edge, start + 1.0, start)
@@ -153,7 +180,7 @@ def harmonic_sums(here, frozen, resolution, small_orders):
     if here.breaks is None:
         lo, hi, top = scan(height, jnp.zeros(()), highest, DROP)
 
-        def orders(phase, count):
+        def orders(phase: Reals, count: int) -> tuple[Float[Array, " orders"], ...]:
             start = after(order(lo), frozen.s_perp, phase)
             return _orders(here, start, jnp.maximum(order(hi), start) + 2.0, count)
     else:
@@ -163,16 +190,23 @@ def harmonic_sums(here, frozen, resolution, small_orders):
         lo, hi, tops = scan_pieces(height, edges, DROP)
         top = jnp.max(tops)
 
-        def piece(phase, count, lo, hi, first, last):
+        def piece(
+            phase: Reals,
+            count: int,
+            lo: Float[Array, ""],
+            hi: Float[Array, ""],
+            first: Float[Array, ""],
+            last: Float[Array, ""],
+        ) -> tuple[Float[Array, " orders"], Float[Array, " orders"]]:
             start = after(order(lo), order(first), phase)
             return _orders(here, start, jnp.minimum(order(hi) + 2.0, last), count, _GREGORY_TERMS)
 
-        def orders(phase, count):
+        def orders(phase: Reals, count: int) -> tuple[Float[Array, " orders"], ...]:
             ends = jnp.append(order(edges[1:-1]), jnp.inf)
             rows = [piece(phase, count, lo[k], hi[k], edges[k], ends[k]) for k in range(len(ends))]
             return tuple(map(jnp.concatenate, zip(*rows, strict=True)))
 
-    def total(phase, count, nodes):
+    def total(phase: Reals, count: int, nodes: int) -> Float[Array, "6"]:
         """Sum of K(n + phase) over integers n."""
         a, weight = orders(phase, count)
         return _absorption_sums(here, frozen, HarmonicSlices, a, weight, top, nodes, small_orders)
@@ -187,7 +221,7 @@ def harmonic_sums(here, frozen, resolution, small_orders):
     return total(0.0, resolution.harmonics, resolution.inner), top, jnp.tensordot(cot, shifted, 1)
 
 
-def without_end(here):
+def without_end(here: Integrand) -> tuple[Integrand, Any]:
     """f continued above its upper jump, and the part above, or None without such a jump.
 
     A sharp end far up, where harmonics overlap by far, would cut single ones off: it is taken by

@@ -1,20 +1,23 @@
 """The integrals as users call them."""
 
 import re
-from collections.abc import Mapping
-from typing import Any, Literal, overload
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NoReturn, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from synchrojax.core import (
     COMMON,
     GYRO,
     STEPS,
+    Arrays,
     Coefficients,
+    Numbers,
     Points,
+    Shape,
     broadcast,
     describe,
     float64_is_on,
@@ -130,7 +133,13 @@ def coefficients(
         return _coefficients(distribution, values, shape, resolution, error)
 
 
-def _refuse_where(distribution, values, shape, condition, broken):
+def _refuse_where(
+    distribution: Distribution,
+    values: Mapping[str, Numbers],
+    shape: Shape,
+    condition: str,
+    broken: Float[Arrays, "*points"],
+) -> NoReturn:
     """Raise ValueError for concrete parameters, with those of the first point ``broken``."""
     own = [k for k in distribution.parameters if re.search(rf"\b{k}\b", condition)]
     i = int(np.argmax(broken))
@@ -172,7 +181,9 @@ def _prepared(distribution: Distribution, values: Mapping[str, Points]) -> tuple
     return *(jnp.broadcast_to(v, nu.shape) for v in inputs), n_e * nu, n_e / nu, *masks
 
 
-def _coefficients(distribution, values, shape, resolution, error):
+def _coefficients(
+    distribution: Distribution, values: Any, shape: Shape, resolution: Resolution, error: bool
+) -> Coefficients | tuple[Coefficients, Coefficients]:
     """``coefficients`` for checked arguments."""
     found = pointwise(
         _prepared, distribution, values, np.dtype(float), shape, host=True, steps=STEPS[-1:]
@@ -201,7 +212,7 @@ def _coefficients(distribution, values, shape, resolution, error):
         errors[live] = estimates if error else 0.0
     scale, nothing = [n_nu] * 3 + [n_per_nu] * 5, xp.where(bad, np.nan, 0.0)
 
-    def shaped(columns):
+    def shaped(columns: Iterable[Any]) -> list[Any]:
         return [xp.where(empty, nothing, c.reshape(shape)) for c in columns]
 
     values = shaped(h * f.ravel() for h, f in zip(flat.T, scale, strict=True))
@@ -211,7 +222,12 @@ def _coefficients(distribution, values, shape, resolution, error):
     return tuple(found) if error else found[0]
 
 
-def _traced(distribution, x, resolution, error):
+def _traced(
+    distribution: Distribution,
+    x: Float[Array, "points inputs"],
+    resolution: Resolution,
+    error: bool,
+) -> tuple[Float[Array, "points 8"], Float[Arrays, "points 8"]]:
     """(values, estimated errors) [point, 8] inside someone else's program."""
     if not error:
         return evaluate_traced(distribution, x, resolution), jnp.zeros((len(x), 8))

@@ -1,13 +1,17 @@
 """How far the integrals are from the truth: estimates, and warnings of an f that is not smooth."""
 
 import weakref
+from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int, Real
 
-from synchrojax.core import is_traced, warn_user
+from synchrojax.core import Arrays, Reals, is_traced, warn_user
+from synchrojax.distributions import Distribution
 from synchrojax.exact._evaluate import FEW, SMALL_S, evaluate, ruled
-from synchrojax.exact._phase_space import SPLITS, arccosh
+from synchrojax.exact._phase_space import SPLITS, Resolution, arccosh
 from synchrojax.special import kinks
 
 _PROBES = 4  # points of a call on which a user's f is judged
@@ -17,19 +21,23 @@ _SEEN: weakref.WeakSet = weakref.WeakSet()  # functions f that were judged befor
 _WARNED: weakref.WeakSet = weakref.WeakSet()  # what users were warned of
 
 
-def _module_of(x):
+def _module_of(x: Arrays) -> Any:
     """NumPy for concrete arrays, whose sizes are many: JAX would compile for each of them."""
     return jnp if is_traced([x]) else np
 
 
-def with_rules(x, which):
+def with_rules(
+    x: Float[Arrays, "points inputs"], which: Int[np.ndarray, " chosen"]
+) -> Float[Arrays, "rows columns"]:
     """Every row by the standard rule, then those of ``which`` by each of the others."""
     xp, rows = _module_of(x), [x, *[x[which]] * len(SPLITS)]
     rules = [np.full((len(r), 1), float(k)) for k, r in enumerate(rows)]
     return xp.concatenate([xp.concatenate(rows), np.concatenate(rules)], -1)
 
 
-def estimated_errors(flat, n, which):
+def estimated_errors(
+    flat: Float[Arrays, "rows 8"], n: int, which: Int[np.ndarray, " chosen"]
+) -> Float[Arrays, "chosen 8"]:
     """Estimated relative errors [row of ``which``, 8]: the largest deviation by another rule."""
     xp, values = _module_of(flat), flat[:n][which]
     others = flat[n:].reshape(len(SPLITS), *values.shape)
@@ -38,7 +46,13 @@ def estimated_errors(flat, n, which):
     return xp.max(gap, 0)
 
 
-def judge(distribution, x, resolution, error, mode=None):
+def judge(
+    distribution: Distribution,
+    x: Float[np.ndarray, "points inputs"],
+    resolution: Resolution,
+    error: bool,
+    mode: Real[np.ndarray, " points"] | None = None,
+) -> tuple[Float[np.ndarray, "points 8"], Float[np.ndarray, "points 8"] | None]:
     """Values of concrete points and, with ``error``, estimates of their relative errors.
 
     A user's f is looked at on the way, on up to four of the points.
@@ -49,17 +63,17 @@ def judge(distribution, x, resolution, error, mode=None):
     n = len(x)
     probes = _probes(distribution, n) if own else np.zeros(0, int)
     which = np.arange(n) if error else probes
-    rows = with_rules(x, which)
+    rows: Any = with_rules(x, which)
     # few points have a program of their own: no second one for the sake of an estimate
     parts = [rows[k : k + FEW] for k in range(0, len(rows), FEW)] if n <= FEW else [rows]
     flat = np.concatenate([evaluate(ruled(distribution), part, resolution) for part in parts])
-    errors = estimated_errors(flat, n, which)
+    errors: Any = estimated_errors(flat, n, which)
     if len(probes):
         _look_at(distribution, x[probes], flat[probes], errors[probes] if error else errors)
     return flat[:n], errors if error else None
 
 
-def _probes(distribution, n):
+def _probes(distribution: Distribution, n: int) -> Int[np.ndarray, " probes"]:
     """Up to four of n points.
 
     All four in the first call with an f and among many, later as fill incomplete blocks.
@@ -71,11 +85,11 @@ def _probes(distribution, n):
     return np.unique(np.linspace(0, n - 1, count).astype(int))
 
 
-def _warned(distribution):
+def _warned(distribution: Distribution) -> bool:
     return distribution in _WARNED or _identity(distribution) in _WARNED
 
 
-def _identity(distribution):
+def _identity(distribution: Distribution) -> Any:
     """What f is, however often it is wrapped, if that can be remembered without being kept."""
     try:
         weakref.ref(distribution.written_as), hash(distribution.written_as)
@@ -84,7 +98,12 @@ def _identity(distribution):
     return distribution.written_as
 
 
-def _look_at(distribution, x, values, errors):
+def _look_at(
+    distribution: Distribution,
+    x: Float[np.ndarray, "probes inputs"],
+    values: Float[np.ndarray, "probes 8"],
+    errors: Float[np.ndarray, "probes 8"],
+) -> None:
     """Warn, once for each f, where the estimated errors say that it is not smooth."""
     # a coefficient near its zero has no relative error: Q and V count at a thousandth of I, rho_Q
     # and rho_V of both
@@ -110,14 +129,14 @@ def _look_at(distribution, x, values, errors):
     )
 
 
-def _advice(distribution, parameters):
+def _advice(distribution: Distribution, parameters: Mapping[str, Reals]) -> str:
     """What to do about an f that is not smooth, with the places that are found."""
     lo, hi = (
         float(arccosh(jnp.asarray(b, float))) for b in distribution.gamma_bounds(**parameters)
     )
     mu = np.array([-0.9, -0.5, 0.05, 0.5, 0.9])[:, None]
 
-    def log_f(chi):
+    def log_f(chi: Float[np.ndarray, " points"]) -> Float[np.ndarray, "directions points"]:
         return np.asarray(
             distribution.log_shape(
                 np.cosh(chi) + 0.0 * mu, mu + 0.0 * chi, 1.0 - mu**2, **parameters

@@ -3,24 +3,31 @@
 import concurrent.futures
 import functools
 import os
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int, Real
 
 from synchrojax.core import (
     ABSORPTION,
     EMISSION,
+    Arrays,
+    Reals,
+    Truths,
     own_settings,
     quick_jit,
 )
+from synchrojax.distributions import Distribution
 from synchrojax.exact._absorption import (
     absorption_jumps,
     continuous_sums,
     harmonic_sums,
     without_end,
 )
-from synchrojax.exact._phase_space import integrand_of
+from synchrojax.exact._phase_space import Resolution, integrand_of
 from synchrojax.exact._rotativities import rotativity_sums
 
 SMALL_S = 5.0  # Bessel orders below this need the series
@@ -32,17 +39,24 @@ _RULE = "quadrature rule"  # no name that a parameter could have
 class Ruled:
     """A distribution with a parameter more: which rule of ``panel_between`` its integrals take."""
 
-    def __init__(self, distribution):
+    def __init__(self, distribution: Distribution) -> None:
         self.distribution, self.parameters = distribution, (*distribution.parameters, _RULE)
 
-    def without_rule(self, parameters):
+    def without_rule(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return {n: parameters[n] for n in self.distribution.parameters}
 
-    def harmonics_matter(self, s, sine, **parameters):
+    def harmonics_matter(self, s: Reals, sine: Reals, **parameters: Reals) -> Truths:
         return self.distribution.harmonics_matter(s, sine, **self.without_rule(parameters))
 
 
-def _point_at_unit_frequency(distribution, parameters, s, theta, mode, resolution):
+def _point_at_unit_frequency(
+    distribution: Any,  # Distribution or Ruled
+    parameters: Mapping[str, Float[Array, ""]],
+    s: Float[Array, ""],
+    theta: Float[Array, ""],
+    mode: int,
+    resolution: Resolution,
+) -> Float[Array, "8"]:
     """Array of the eight coefficients at nu = 1 Hz and n_e = 1 cm^-3 for one point.
 
     mode 0: continuous; 1: harmonics, s' >= 5; 2: harmonics, any s'.
@@ -75,37 +89,43 @@ def _point_at_unit_frequency(distribution, parameters, s, theta, mode, resolutio
     )
 
 
-def mode_of_point(distribution, parameters, s, theta):
+def mode_of_point(
+    distribution: Distribution | Ruled, parameters: Mapping[str, Reals], s: Reals, theta: Reals
+) -> Int[Array, "..."]:
     sine = jnp.abs(jnp.sin(theta))
     harmonics = distribution.harmonics_matter(s, sine, **parameters)
     return jnp.where(harmonics, jnp.where(s * sine >= SMALL_S, 1, 2), 0)
 
 
 @functools.lru_cache(maxsize=64)
-def _modes(distribution):
+def _modes(distribution: Distribution | Ruled) -> Callable:
     """Compiled ``mode_of_point``, [point, input] -> [point]."""
 
-    def modes(x):
+    def modes(x: Float[Array, "points inputs"]) -> Int[Array, " points"]:
         parameters = dict(zip(distribution.parameters, x.T[2:], strict=True))
         return jnp.broadcast_to(mode_of_point(distribution, parameters, x[:, 0], x[:, 1]), len(x))
 
     return jax.jit(modes)
 
 
-def _mode_of(distribution, x):
+def _mode_of(
+    distribution: Distribution | Ruled, x: Float[np.ndarray, "points inputs"]
+) -> Int[np.ndarray, " points"]:
     """The mode of each of up to ``_MANY`` points: one size to compile."""
     return np.asarray(_modes(distribution)(x[np.resize(np.arange(len(x)), _MANY)]))[: len(x)]
 
 
 @functools.lru_cache(maxsize=64)
-def _block(distribution, mode, resolution, batch):
+def _block(
+    distribution: Distribution | Ruled, mode: int, resolution: Resolution, batch: int
+) -> Callable:
     """Compiled evaluation of a block of points.
 
     (block [point, input], how many of them count) -> [point, 8]. ``batch``: so many at a time, all
     of the block; 0: one after another, as many as count, and compiled quickly.
     """
 
-    def one(x):
+    def one(x: Float[Array, " inputs"]) -> Float[Array, "8"]:
         return _point_at_unit_frequency(
             distribution,
             dict(zip(distribution.parameters, x[2:], strict=True)),
@@ -115,19 +135,24 @@ def _block(distribution, mode, resolution, batch):
             resolution,
         )
 
-    def few(block, count):
-        def step(i, out):
+    def few(block: Float[Array, "points inputs"], count: Any) -> Float[Array, "points 8"]:
+        def step(i: Any, out: Float[Array, "points 8"]) -> Float[Array, "points 8"]:
             return out.at[i].set(one(block[i]))
 
         return jax.lax.fori_loop(0, count, step, jnp.zeros((len(block), 8)))
 
-    def many(block, count):
+    def many(block: Float[Array, "points inputs"], count: Any) -> Float[Array, "points 8"]:
         return jax.lax.map(one, block, batch_size=batch)
 
     return jax.jit(many) if batch else quick_jit(few)
 
 
-def evaluate(distribution, x, resolution, mode=None):
+def evaluate(
+    distribution: Distribution | Ruled,
+    x: Float[np.ndarray, "points inputs"],
+    resolution: Resolution,
+    mode: Real[np.ndarray, " points"] | None = None,
+) -> Float[np.ndarray, "points 8"]:
     """Concrete points in blocks, on all cores, sorted by ``mode``, which is found if not known."""
     if mode is None:
         mode = np.concatenate(
@@ -147,7 +172,7 @@ def evaluate(distribution, x, resolution, mode=None):
     programs = {m: _block(distribution, int(m), resolution, batch) for _, m, _ in jobs}
 
     @own_settings  # in a thread of its own
-    def run(job):
+    def run(job: tuple[int, Any, Int[np.ndarray, " rows"]]) -> None:
         _, m, index = job
         block = x[np.resize(index, size)]  # the last block is filled up by repetition
         with jax.enable_x64(True):
@@ -161,16 +186,18 @@ def evaluate(distribution, x, resolution, mode=None):
     return out
 
 
-def evaluate_traced(distribution, x, resolution):
+def evaluate_traced(
+    distribution: Distribution | Ruled, x: Float[Arrays, "points inputs"], resolution: Resolution
+) -> Float[Array, "points 8"]:
     """Inside someone else's jit, grad or vmap: one point after another, by a real branch.
 
     Mode 2 stands in for mode 1: one branch less to compile.
     """
 
-    def one(row):
+    def one(row: Float[Array, " inputs"]) -> Float[Array, "8"]:
         parameters = dict(zip(distribution.parameters, row[2:], strict=True))
 
-        def branch(mode):
+        def branch(mode: int) -> Callable:
             return lambda: _point_at_unit_frequency(
                 distribution, parameters, row[0], row[1], mode, resolution
             )
@@ -183,6 +210,6 @@ def evaluate_traced(distribution, x, resolution):
 
 
 @functools.lru_cache(maxsize=64)
-def ruled(distribution):
+def ruled(distribution: Distribution) -> Ruled:
     """One object per distribution, so that compiled code is found again."""
     return Ruled(distribution)

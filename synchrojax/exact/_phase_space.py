@@ -6,13 +6,16 @@ a^2 - z^2 = (s' w)^2, w = cosh(v). Slices at a fixed outer coordinate, in the la
 factor or in the harmonic, have limits, nodes and a measure each.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
+from synchrojax.core import Arrays, Reals
+from synchrojax.distributions import Distribution
 from synchrojax.special import (
     composite,
     debye_angle,
@@ -50,7 +53,7 @@ class Resolution(NamedTuple):
 _EXTENDED = Resolution(outer=80, rotation_outer=160, rotation_inner=(36, 48), rotation_cluster=4)
 
 
-class _Integrand(NamedTuple):
+class Integrand(NamedTuple):
     """One direction and one distribution.
 
     s' = s sin(theta), ln f(gamma, mu) up to its norm, bounds and jumps. ``breaks``: Lorentz factors
@@ -61,29 +64,35 @@ class _Integrand(NamedTuple):
     sine: jax.Array
     cosine: jax.Array
     log_f: Callable
-    bounds: tuple[jax.Array, jax.Array]
-    jumps: tuple[tuple[jax.Array, float], ...]
+    bounds: tuple[Reals, Reals]
+    jumps: tuple[tuple[Reals, float], ...]
     edges: str
-    breaks: jax.Array | None
-    rule: jax.Array | None
+    breaks: Any  # an array, or none
+    rule: Any  # a number, or none
 
 
-def integrand_of(distribution, parameters, s, theta, rule):
+def integrand_of(
+    distribution: Distribution,
+    parameters: Mapping[str, Reals],
+    s: float | Float[Array, ""],
+    theta: float | Float[Array, ""],
+    rule: Any,
+) -> Integrand:
     sine = jnp.maximum(jnp.abs(jnp.sin(theta)), 1e-9)
 
-    def log_f(gamma, mu, across):
+    def log_f(gamma: Reals, mu: Reals, across: Reals) -> Reals:
         return distribution.log_shape(gamma, mu, across, **parameters)
 
     low, high = (jnp.asarray(b, float) for b in distribution.gamma_bounds(**parameters))
     jumps = tuple(distribution.jumps(**parameters))
     inner = [jnp.asarray(b, float) for b in distribution.breaks(**parameters)]
     breaks = jnp.stack(inner) if inner else None
-    return _Integrand(
+    return Integrand(
         s * sine, sine, jnp.cos(theta), log_f, (low, high), jumps, distribution.edges, breaks, rule
     )
 
 
-def chosen(here, n, of):
+def chosen(here: Integrand, n: int, of: Callable) -> tuple[Float[Arrays, " nodes"], ...]:
     """``of`` nodes and weights on [0, 1].
 
     Gauss-Legendre, or another rule of as many nodes, which tells the error. ``of`` is computed
@@ -97,19 +106,23 @@ def chosen(here, n, of):
     )
 
 
-def panel_between(here, lo, hi, n):
+def panel_between(
+    here: Integrand, lo: Float[Array, ""], hi: Float[Array, ""], n: int
+) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
     """Nodes and weights between two scalars."""
     x, w = chosen(here, n, lambda x, w: (x, w))
     return lo + (hi - lo) * x, (hi - lo) * w
 
 
-def panels_between(here, lo, hi, n):
+def panels_between(
+    here: Integrand, lo: Float[Array, " panels"], hi: Float[Array, " panels"], n: int
+) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
     """The same between each of ``lo`` and its ``hi``, in one row."""
     x, w = jax.vmap(lambda a, b: panel_between(here, a, b, n))(lo, hi)
     return x.ravel(), w.ravel()
 
 
-class _Node(NamedTuple):
+class Node(NamedTuple):
     """A point of phase space in both frames."""
 
     g: jax.Array  # g'
@@ -121,31 +134,37 @@ class _Node(NamedTuple):
     across: jax.Array  # 1 - mu^2
 
 
-def _node(here, g, gap, v, gamma):
+def _node(
+    here: Integrand,
+    g: Float[Array, "..."],
+    gap: Float[Array, "*nodes"],
+    v: Float[Array, "*nodes"],
+    gamma: Float[Array, "..."],
+) -> Node:
     """From g', g' - w (kept apart to save digits), v and gamma."""
     w, u = jnp.cosh(v), jnp.sinh(v)
     u_perp = jnp.sqrt(jnp.maximum(gap, 1e-20 * w) * (g + w))  # the floor is met only at zero weight
     u_par = here.sine * u + here.cosine * gamma
     gamma = jnp.broadcast_to(gamma, jnp.shape(u))
     total = jnp.hypot(u_par, u_perp)
-    return _Node(g, u, w, u_perp, gamma, u_par / total, (u_perp / total) ** 2)
+    return Node(g, u, w, u_perp, gamma, u_par / total, (u_perp / total) ** 2)
 
 
-def bessel_at(here, node, **options):
+def bessel_at(here: Integrand, node: Node, **options: bool) -> Any:
     return scaled_bessel(here.s_perp * node.g, node.u_perp / node.g, node.w / node.g, **options)
 
 
-def bessel_exponent(here, node):
+def bessel_exponent(here: Integrand, node: Node) -> Float[Array, "*nodes"]:
     """xi, with J ~ exp(-xi) and Y ~ exp(xi)."""
     return here.s_perp * node.g * debye_angle(node.u_perp / node.g, node.w / node.g)[1]
 
 
-def _log_weight(here, node):
+def _log_weight(here: Integrand, node: Node) -> Float[Array, "*nodes"]:
     """ln of f exp(-2 xi), the part of the emission integrand that spans many decades."""
     return here.log_f(node.gamma, node.mu, node.across) - 2.0 * bessel_exponent(here, node)
 
 
-def log_slope(here, node):
+def log_slope(here: Integrand, node: Node) -> Float[Array, "*nodes"]:
     """D ln f = (d/dgamma at fixed u_par + cos(theta) d/du_par at fixed gamma) ln f."""
     gamma, mu, across = node.gamma, node.mu, node.across
     u = jnp.sqrt((gamma - 1.0) * (gamma + 1.0))
@@ -160,24 +179,24 @@ class LabSlices:
     """gamma = cosh(chi) fixed; dg' du' = sinh(chi) sin(theta) dchi cosh(v) dv."""
 
     @staticmethod
-    def limits(here, chi):
+    def limits(here: Integrand, chi: Float[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
         tilt = jnp.arcsinh(here.cosine / here.sine)
         return -tilt - chi, -tilt + chi
 
     @staticmethod
-    def edges(here, chi):
+    def edges(here: Integrand, chi: Float[Array, ""]) -> Float[Array, " edges"]:
         """Limits, and what f is not smooth at between them: nothing."""
         return jnp.stack(LabSlices.limits(here, chi))
 
     @staticmethod
-    def node(here, chi, v):
+    def node(here: Integrand, chi: Float[Array, ""], v: Float[Array, "*nodes"]) -> Node:
         delta = v + jnp.arcsinh(here.cosine / here.sine)  # rapidity along B in the laboratory
         gap = 2.0 * here.sine * jnp.sinh(0.5 * (chi - delta)) * jnp.sinh(0.5 * (chi + delta))
         gap = jnp.maximum(gap, 0.0)
         return _node(here, jnp.cosh(v) + gap, gap, v, jnp.cosh(chi))
 
     @staticmethod
-    def measure(here, chi):
+    def measure(here: Integrand, chi: Float[Array, ""]) -> Float[Array, ""]:
         return jnp.sinh(chi) * here.sine
 
 
@@ -185,42 +204,47 @@ class HarmonicSlices:
     """a = s' g' = s' cosh(eta) fixed; the measure is that of a sum over harmonics."""
 
     @staticmethod
-    def crossings(here, a, gammas):
+    def crossings(
+        here: Integrand, a: Float[Array, ""], gammas: Sequence[Reals]
+    ) -> list[Float[Array, ""]]:
         """v where gamma has these values; far away where the slice has none of them."""
         cosine = jnp.where(jnp.abs(here.cosine) < 1e-200, 1e-200, here.cosine)
         return [jnp.arcsinh((here.sine * b - a / here.s_perp) / cosine) for b in gammas]
 
     @staticmethod
-    def limits(here, a):
+    def limits(here: Integrand, a: Float[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
         eta = arccosh(a / here.s_perp)
         ends = HarmonicSlices.crossings(here, a, here.bounds)
         lo = jnp.clip(jnp.minimum(*ends), -eta, eta)
         return lo, jnp.clip(jnp.maximum(*ends), lo, eta)
 
     @staticmethod
-    def edges(here, a):
+    def edges(here: Integrand, a: Float[Array, ""]) -> Float[Array, " edges"]:
         """Limits and breaks between them, in order; breaks outside lie on the limits."""
         lo, hi = HarmonicSlices.limits(here, a)
         inner = jnp.stack(HarmonicSlices.crossings(here, a, list(here.breaks)))
         return jnp.concatenate([lo[None], jnp.sort(jnp.clip(inner, lo, hi)), hi[None]])
 
     @staticmethod
-    def node(here, a, v):
+    def node(here: Integrand, a: Float[Array, ""], v: Float[Array, "*nodes"]) -> Node:
         g, eta = a / here.s_perp, arccosh(a / here.s_perp)
         gap = jnp.maximum(2.0 * jnp.sinh(0.5 * (eta - v)) * jnp.sinh(0.5 * (eta + v)), 0.0)
         gamma = (g + here.cosine * jnp.sinh(v)) / here.sine
         return _node(here, g, gap, v, jnp.maximum(gamma, 1.0 + 1e-15))
 
     @staticmethod
-    def measure(here, a):
+    def measure(here: Integrand, a: Float[Array, ""]) -> Float[Array, ""]:
         return jnp.ones_like(a) / here.s_perp
 
 
-def arccosh(gamma):
+Slices: TypeAlias = type[LabSlices] | type[HarmonicSlices]
+
+
+def arccosh(gamma: Reals) -> Float[Array, "..."]:
     return 2.0 * jnp.arcsinh(jnp.sqrt(0.5 * jnp.maximum(gamma - 1.0, 1e-300)))
 
 
-def chi_edges(here):
+def chi_edges(here: Integrand) -> Float[Array, " edges"]:
     """chi = arccosh(gamma) at the bounds and at the breaks between them, in order.
 
     Breaks outside go to the middle, where one panel edge more does no harm: every panel keeps its
@@ -232,7 +256,9 @@ def chi_edges(here):
     return jnp.concatenate([lo[None], jnp.sort(jnp.where(outside, 0.5 * (lo + hi), chi)), hi[None]])
 
 
-def follow(trimmed, fixed, live):
+def follow(
+    trimmed: Float[Array, "*ends"], fixed: Float[Array, "*ends"], live: Float[Array, "*ends"]
+) -> Float[Array, "*ends"]:
     """Ends of panels: trimmed ones stay, those on an edge move with it.
 
     Thus derivatives know its motion.
@@ -240,18 +266,22 @@ def follow(trimmed, fixed, live):
     return jnp.where(jnp.abs(trimmed - fixed) > 1e-12 * (1.0 + jnp.abs(fixed)), trimmed, live)
 
 
-def scan_pieces(function, edges, drop):
+def scan_pieces(
+    function: Callable, edges: Float[Array, " edges"], drop: float
+) -> tuple[Float[Array, " pieces"], Float[Array, " pieces"], Float[Array, " pieces"]]:
     """``scan`` between neighbouring edges: all left ends, right ends and highest values."""
 
-    def one(lo, hi):
+    def one(
+        lo: Float[Array, ""], hi: Float[Array, ""]
+    ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
         left, right, top = scan(function, lo, jnp.maximum(hi, lo + 1e-9), drop)
         return jnp.minimum(left, hi), jnp.minimum(right, hi), top
 
     return jax.vmap(one)(edges[:-1], edges[1:])
 
 
-def best(frozen, slices, outer):
-    def along(v):
+def best(frozen: Integrand, slices: Slices, outer: Float[Array, ""]) -> Float[Array, ""]:
+    def along(v: Float[Array, ""]) -> Float[Array, ""]:
         return _log_weight(frozen, slices.node(frozen, outer, v))
 
     if frozen.breaks is None:
@@ -261,11 +291,15 @@ def best(frozen, slices, outer):
     return jnp.max(jax.vmap(lambda lo, hi: maximise(along, lo, hi, 26)[1])(edges[:-1], edges[1:]))
 
 
-def slice_nodes(here, frozen, slices, outer, nodes):
+def slice_nodes(
+    here: Integrand, frozen: Integrand, slices: Slices, outer: Float[Array, ""], nodes: int
+) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
     """v and its weights, where a slice matters; between breaks a panel each."""
     still = jax.lax.stop_gradient(outer)
+    fixed: Any  # two ends, or edges
+    live: Any
 
-    def along(v):
+    def along(v: Float[Array, ""]) -> Float[Array, ""]:
         return _log_weight(frozen, slices.node(frozen, still, v))
 
     if here.breaks is None:
@@ -279,5 +313,5 @@ def slice_nodes(here, frozen, slices, outer, nodes):
     )
 
 
-def resolution_of(distribution):
+def resolution_of(distribution: Distribution) -> Resolution:
     return _EXTENDED if distribution.extended else Resolution()

@@ -4,14 +4,21 @@ Kernels from Heyvaerts et al. 2013 (MNRAS 430, 3320); the leading Debye terms ar
 they integrate to zero for every f.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float
 
 from synchrojax.exact._absorption import break_rows, jump_rows
 from synchrojax.exact._phase_space import (
     DROP,
+    Integrand,
     LabSlices,
+    Node,
+    Resolution,
     arccosh,
     bessel_at,
     bessel_exponent,
@@ -32,10 +39,13 @@ from synchrojax.special import (
 _DEBYE_FROM = 25.0  # xi from which the Debye products are used
 
 
-def _rapidities(here, frozen, resolution):
+def _rapidities(
+    here: Integrand, frozen: Integrand, resolution: Resolution
+) -> tuple[Float[Array, " slices"], Float[Array, " slices"], Float[Array, ""]]:
     """chi = arccosh(gamma) where f matters, its weights, and the highest logarithm of f gamma^3."""
+    live: Any  # two ends, or edges
 
-    def height(chi):
+    def height(chi: Float[Array, ""]) -> Float[Array, ""]:
         mu = jnp.array([-1.0, -0.7, 0.0, 0.7, 1.0])
         return jnp.max(frozen.log_f(jnp.cosh(chi) + 0.0 * mu, mu, 1.0 - mu**2)) + 3.0 * jnp.log(
             jnp.sinh(chi) + 1e-300
@@ -55,7 +65,9 @@ def _rapidities(here, frozen, resolution):
     return *panels, top
 
 
-def _kernels(here, node, small_orders, debye):
+def _kernels(
+    here: Integrand, node: Node, small_orders: bool, debye: bool
+) -> Float[Array, "2 nodes"]:
     """The kernels of rho_Q and rho_V, leading Debye terms removed."""
     root = here.s_perp * node.w  # sqrt(a^2 - z^2)
     if debye:
@@ -71,10 +83,14 @@ def _kernels(here, node, small_orders, debye):
     return jnp.stack([k_q, node.u * slope / (jnp.pi * here.s_perp)])
 
 
-def _transition(exponent, middle, end):
+def _transition(
+    exponent: Callable, middle: Float[Array, ""], end: Float[Array, ""]
+) -> Float[Array, ""]:
     """The rapidity between middle and end at which xi, rising, reaches _DEBYE_FROM."""
 
-    def bisect(_, state):
+    def bisect(
+        _: Any, state: tuple[Float[Array, ""], Float[Array, ""]]
+    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
         inside, outside = state
         half = 0.5 * (inside + outside)
         far = exponent(half) > _DEBYE_FROM
@@ -84,17 +100,28 @@ def _transition(exponent, middle, end):
     return jnp.where(exponent(middle) > _DEBYE_FROM, middle, outside)
 
 
-def _slice(here, frozen, resolution, kernels, chi, weight, top, slope):
+def _slice(
+    here: Integrand,
+    frozen: Integrand,
+    resolution: Resolution,
+    kernels: Callable,
+    chi: Float[Array, ""],
+    weight: Float[Array, ""],
+    top: Float[Array, ""],
+    slope: Callable,
+) -> Float[Array, "2"]:
     """The part of electrons with gamma = cosh(chi), over exp(top).
 
     Bessel functions are taken in the middle, Debye products outside.
     """
     still = jax.lax.stop_gradient(chi)
 
-    def exponent(v):
+    def exponent(v: Float[Array, ""]) -> Float[Array, ""]:
         return bessel_exponent(frozen, LabSlices.node(frozen, still, v))
 
-    def integrate(outer, inner, nodes, debye):
+    def integrate(
+        outer: Float[Array, ""], inner: Float[Array, ""], nodes: int, debye: bool
+    ) -> Float[Array, "2"]:
         # along B, f may vanish like a fractional power of the distance from the end of the
         # slice
         cluster = resolution.rotation_cluster if debye else 1
@@ -118,21 +145,25 @@ def _slice(here, frozen, resolution, kernels, chi, weight, top, slope):
     )
 
 
-def rotativity_sums(here, frozen, resolution, small_orders):
+def rotativity_sums(
+    here: Integrand, frozen: Integrand, resolution: Resolution, small_orders: bool
+) -> tuple[Float[Array, "2"], Float[Array, ""]]:
     """Int dg' du' Df {rho_Q, rho_V kernels}, harmonics averaged, and the logarithm of the unit."""
     chis, weights, top = _rapidities(here, frozen, resolution)
 
-    def kernels(node, debye):
+    def kernels(node: Node, debye: bool) -> Float[Array, "2 nodes"]:
         return _kernels(here, node, small_orders, debye)
 
-    def row(chi, weight, slope):
+    def row(chi: Float[Array, ""], weight: Float[Array, ""], slope: Callable) -> Float[Array, "2"]:
         return _slice(here, frozen, resolution, kernels, chi, weight, top, slope)
 
     if here.breaks is None:
         total = jnp.sum(jax.vmap(lambda chi, weight: row(chi, weight, log_slope))(chis, weights), 0)
     else:  # the jumps at breaks in the same loop: it takes long to compile
 
-        def any_row(chi, weight, jump):
+        def any_row(
+            chi: Float[Array, ""], weight: Float[Array, ""], jump: Bool[Array, ""]
+        ) -> Float[Array, "2"]:
             return row(chi, weight, lambda here, node: jnp.where(jump, 1.0, log_slope(here, node)))
 
         jump_chis, jump_weights = break_rows(here)

@@ -284,7 +284,7 @@ class Family(SampledFamily):
     def _features(self, p: Point) -> Float[Array, "features *points"]:
         (low, high), highest_x = self.box.s, self.box.highest_x
 
-        def scaled(value, a, b):
+        def scaled(value: Points, a: Any, b: Any) -> Points:
             return (2.0 * value - (a + b)) / (b - a)
 
         rows = [

@@ -63,7 +63,9 @@ def power_until(exponent: Reals, length: Reals) -> Reals:
 
 
 @power_until.defjvp
-def _power_until_slope(primals, tangents):
+def _power_until_slope(
+    primals: tuple[Reals, Reals], tangents: tuple[Reals, Reals]
+) -> tuple[Reals, Reals]:
     exponent, length = primals
     mean, first = _mean_power(exponent * length)
     by_length = mean + exponent * length * first

@@ -11,7 +11,7 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import jax
 import jax.numpy as jnp
@@ -172,7 +172,9 @@ def _real_root(y: Reals) -> Float[Array, "..."]:
 
 
 @_real_root.defjvp
-def _real_root_slope(primals, tangents):
+def _real_root_slope(
+    primals: tuple[Reals], tangents: tuple[Reals]
+) -> tuple[Float[Array, "..."], Any]:
     alpha = _real_root(*primals)
     per_sinh = hyperbolic(alpha)[1]
     return alpha, 0.25 * per_sinh * per_sinh * tangents[0]

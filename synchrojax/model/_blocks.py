@@ -6,6 +6,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Shaped
+
+from synchrojax.core import Arrays
 
 _LANES = 64  # a block is a multiple of this: vector units idle at odd lengths
 
@@ -28,7 +31,7 @@ def blockwise(function: Callable, values: Any, block: int) -> Any:
     rows += -rows % _LANES
     fill = rows * count - size
 
-    def cut(value):
+    def cut(value: Shaped[Arrays, "*points"]) -> Shaped[Array, "blocks block"]:
         return jnp.pad(value.reshape(-1), (0, fill), mode="edge").reshape(rows, count).T
 
     # reverse mode goes through each block again instead of keeping what every step of all of them

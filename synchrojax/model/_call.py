@@ -114,7 +114,7 @@ class Model:
             for name in ("networks", "family", "out_of_domain", "report_text")
         }
 
-    def __call__(self, *_, **__) -> NoReturn:
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError(
             'a Model is no function: call model.coefficients({"nu": ..., "B": ..., ...})'
         )
@@ -210,7 +210,7 @@ def _coefficients(model: Model, values: Values) -> Coefficients:
 
 
 def _spread(model: Model, values: Values) -> Coefficients:
-    def one(networks):
+    def one(networks: Networks) -> Coefficients:
         return _coefficients(replace(model, networks=networks), values)
 
     return jax.tree.map(
@@ -219,7 +219,7 @@ def _spread(model: Model, values: Values) -> Coefficients:
 
 
 def _flags(model: Model, values: Values) -> tuple[Int32[Array, "*points"]]:
-    def flags(values):
+    def flags(values: Values) -> tuple[Int32[Array, "*points"]]:
         here = situation(model, values)
         outside = outside_of(model.family, here)
         theta = values["theta"]
@@ -231,7 +231,7 @@ def _flags(model: Model, values: Values) -> tuple[Int32[Array, "*points"]]:
 
 
 def _output_flags(model: Model, values: Values) -> tuple[Int32[Array, "*points"]]:
-    def flags(values):
+    def flags(values: Values) -> tuple[Int32[Array, "*points"]]:
         here = situation(model, values)
         return (
             _bits(
@@ -340,7 +340,7 @@ def _in_cgs(
     sizes = Coefficients(j, j, j, alpha, alpha, alpha, per_nu, per_nu)
     nothing = jnp.where(here.unphysical, jnp.nan, 0.0)
 
-    def with_limits(value, size):
+    def with_limits(value: Points, size: Points) -> Float[Array, "*points"]:
         return jnp.where(here.empty, nothing, slopes_that_fit(value, size, smallest))
 
     c = jax.tree.map(with_limits, c, sizes)

@@ -130,7 +130,7 @@ def _family(path: pathlib.Path, header: Mapping[str, str]) -> AbstractFamily:
             "module that puts it there first"
         )
 
-    def refuse(why):
+    def refuse(why: str) -> ModelFileError:
         return ModelFileError(
             f"{path}: its description of {distribution!r} cannot be read (header field {entry!r}: "
             f"{why})"
@@ -164,7 +164,7 @@ def require_readable(family: AbstractFamily) -> None:
     given = family.described()
     entries = ", ".join(map(repr, given))
 
-    def refuse(why):
+    def refuse(why: str) -> ValueError:
         return ValueError(
             f"a model file of {type(family).__name__} {family.name!r} could not be read back: "
             f'{why} ("Implementing a family", docstring of synchrojax.families)'

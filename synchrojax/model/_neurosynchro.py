@@ -59,7 +59,7 @@ def _contents(path: pathlib.Path) -> tuple[str, dict[str, np.ndarray]]:
                 )
             tensors: dict = {}
 
-            def collect(name, item):
+            def collect(name: str, item: Any) -> None:
                 if isinstance(item, h5py.Dataset):
                     tensors[name] = np.asarray(item[()], np.float64)
 
@@ -101,7 +101,7 @@ def _dense(
     return (kernel, bias), activation
 
 
-def _misfit(path, name, kernel, bias):
+def _misfit(path: pathlib.Path, name: Any, kernel: np.ndarray, bias: np.ndarray) -> ModelFileError:
     return ModelFileError(
         f"{path}: layer {name!r}: kernel {kernel.shape} and bias {bias.shape} do not fit"
     )

@@ -36,7 +36,7 @@ def register(name: str) -> Callable[[type], type]:
     what is amiss. Whoever loads such a file imports the class first.
     """
 
-    def keep(kind):
+    def keep(kind: type) -> type:
         if KINDS.setdefault(name, kind) is not kind:
             raise ValueError(f"a network named {name!r} is registered already")
         return kind

@@ -77,7 +77,9 @@ def _polynomials(
     u = jnp.stack(positions)[:, None]
     shape = table.shape[1:3] + (1,) * (u.ndim - 2)
 
-    def step(value, row):
+    def step(
+        value: Float[Array, "tables functions *points"], row: Any
+    ) -> tuple[Float[Array, "tables functions *points"], None]:
         if inner is not None:
             each = [row[..., k].reshape(shape) for k in range(row.shape[-1])]
             row = horner(each, inner[None, None])
@@ -206,7 +208,7 @@ def _first_kind(
     for k in range(1, 7):
         gamma_ratio = gamma_ratio * jnp.where(k <= order.steps, order.mu + k, 1.0)
 
-    def power_series(k, state):
+    def power_series(k: Any, state: tuple[Points, Points, Points]) -> tuple[Points, Points, Points]:
         term, series, slope = state
         term = -term * q / (k * (a + k))
         return term, series + term, slope + term * (a + 2 * k)
@@ -248,7 +250,7 @@ def _temme(z: Points, order: _Shifted) -> tuple[Float[Array, "*points"], Float[A
 
     mu2 = mu * mu
 
-    def add_term(k, state):
+    def add_term(k: Any, state: tuple[Points, ...]) -> tuple[Points, ...]:
         f, p, r, c, y0, y1 = state
         f = (k * f + p + r) / (k * k - mu2)
         p = p / (k - mu)
@@ -269,7 +271,8 @@ def _small_order(a: Points, x: Points, y: Points, second_kind: bool) -> BesselPa
     if not second_kind:
         return BesselPair(j, dj, None, None, xi)
 
-    def raise_order(k, state):  # y0 = Y_order, y1 = Y_(order + 1)
+    # y0 = Y_order, y1 = Y_(order + 1)
+    def raise_order(k: Any, state: tuple[Points, Points]) -> tuple[Points, Points]:
         y0, y1 = state
         up = 2.0 * (order.mu + k) / z * y1 - y0
         return jnp.where(k <= order.steps, y1, y0), jnp.where(k <= order.steps, up, y1)
@@ -363,14 +366,14 @@ def _debye_products() -> tuple[Rows, Rows, Rows]:
         )
         v.append(_add(u[-1], extra))
 
-    def product(left, right, order):
+    def product(left: list[Polynomial], right: list[Polynomial], order: int) -> Polynomial:
         """Coefficients of (p^2)^i in the order-th term, divided by p^order."""
         total = [Fraction(0)]
         for k in range(order + 1):
             total = _add(total, [(-1) ** k * c for c in _multiply(left[order - k], right[k])])
         return total[order::2][: order + 1]
 
-    def about_one(row):
+    def about_one(row: Polynomial) -> Polynomial:
         """Powers of p^2 to powers of p^2 - 1."""
         out = [Fraction(0)] * len(row)
         for i, c in enumerate(row):
@@ -378,7 +381,7 @@ def _debye_products() -> tuple[Rows, Rows, Rows]:
                 out[k] += c * math.comb(i, k)
         return out
 
-    def floats(rows):
+    def floats(rows: list[Polynomial]) -> Rows:
         return [tuple(float(c) for c in about_one(row)) for row in rows]
 
     even = range(2, DEBYE_ORDERS, 2)
@@ -398,7 +401,7 @@ def debye_products(excess: Reals, inverse: Reals) -> tuple[Reals, Reals, Reals]:
     jy, both, slope = _debye_products()
     i2 = inverse * inverse
 
-    def total(rows):
+    def total(rows: Rows) -> Reals:
         return horner([horner(row, excess) for row in rows], i2)
 
     return total(jy) * i2, total(both) * i2, total(slope) * inverse

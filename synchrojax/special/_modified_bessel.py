@@ -3,6 +3,7 @@
 import math
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -62,7 +63,9 @@ def _scaled_k01(x: Reals) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
 
 
 @_scaled_k01.defjvp
-def _scaled_k01_slopes(primals, tangents):
+def _scaled_k01_slopes(
+    primals: tuple[Reals], tangents: tuple[Reals]
+) -> tuple[tuple[Float[Array, "..."], Float[Array, "..."]], Any]:
     # DLMF 10.29.3 and 10.29.2: K_0' = -K_1, K_1' = -K_0 - K_1 / x
     k0, k1 = _scaled_k01(*primals)
     slopes = k0 - k1, k1 - k0 - k1 * reciprocal(primals[0])

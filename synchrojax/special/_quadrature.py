@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -62,7 +62,7 @@ def maximise(
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Golden-section search: where a unimodal scalar function is largest on [lo, hi]."""
 
-    def shrink(_, state):
+    def shrink(_: Any, state: tuple[Reals, ...]) -> tuple[Reals, ...]:
         a, b, x1, x2, f1, f2 = state
         left = f1 > f2
         a, b = jnp.where(left, a, x1), jnp.where(left, x2, b)
@@ -83,7 +83,7 @@ def trim(
     """The part of [lo, hi] where a unimodal log-weight is within ``drop`` of its maximum."""
     peak, top = maximise(function, lo, hi, steps)
 
-    def bisect(_, state):
+    def bisect(_: Any, state: tuple[Reals, ...]) -> tuple[Reals, ...]:
         out_l, in_l, out_r, in_r = state
         left, right = 0.5 * (out_l + in_l), 0.5 * (out_r + in_r)
         low_l, low_r = function(left) < top - drop, function(right) < top - drop
@@ -140,7 +140,7 @@ def kinks(
     for functions that change over more than 1e-3 elsewhere.
     """
 
-    def bends(x):
+    def bends(x: Nodes) -> Float[np.ndarray, " bends"]:
         return np.max(np.abs(np.diff(function(x), 2)).reshape(-1, len(x) - 2), 0)
 
     x = np.linspace(lo, hi, points)

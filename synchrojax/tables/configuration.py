@@ -346,7 +346,7 @@ def read(directory: PathLike) -> Config:
 def dump(config: Config) -> str:
     """TOML text of ``config``."""
 
-    def entry(mapping):
+    def entry(mapping: Mapping) -> dict[str, Any]:
         return {k: v for k, v in asdict(mapping).items() if v is not None}
 
     results = []

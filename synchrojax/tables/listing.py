@@ -20,7 +20,7 @@ class Listing(NamedTuple):
     flags: np.ndarray
 
     @property
-    def count(self):
+    def count(self) -> int:  # type: ignore[override]
         """How many points."""
         return len(self.flags)
 

@@ -261,7 +261,7 @@ def read_columns(
     store: list = []
     held = 0
 
-    def pruned(most):
+    def pruned(most: int) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
         keys = np.concatenate([key for key, _ in store])
         limit = np.partition(keys, most - 1)[most - 1]
         return [

@@ -5,6 +5,7 @@ tables and compares a model with exact coefficients along them. It may import co
 tables.
 """
 
+from synchrojax.transfer import rays
 from synchrojax.transfer._solve import METHODS, Depths, Stokes, depths, lengths, solve
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "Stokes",
     "depths",
     "lengths",
+    "rays",
     "solve",
 ]

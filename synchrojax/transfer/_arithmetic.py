@@ -94,6 +94,8 @@ def wave(angle: Reals, high: Reals, low: Reals) -> tuple[Reals, Reals]:
 
 
 @wave.defjvp
-def _wave_slope(primals, tangents):
+def _wave_slope(
+    primals: tuple[Reals, Reals, Reals], tangents: tuple[Reals, Reals, Reals]
+) -> tuple[tuple[Reals, Reals], tuple[Reals, Reals]]:
     cos, sin = wave(*primals)
     return (cos, sin), (-sin * tangents[0], cos * tangents[0])

@@ -207,7 +207,7 @@ def _near(
     for _ in range(terms - 3):
         symmetric.append(d * symmetric[-1] + c2 * symmetric[-2])
 
-    def series(taylor):
+    def series(taylor: Sequence[Values]) -> _Series:
         even, odd = taylor[0::2], taylor[1::2]
         w0, w1 = (w[0] + c2 * dot(w[2:], symmetric[:-1]) for w in (even, odd))
         w2, w3 = (dot(w[1:], symmetric) for w in (even, odd))  # of M^2 and M^3
@@ -314,7 +314,7 @@ def cell_functions(
     # exp(-K) needs |w| itself to be small, unless nothing is left of it
     opaque = tau > -1.25 * float(np.log(jnp.finfo(tau.dtype).tiny))
 
-    def masks(margin):
+    def masks(margin: float) -> tuple[Masks, Masks]:
         """Where powers of M serve the mean, and exp(-K)."""
         small = width <= margin * _SERIES**0.5
         series = small | (width <= margin * _NEAR**0.5 * tau)
@@ -322,7 +322,7 @@ def cell_functions(
 
     (series, short), (wide, _), (_, narrow) = kept((masks(1.0), masks(1.05), masks(0.95)))
 
-    def where(mask, x, y):
+    def where(mask: Masks, x: Any, y: Any) -> Any:
         return jax.tree.map(lambda p, q: jnp.where(mask, p, q), x, y)
 
     zeros, ones = [0.0] * 3, [1.0] * 3

@@ -80,7 +80,7 @@ def _scanned(start: Light | None, cells: Cells, along: bool) -> Light:
         return every if along else last
     parts = -(-count // length)
 
-    def cut(value):
+    def cut(value: Float[Arrays, "cells ..."]) -> Float[Array, "parts length ..."]:
         # empty cells at the end change nothing
         value = jnp.pad(value, [(0, parts * length - count), *[(0, 0)] * (value.ndim - 1)])
         return value.reshape(parts, length, *value.shape[1:])
@@ -89,7 +89,7 @@ def _scanned(start: Light | None, cells: Cells, along: bool) -> Light:
     g = jnp.where(g == 0.0, 1.0, g) if parts * length > count else g
 
     @jax.checkpoint
-    def body(stokes, part):
+    def body(stokes: Light, part: Cells) -> tuple[Light, Light | None]:
         after, every = jax.lax.scan(_step, stokes, _operators(part))
         return after, (every if along else None)
 

@@ -2,16 +2,26 @@
 
 import pathlib
 import time
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float
 
-from synchrojax import transfer
-from synchrojax.core import GYRO, Coefficients, SkyCoefficients, number, rotate
+from synchrojax.core import (
+    GYRO,
+    Arrays,
+    Coefficients,
+    PathLike,
+    SkyCoefficients,
+    number,
+    rotate,
+)
 from synchrojax.tables import table_files
 from synchrojax.tables.network_space import RHO_Q_SIGN
+from synchrojax.transfer._solve import Depths, Stokes, depths, lengths, solve
 
 RESULTS = table_files.RESULTS
 _NEEDED = ("d", "psi", "n_e", "time_ms")
@@ -34,21 +44,21 @@ class Comparison(NamedTuple):
     """What ``compare`` finds; Stokes parameters in erg s^-1 cm^-2 Hz^-1 sr^-1."""
 
     nu: float
-    exact: transfer.Stokes
-    model: transfer.Stokes
-    depths: transfer.Depths
+    exact: Stokes
+    model: Stokes
+    depths: Depths
     samples: int
     outside: dict  # entry of the model's domain, or "unphysical" -> samples
     exact_ms: float
     model_ms: float  # a compiled call: coefficients of all samples
 
     @property
-    def difference(self):
+    def difference(self) -> Float[np.ndarray, "4"]:
         """|model - exact| of each Stokes parameter relative to the exact I."""
         return np.abs(np.array(self.model) - np.array(self.exact)) / abs(float(self.exact.I))
 
 
-def packaged():
+def packaged() -> dict[str, pathlib.Path]:
     """{name: path} of the rays that come with the package."""
     here = pathlib.Path(__file__).parent
     # in a wheel they lie beside this file, in the repository in data/
@@ -60,7 +70,7 @@ def packaged():
     )
 
 
-def read_ray(path, *, convention="synchrojax"):
+def read_ray(path: PathLike, *, convention: str = "synchrojax") -> Ray:
     """``Ray`` from a file.
 
     It has the inputs, the eight as ``(res)`` and d, psi, n_e, time_ms (and g, nu, if any) as
@@ -92,7 +102,7 @@ def read_ray(path, *, convention="synchrojax"):
             f"{path}: a ray needs two samples or more, got {len(columns['s'])}"
         )
 
-    def refuse(name, broken, what):
+    def refuse(name: str, broken: Bool[np.ndarray, " samples"], what: str) -> None:
         if np.any(broken):
             first = int(np.flatnonzero(broken)[0])
             raise table_files.TableError(
@@ -118,11 +128,16 @@ def read_ray(path, *, convention="synchrojax"):
     return Ray(known, coefficients, d, psi, n_e, time_ms, g, observed)
 
 
-def _between(values):
+def _between(values: SkyCoefficients) -> SkyCoefficients:
     return jax.tree.map(lambda v: 0.5 * (v[..., 1:] + v[..., :-1]), values)
 
 
-def solve_samples(c, d, psi, g):
+def solve_samples(
+    c: Coefficients,
+    d: Float[Arrays, " samples"],
+    psi: Float[Arrays, " samples"],
+    g: Float[Arrays, " samples"],
+) -> tuple[Stokes, Depths]:
     """(Stokes, Depths) of coefficients in the frame of the fluid at samples.
 
     A cell has the mean of its two ends.
@@ -133,11 +148,11 @@ def solve_samples(c, d, psi, g):
     sky = SkyCoefficients(
         *(v * (g * g if n[0] == "j" else 1.0 / g) for n, v in zip(names, sky, strict=True))
     )
-    cells, ds = _between(sky), transfer.lengths(d)
-    return transfer.solve(cells, ds), transfer.depths(cells, ds)
+    cells, ds = _between(sky), lengths(d)
+    return solve(cells, ds), depths(cells, ds)
 
 
-def compare(model, ray, *, nu=None):
+def compare(model: Any, ray: Ray, *, nu: Any = None) -> Comparison:
     """``Comparison`` of a ray solved with its exact coefficients and with those of ``model``.
 
     Needs float64. ``nu`` [Hz]: observed frequency (default: that in the table); fields and
@@ -159,7 +174,7 @@ def compare(model, ray, *, nu=None):
     fluid = nu / ray.g
     scale = [ray.n_e * fluid] * 3 + [ray.n_e / fluid] * 5
     truth = Coefficients(*(v * f for v, f in zip(ray.coefficients, scale, strict=True)))
-    exact, depths = solve_samples(truth, ray.d, ray.psi, ray.g)
+    exact, found_depths = solve_samples(truth, ray.d, ray.psi, ray.g)
     params = {"nu": fluid, "B": fluid / (GYRO * ray.inputs["s"]), "n_e": ray.n_e}
     params = {
         k: jnp.asarray(v)
@@ -180,7 +195,7 @@ def compare(model, ray, *, nu=None):
         nu,
         exact,
         approximate,
-        depths,
+        found_depths,
         len(ray.d),
         {n: count for n, count in outside.items() if count},
         float(np.sum(ray.time_ms)),
@@ -188,7 +203,7 @@ def compare(model, ray, *, nu=None):
     )
 
 
-def report_lines(found):
+def report_lines(found: Comparison) -> Iterator[str]:
     """Lines for people."""
     yield f"{found.nu:.6g} Hz, {found.samples} samples"
     absorption, rotation, conversion = (float(v) for v in found.depths)

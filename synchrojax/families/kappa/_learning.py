@@ -71,8 +71,8 @@ def _rotation_v_ratio(p: physics.Point) -> Float[Array, " rows"]:
     """rho_V with anisotropy over that without, far above resonance, by quadrature."""
     nodes = np.arange(-18.0, 22.01, physics.STEP)  # along B slow electrons count more
 
-    def one(p):
-        gamma = 1.0 + p.kappa * p.w * jnp.exp(nodes)
+    def one(p: physics.Point) -> Float[Array, ""]:
+        gamma: Any = 1.0 + p.kappa * p.w * jnp.exp(nodes)
         shape = jnp.exp(nodes - (p.kappa + 1.0) * np.log1p(np.exp(nodes)))
         weight = shape * jnp.arcsinh(jnp.sqrt(0.5 * (gamma - 1.0)))
         return (

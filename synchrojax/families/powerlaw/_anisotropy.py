@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from synchrojax.core import Arrays, Points, at_most, fused, reciprocal, rows_of, softplus
+from synchrojax.core import Arrays, Points, Reals, at_most, fused, reciprocal, rows_of, softplus
 from synchrojax.families import _pitch
 from synchrojax.families._base import Networks
 from synchrojax.families._single_electron import conversion_cone, power_until
@@ -156,7 +156,7 @@ def changed(known: Known, learned: Learned, isotropic: Cumulative) -> Cumulative
         for head, output in learned.outputs.items()
     }
 
-    def total(*heads):
+    def total(*heads: str) -> Reals:
         return sum(change[head][0] for head in heads if head in change)
 
     slow, (factor, added) = learned.off_cone, known.rotation_v

@@ -104,7 +104,9 @@ def _debye_exponent(v: Reals, w: Reals) -> Reals:
 
 
 @_debye_exponent.defjvp
-def _debye_exponent_slope(primals, tangents):
+def _debye_exponent_slope(
+    primals: tuple[Reals, Reals], tangents: tuple[Reals, Reals]
+) -> tuple[Reals, Reals]:
     (v, w), (dv, dw) = primals, tangents
     square, rest, steep = _debye(v, w)
     return w * square * rest, square * ((rest + steep) * dw - w * reciprocal(v) * steep * dv)
@@ -332,7 +334,13 @@ def _series(name: str, order_x: int, order_p: int, z: Points, q: Points) -> Floa
 
 
 @_series.defjvp
-def _series_slope(name, order_x, order_p, primals, tangents):
+def _series_slope(
+    name: str,
+    order_x: int,
+    order_p: int,
+    primals: tuple[Points, Points],
+    tangents: tuple[Reals, Reals],
+) -> tuple[Float[Array, "*points"], Float[Array, "*points"]]:
     # a series again, instead of the derivative of the recurrence
     value = _series(name, order_x, order_p, *primals)
     by_z = _series(name, order_x + 1, order_p, *primals)
@@ -449,7 +457,9 @@ def learned_at(
 def cumulative(p: Point, edge: Edge, known: Known, learned: Learned) -> Cumulative:
     """``Cumulative`` of isotropic electrons."""
 
-    def correction(head, output):
+    def correction(
+        head: str, output: Float[Arrays, "outputs *points"]
+    ) -> Float[Arrays, "parts *points"]:
         return known.decline[None] * combine(head, output, known.slow_share[None])
 
     odds = log_odds(p, edge) + learned.limit + correction("edge", learned.odds)

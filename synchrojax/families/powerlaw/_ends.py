@@ -38,7 +38,9 @@ def _log_between(a: Reals, b: Reals, gap: Reals) -> Reals:
 
 
 @_log_between.defjvp
-def _log_between_slope(primals, tangents):
+def _log_between_slope(
+    primals: tuple[Reals, Reals, Reals], tangents: tuple[Reals, Reals, Reals]
+) -> tuple[Reals, Reals]:
     (a, b, gap), (da, db, dgap) = primals, tangents
     small_a, near, small_b, far, between = _shares(a, b, gap)
     by_a = jnp.where(a > 0.0, small_a, 1.0) * near

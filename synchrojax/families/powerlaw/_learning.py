@@ -1,7 +1,7 @@
 """What the networks of a power law learn from pairs of rows: electrons above a gamma, and below."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -68,7 +68,9 @@ def read_pairs(table: Columns, point: Callable) -> Pairs:
         paired &= columns[n][above] == columns[n][above + 1]
     keep = above[paired & oblique(columns["theta"][above])]
 
-    def read(rows):
+    def read(
+        rows: Int[np.ndarray, " pairs"],
+    ) -> tuple[physics.Point, Float[np.ndarray, "8 pairs"]]:
         p = point(
             columns["s"][rows], columns["theta"][rows], {n: v[rows] for n, v in columns.items()}
         )
@@ -189,11 +191,11 @@ def _rotation_v_limit(p: physics.Point) -> Float[Array, " pairs"]:
     """g^(p + 1) C(g) of rho_V at gamma_min with anisotropy far above resonance, by quadrature."""
     nodes, weights = (0.5 * v for v in np.polynomial.legendre.leggauss(24))
 
-    def one(p):
+    def one(p: physics.Point) -> Float[Array, ""]:
         # the integrand has fallen by about e^-22
-        reach = 22.0 / (p.p + 1.0)
+        reach: Any = 22.0 / (p.p + 1.0)
         t = reach * (nodes + 0.5)
-        gamma = p.gamma_min * jnp.exp(t)
+        gamma: Any = p.gamma_min * jnp.exp(t)
         wide = jnp.sqrt((gamma - 1.0) * (gamma + 1.0))
         each = (
             p.gamma_min
