@@ -1,4 +1,4 @@
-"""Print the constants of the harmonic ripple in ``families/_thermal.py``.
+"""Print the constants of the harmonic ripple in ``families/thermal/_saddle.py``.
 
 ``python data/make_ripple.py``. The exponent of the first Poisson term of the sum over harmonics, at
 its saddle sinh(2 b) - 2 b = y - 2 pi i, has the square s'^2 G(y) with G = (coth^2(b) - 1) y^2 + 4 H

@@ -115,7 +115,7 @@ def test_nothing_is_imported_upwards():
         ("special._bessel", "import synchrojax.exact", "upwards"),
         ("transfer._solve", "from synchrojax.core._sky import turned", "not by the door of core"),
         ("train._train", "from synchrojax import validate", "upwards"),
-        ("families._thermal", "from flax import nnx", "belongs to networks"),
+        ("families.thermal._physics", "from flax import nnx", "belongs to networks"),
         ("exact._integrals", "from synchrojax import load", "no room"),
         ("core._inputs", "import synchrojax", "whole package"),
         ("core._files", 'importlib.import_module("synchrojax.validate")', "by a string"),
@@ -124,7 +124,7 @@ def test_nothing_is_imported_upwards():
         ("core._files", 'import_module(".validate", "synchrojax")', "by a string"),
         ("core._files", 'import_module(f"synchrojax.{name}")', "imports something by a string"),
         ("core._files", "import_module(options.name)", "imports something by a string"),
-        ("families._thermal", 'importlib.import_module("flax.nnx")', "belongs to networks"),
+        ("families.thermal._physics", 'importlib.import_module("flax.nnx")', "belongs to networks"),
         ("families._kappa", "def f():\n    from synchrojax.cli import main", "upwards"),
     ],
 )

@@ -11,9 +11,10 @@ Adding a distribution, in a clone that is installed by ``pip install -e .`` (a p
    ``distributions`` says.
 2. A line in ``UNITS`` (``core/_params``) for each parameter that is not there yet: messages and
    the command line know it by that.
-3. Its family, a final class below ``PackagedFamily``, in a module here beside ``_thermal`` (or a
-   folder, where physics, anisotropy and what is learned are long), whose ``distribution`` is
-   ``get_distribution(NAME)``; and at the end of that module an instance under its name in capitals.
+3. Its family, a final class below ``PackagedFamily``, in a module here or a folder, such as
+   ``thermal``, with physics, anisotropy and what is learned apart. Its ``distribution`` is
+   ``get_distribution(NAME)``, and at the end of its module is an instance under its name in
+   capitals.
 4. That instance in ``FAMILIES`` (``_registry``).
 
 Then ``synchrojax generate NAME``, ``train --distribution NAME`` and ``validate`` know it. Its

@@ -5,9 +5,9 @@ from typing import Any
 from synchrojax.families._base import AbstractFamily, SampledFamily
 from synchrojax.families._custom import Family
 from synchrojax.families._tabular import TableFamily
-from synchrojax.families._thermal import THERMAL
 from synchrojax.families.kappa import KAPPA, KAPPA_PITCH
 from synchrojax.families.powerlaw import POWERLAW, POWERLAW_PITCH
+from synchrojax.families.thermal import THERMAL
 
 FAMILIES: dict[str, SampledFamily] = {
     family.name: family for family in (THERMAL, POWERLAW, POWERLAW_PITCH, KAPPA, KAPPA_PITCH)

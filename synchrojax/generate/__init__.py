@@ -3,10 +3,9 @@
 It may import families, exact, tables and what lies below them.
 """
 
+from synchrojax.generate._executors import GenerateError, dask_executor
 from synchrojax.generate._tables import (
     FAILED,
-    GenerateError,
-    dask_executor,
     draw,
     generate,
     generate_command,

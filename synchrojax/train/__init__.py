@@ -9,8 +9,9 @@ Adding an optimiser: an object with ``start``, ``update`` and ``exhausted`` (``O
 checkpoints, history, patience and progress.
 """
 
+from synchrojax.train._around import split
 from synchrojax.train._distribution import fit, train
-from synchrojax.train._loop import Optimiser, Plan, State, TrainingError, run, split
+from synchrojax.train._loop import Optimiser, Plan, State, TrainingError, run
 from synchrojax.train._optimisers import Gradient, LevenbergMarquardt, blocks_of
 from synchrojax.train._options import Options, TableOptions
 from synchrojax.train._table import held_out, lock, train_table

@@ -20,18 +20,17 @@ from synchrojax.families import Head, Rows, SampledFamily, get_family
 from synchrojax.model import packaged, read_model, require_readable, write_model
 from synchrojax.networks import Perceptron, checked, parameters_of
 from synchrojax.tables import table_files
-from synchrojax.train._loop import (
-    Plan,
+from synchrojax.train._around import (
     held_out_rows,
     history_of,
     model_path,
     occupied,
     parts_of,
     require_x64,
-    run,
     save_history,
     workplace,
 )
+from synchrojax.train._loop import Plan, run
 from synchrojax.train._optimisers import BLOCK, LevenbergMarquardt, blocks_of, brief_adam
 from synchrojax.train._options import Options, checked_options, require_parts
 

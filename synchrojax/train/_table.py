@@ -19,19 +19,18 @@ from synchrojax.model import MODEL_FILE, write_model
 from synchrojax.networks import Ensemble, Perceptron, initial, parameters_of
 from synchrojax.tables import RESULTS, configuration, network_space, table_files
 from synchrojax.tables.configuration import Config, Recipe
-from synchrojax.train._distribution import fit
-from synchrojax.train._loop import (
-    Plan,
+from synchrojax.train._around import (
     held_out_rows,
     history_of,
     model_path,
     occupied,
     parts_of,
     require_x64,
-    run,
     save_history,
     workplace,
 )
+from synchrojax.train._distribution import fit
+from synchrojax.train._loop import Plan, run
 from synchrojax.train._optimisers import Gradient, adam, loss_of
 from synchrojax.train._options import Options, TableOptions, checked_options, require_parts
 

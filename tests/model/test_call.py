@@ -81,10 +81,10 @@ def test_heldout_table(model, request):
 
 
 def high_frequency(rows):
-    from synchrojax.families import _thermal
+    from synchrojax.families.thermal import THERMAL, _physics
 
-    p = _thermal.THERMAL.point(jnp.asarray(rows["s"]), jnp.asarray(rows["theta"]), rows)
-    return np.abs(np.asarray(_thermal.faraday_limits(p)[0]))
+    p = THERMAL.point(jnp.asarray(rows["s"]), jnp.asarray(rows["theta"]), rows)
+    return np.abs(np.asarray(_physics.faraday_limits(p)[0]))
 
 
 @pytest.mark.slow  # compiles for a minute
@@ -215,7 +215,7 @@ def test_cold_plasma_limit(model):
 
 def test_float32_agrees_with_float64(model):
     """1e-4 over the whole box, rho_Q near its zero relative to what ``validate`` uses."""
-    from synchrojax.families import _thermal
+    from synchrojax.families.thermal import THERMAL
     from synchrojax.generate import draw
 
     points = draw("thermal", 20_000, seed=8, margin=1.0)
@@ -231,12 +231,8 @@ def test_float32_agrees_with_float64(model):
         double = np.array(
             model.coefficients({k: jnp.asarray(v, jnp.float64) for k, v in params.items()})
         )
-        p = _thermal.THERMAL.point(jnp.asarray(points["s"]), jnp.asarray(points["theta"]), points)
-        floor = (
-            np.asarray(_thermal.THERMAL.error_scale(p, double.T))[:, 6]
-            * 1e6
-            / np.float64(params["nu"])
-        )
+        p = THERMAL.point(jnp.asarray(points["s"]), jnp.asarray(points["theta"]), points)
+        floor = np.asarray(THERMAL.error_scale(p, double.T))[:, 6] * 1e6 / np.float64(params["nu"])
     scale = np.abs(double)
     representable = scale > 1e-37
     scale[6] = np.maximum(scale[6], floor)

@@ -141,7 +141,7 @@ class Learned(NamedTuple):
 
 
 def learned_at(networks: Networks, p: Point, edge: Edge, known: Known) -> Learned:
-    outputs: dict[str, Float[Arrays, "outputs *points"]] = {
+    outputs: dict[str, Float[Arrays, outputs * points]] = {
         head: networks[head](jnp.stack(features))
         for head, (features, _) in known.inputs.items()
         if head in networks

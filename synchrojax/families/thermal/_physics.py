@@ -1,0 +1,149 @@
+"""What is known of thermal electrons, and how network output becomes physics and back."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from synchrojax.core import (
+    E2_OVER_MC,
+    ELECTRON_CHARGE,
+    SPEED_OF_LIGHT,
+    Arrays,
+    Points,
+    at_most,
+    from_plane,
+    reciprocal,
+    to_plane,
+)
+from synchrojax.families.thermal._point import Point
+from synchrojax.special import scaled_k012
+
+_MAHADEVAN = (4.0505, 0.40, 0.5316)  # Mahadevan, Narayan & Yi 1996 (ApJ 465, 327), eq. 33
+
+
+# Baselines -----------------------------------------------------------------------------
+
+
+def log_emissivity(p: Point, exponent: Points) -> Points:
+    """ln of the approximate j_I at nu = 1 Hz, n_e = 1 cm^-3.
+
+    Mahadevan, Narayan & Yi 1996 (ApJ 465, 327), eqs. 31 and 33, with their ultrarelativistic
+    exponent replaced by the exact one of the saddle.
+    """
+    x = _log_x(p) + math.log(2.0 / 3.0)
+    power, c1, c2 = _MAHADEVAN
+    decay = jnp.exp(-x / 4.0)
+    shape = 1.0 + decay * (c1 + c2 * decay)
+    norm = math.log(4.0 * np.pi * ELECTRON_CHARGE**2 / (np.sqrt(3.0) * SPEED_OF_LIGHT) * power)
+    per_k2 = reciprocal(scaled_k012(reciprocal(p.theta_e))[2])
+    return norm - x / 6.0 + jnp.log(shape * per_k2) - exponent
+
+
+def faraday_limits(p: Point) -> tuple[Points, Points]:
+    """rho_Q and rho_V at high frequency for nu = 1 Hz, n_e = 1 cm^-3.
+
+    Shcherbakov 2008 (ApJ 688, 695). Cold plasma and hot plasma are the two ends of the ratios of
+    modified Bessel functions.
+    """
+    k0, k1, k2 = scaled_k012(reciprocal(p.theta_e))
+    per_s, per_k2 = reciprocal(p.s), reciprocal(k2)
+    ratio = p.sine * per_s
+    return (
+        -E2_OVER_MC * ratio * ratio * (k1 * per_k2 + 6.0 * p.theta_e),
+        2.0 * E2_OVER_MC * p.cosine * per_s * (k0 * per_k2),
+    )
+
+
+# Network input -------------------------------------------------------------------------
+
+
+def _log_x(p: Point) -> Points:
+    return p.log_s - 2.0 * p.log_theta_e - p.log_sine
+
+
+def _log_y(p: Point) -> Points:
+    """ln of s / (1 + theta_e^2 sin(theta)): distance from the cyclotron or the synchrotron peak."""
+    return p.log_s - jnp.log1p(p.theta_e * p.theta_e * p.sine)
+
+
+def emission_features(p: Point, highest_x: float = math.inf) -> list[Points]:
+    # centres and widths bring the box to about -1..1; the network learns the rest
+    log_x = at_most(_log_x(p), math.log(highest_x))
+    log_q = p.log_s + p.log_theta_e + 2.0 * p.log_sine
+    return [
+        (log_x - 2.0) / 6.0,
+        (log_q - 2.0) / 4.0,
+        p.log_theta_e / 4.0,
+        1.0 - 2.0 * p.sine * p.sine,
+    ]
+
+
+def rotation_features(p: Point) -> list[Points]:
+    # likewise; they end at y = 1e4 and s' = 1e5, a choice, since what is learned falls with y
+    # (``rotation_frame``)
+    log_y = at_most(_log_y(p), math.log(1e4))
+    log_s = at_most(p.log_s + p.log_sine, math.log(1e5))
+    return [
+        (log_y - 3.0) / 4.0,
+        (log_s - 5.0) / 4.0,
+        jnp.log(p.theta_e + 0.03) / 4.0,
+        1.0 - 2.0 * p.sine * p.sine,
+    ]
+
+
+# Bijections between network output and physics -------------------------------------------
+
+
+def decode_stokes(
+    y: Float[Arrays, "3 *points"], log_base: Points, cosine: Points, sinh: Points
+) -> tuple[Points, Points, Points]:
+    """Three free numbers -> ln j_I, j_Q / j_I, j_V / j_I, V odd in cos(theta).
+
+    They satisfy sqrt(j_Q^2 + j_V^2) < j_I. The last two are a point of the plane, the logarithm of
+    its two coordinates.
+    """
+    size = jnp.exp(y[1:])
+    return log_base + y[0], *from_plane(-size[0], cosine * sinh * size[1])
+
+
+def encode_stokes(
+    log_j: Points, q: Points, v: Points, log_base: Points, cosine: Points, sinh: Points
+) -> Float[Array, "3 *points"]:
+    """Inverse of ``decode_stokes`` for j_Q < 0 and j_V cos(theta) > 0."""
+    a, b = to_plane(q, v)
+    return jnp.stack([log_j - log_base, jnp.log(-a), jnp.log(b / (cosine * sinh))])
+
+
+# rho_Q stays above minus this times its low-frequency law: a choice below the exact lowest, -0.024
+LOWEST = 0.04
+
+
+def rotation_frame(p: Point) -> tuple[Points, Points, Points]:
+    """The low-frequency law of rho_Q and the envelopes of both corrections, which vanish far up."""
+    log_x, log_y = _log_x(p), _log_y(p)
+    # rho_Q ~ x^(4/3) of its limit at low frequency; that of rho_V is cut off where it is below
+    # 1e-6, so that its d/d theta vanishes at small angles too. 100 is a choice of scale: from there
+    # on the correction of rho_Q falls as 1 / y
+    cut = jax.nn.sigmoid(2.0 * (math.log(3000.0) - log_y))
+    return (
+        jax.nn.sigmoid(4.0 / 3.0 * log_x),
+        jax.nn.sigmoid(math.log(100.0) - log_y),
+        jax.nn.sigmoid(-log_y) * cut,
+    )
+
+
+def decode_rotation(y: Float[Arrays, "2 *points"], p: Point) -> tuple[Points, Points]:
+    """Two free numbers of either sign -> rho_Q and rho_V over their high-frequency limits."""
+    low, scale_q, scale_v = rotation_frame(p)
+    return low * ((1.0 + LOWEST) * jnp.exp(scale_q * y[0]) - LOWEST), 1.0 + scale_v * y[1]
+
+
+def encode_rotation(ratio_q: Points, ratio_v: Points, p: Point) -> Float[Array, "2 *points"]:
+    """Inverse of ``decode_rotation`` where the ratios are physical."""
+    low, scale_q, scale_v = rotation_frame(p)
+    return jnp.stack(
+        [jnp.log((ratio_q / low + LOWEST) / (1.0 + LOWEST)) / scale_q, (ratio_v - 1.0) / scale_v]
+    )
