@@ -12,6 +12,7 @@ from synchrojax.tables import CONVENTIONS, SPACES
 
 
 def _init(options: Any) -> None:
+    from synchrojax.core import make_directory
     from synchrojax.tables import configuration, table_files
 
     inputs = once(options.input, "--input")
@@ -24,7 +25,8 @@ def _init(options: Any) -> None:
             f"{path} exists already; edit it, or choose another directory"
         )
     config = configuration.default(inputs, convention=options.convention, space=options.space)
-    options.dir.mkdir(parents=True, exist_ok=True)
+    why = "a configuration stands in a directory; choose another"
+    make_directory(options.dir, why, configuration.ConfigError)
     configuration.write(options.dir, config)
     print(f"{path}: inputs {', '.join(m.name for m in config.params)}; space {config.space}")
 

@@ -29,7 +29,7 @@ def check_places(
     directories: Mapping[str, pathlib.Path | None], files: Mapping[str, pathlib.Path | None]
 ) -> None:
     """Refuse {option: path} that cannot be written, before anything is computed for them."""
-    from synchrojax.core import new_figure
+    from synchrojax.core import existing_place, new_figure
 
     given = {o: p for o, p in {**directories, **files}.items() if p is not None}
     if given:
@@ -37,8 +37,7 @@ def check_places(
     for option, path in given.items():
         if option in files and path.is_dir():
             raise ValueError(f"{option} {path}: is a directory; give the name of a file")
-        place = path if option in directories else path.parent
-        there = next(p for p in (place, *place.absolute().parents) if p.exists())
+        there = existing_place(path if option in directories else path.parent)
         if not there.is_dir():
             raise ValueError(f"{option} {path}: {there} is a file, where a directory is needed")
         if not os.access(there, os.W_OK | os.X_OK):

@@ -31,7 +31,14 @@ from synchrojax.core._constants import (
     GYRO,
     SPEED_OF_LIGHT,
 )
-from synchrojax.core._files import from_json, read_text, write_text, written_in_one
+from synchrojax.core._files import (
+    existing_place,
+    from_json,
+    make_directory,
+    read_text,
+    write_text,
+    written_in_one,
+)
 from synchrojax.core._fused import fused, kept, stacked
 from synchrojax.core._geometry import (
     cosine_sine,
@@ -124,6 +131,7 @@ __all__ = [
     "cosine_sine",
     "describe",
     "ends",
+    "existing_place",
     "field_by_field",
     "float64_is_on",
     "from_json",
@@ -135,6 +143,7 @@ __all__ = [
     "limit_polarization",
     "loss_curve",
     "low_and_high",
+    "make_directory",
     "new_figure",
     "number",
     "one_mapping",

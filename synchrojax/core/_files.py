@@ -27,6 +27,20 @@ def written_in_one(path: PathLike) -> Iterator[pathlib.Path]:
         temporary.unlink(missing_ok=True)
 
 
+def existing_place(path: PathLike) -> pathlib.Path:
+    """``path``, or the closest place above it that is there."""
+    path = pathlib.Path(path)
+    return next(p for p in (path, *path.absolute().parents) if p.exists())
+
+
+def make_directory(path: PathLike, why: str, error: type[ValueError] = ValueError) -> None:
+    """Make ``path`` and what is above it. Raises ``error`` with ``why`` if a file is in the way."""
+    there = existing_place(path)
+    if not there.is_dir():
+        raise error(f"{there}: is a file, and {why}")
+    pathlib.Path(path).mkdir(parents=True, exist_ok=True)
+
+
 def write_text(path: PathLike, text: str) -> None:
     """Write ``text`` to ``path`` at once, in UTF-8."""
     with written_in_one(path) as temporary:

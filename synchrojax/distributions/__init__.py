@@ -13,7 +13,7 @@ installed by ``pip install -e .``: a plain ``pip install .`` copies the package 
 what you edit. An f that need not be packaged is a ``Function``.
 """
 
-from synchrojax.distributions._base import RESERVED, Absent, Distribution
+from synchrojax.distributions._base import RESERVED, Absent, Distribution, require_names
 from synchrojax.distributions._function import Function, written_in_jax
 from synchrojax.distributions._names import PitchAngle, get_distribution
 from synchrojax.distributions._packaged import HIGHEST_GAMMA, Kappa, PowerLaw, Thermal
@@ -29,5 +29,6 @@ __all__ = [
     "PowerLaw",
     "Thermal",
     "get_distribution",
+    "require_names",
     "written_in_jax",
 ]

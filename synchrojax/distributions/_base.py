@@ -87,13 +87,13 @@ class Distribution(abc.ABC):
         """
 
 
-def require_names(parameters: tuple[str, ...]) -> None:
-    """Raise ValueError for parameters of a user's distribution that cannot be told apart."""
+def require_names(parameters: tuple[str, ...], taken: tuple[str, ...] = RESERVED) -> None:
+    """Raise ValueError for parameters of a user's distribution whose names are ``taken``."""
     for name in parameters:
-        if name in RESERVED:
+        if name in taken:
             raise ValueError(
                 f"f has a parameter called {name!r}: give it another name, none of "
-                f"{', '.join(RESERVED)}"
+                f"{', '.join(taken)}"
             )
 
 

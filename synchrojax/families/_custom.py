@@ -26,7 +26,14 @@ from synchrojax.core import (
     sine_cosine,
     to_plane,
 )
-from synchrojax.distributions import HIGHEST_GAMMA, RESERVED, Absent, Distribution, Function
+from synchrojax.distributions import (
+    HIGHEST_GAMMA,
+    RESERVED,
+    Absent,
+    Distribution,
+    Function,
+    require_names,
+)
 from synchrojax.families._base import (
     Comparison,
     Cube,
@@ -72,11 +79,12 @@ def _known_box(box: Any, parameters: tuple[str, ...]) -> dict[str, tuple[float, 
         )
     if set(box) != set(parameters):
         raise ValueError(f"box is for {', '.join(map(str, box)) or 'none'}; f takes {takes}")
+    require_names(parameters, _TAKEN)
     for k in parameters:
-        if k in _TAKEN or k.startswith("_") or not k.isidentifier() or keyword.iskeyword(k):
+        if k.startswith("_") or not k.isidentifier() or keyword.iskeyword(k):
             raise ValueError(
                 f"f has a parameter called {k!r}: give it another name, an identifier that does "
-                f"not begin with '_' and is none of {', '.join(_TAKEN)}"
+                "not begin with '_'"
             )
     return {k: low_and_high(ends, f"box of {k}") for k, ends in box.items()}
 

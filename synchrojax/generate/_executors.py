@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-# coefficients, milliseconds, {failed row: why}
-
 _ATTEMPTS = 3  # at a chunk whose worker was lost
 
 

@@ -24,6 +24,7 @@ from synchrojax.core import (
     PathLike,
     from_json,
     low_and_high,
+    make_directory,
     number,
     progress,
     read_text,
@@ -120,11 +121,8 @@ def _command_chunk(words: list[str], timeout: float | int, rows: Columns) -> Chu
 def _prepare(out: PathLike, settings: Mapping[str, Any]) -> pathlib.Path:
     """The directory, checked against what is there."""
     out = pathlib.Path(out)
-    if out.exists() and not out.is_dir():
-        raise table_files.TableError(
-            f"{out}: is a file, and a table is a directory; choose another --out (in Python out)"
-        )
-    out.mkdir(parents=True, exist_ok=True)
+    why = "a table is a directory; choose another --out (in Python out)"
+    make_directory(out, why, table_files.TableError)
     record = out / _SETTINGS
     if record.exists():
         try:

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from synchrojax.core import PathLike, from_json
+from synchrojax.core import PathLike, from_json, make_directory
 from synchrojax.families import TableFamily
 from synchrojax.model._files import ModelFileError, write_model
 from synchrojax.networks import Perceptron
@@ -187,6 +187,6 @@ def import_neurosynchro(directory: PathLike, out: PathLike) -> pathlib.Path:
     config = configuration.Config(config.convention, config.params, tuple(results))
     family = TableFamily(directory.resolve().name, config, 0.0)
     report = {"imported": "from a neurosynchro directory; its accuracy was not measured here"}
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(out.parent, "a model file stands in a directory", ModelFileError)
     write_model(out, family, networks, report)
     return out

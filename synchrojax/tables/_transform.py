@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 
-from synchrojax.core import PathLike, float64_is_on, progress, write_text
+from synchrojax.core import PathLike, float64_is_on, make_directory, progress, write_text
 from synchrojax.tables import configuration, network_space, table_files
 
 REJECTED = "rejected"
@@ -69,7 +69,8 @@ def transform(
     files = table_files.parts(table)
     counts: collections.Counter[str] = collections.Counter()
     kept = 0
-    out.parent.mkdir(parents=True, exist_ok=True)
+    why = "a table is a directory; choose another --out (in Python out)"
+    make_directory(out.parent, why, table_files.TableError)
     work = out.with_name(f".{out.name}.part")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()

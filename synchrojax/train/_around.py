@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from synchrojax.core import PathLike, float64_is_on, loss_curve, save_figure, write_text
+from synchrojax.core import (
+    PathLike,
+    float64_is_on,
+    loss_curve,
+    make_directory,
+    save_figure,
+    write_text,
+)
 from synchrojax.train._loop import State, TrainingError
 
 _RECORD = "settings.json"
@@ -92,7 +99,8 @@ def workplace(out: pathlib.Path, settings: str) -> pathlib.Path:
 
 def occupied(work: pathlib.Path, settings: str) -> None:
     """Make the directory ``work`` that of a training with ``settings``."""
-    work.mkdir(parents=True, exist_ok=True)
+    why = "a model file stands in a directory; choose another --out (in Python out)"
+    make_directory(work, why, TrainingError)
     write_text(work / _RECORD, settings)
 
 

@@ -174,10 +174,11 @@ class _Checkpoints:
         # as NumPy: Orbax reads in threads of its own, where float64 may be off
         leaves, tree = jax.tree.flatten(jax.tree.map(np.asarray, like))
         wanted = {str(k): leaf for k, leaf in enumerate(leaves)}
-        stored = self._store.metadata(None).metadata
-        shapes = {k: tuple(v.shape) for k, v in stored.items()}
-        history = str(len(leaves) - 1)  # as long as the plan that it was of
-        if {**shapes, history: ()} != {**{k: v.shape for k, v in wanted.items()}, history: ()}:
+        stored = {k: tuple(v.shape) for k, v in self._store.metadata(None).metadata.items()}
+        shapes = {k: leaf.shape for k, leaf in wanted.items()}
+        history = str(len(leaves) - 1)  # the last leaf, as long as the plan that it was of
+        shapes[history] = stored.get(history)
+        if stored != shapes:
             raise TrainingError(
                 f"{self._directory} holds a run of other networks or of another optimiser: choose "
                 "another directory or remove it"

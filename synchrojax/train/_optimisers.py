@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from synchrojax.core import Arrays
 
-Flat: TypeAlias = Float[Array, " parameters"]
+_Flat: TypeAlias = Float[Array, " parameters"]
 BLOCK = 1024  # rows per block of the Gauss-Newton sums
 
 
@@ -49,16 +49,16 @@ class LevenbergMarquardt:
         flat, self._unravel = ravel_pytree(like)
         size = flat.size
 
-        def at(flat: Flat, rows: Any) -> Float[Array, "*rows targets"]:
+        def at(flat: _Flat, rows: Any) -> Float[Array, "*rows targets"]:
             return residuals(frame.module(self._unravel(flat)), rows)
 
-        def sum_of_squares(flat: Flat, blocks: Any) -> Float[Array, ""]:
+        def sum_of_squares(flat: _Flat, blocks: Any) -> Float[Array, ""]:
             def step(total: Any, rows: Any) -> tuple[Any, None]:
                 return total + jnp.sum(at(flat, rows) ** 2), None
 
             return jax.lax.scan(step, jnp.zeros(()), blocks)[0]
 
-        def normal_equations(flat: Flat, blocks: Any) -> tuple[Any, Flat, Any]:
+        def normal_equations(flat: _Flat, blocks: Any) -> tuple[Any, _Flat, Any]:
             def step(state: tuple[Any, Any, Any], rows: Any) -> tuple[Any, None]:
                 matrix, gradient, total = state
                 r = at(flat, rows).reshape(-1)

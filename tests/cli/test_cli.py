@@ -100,6 +100,14 @@ def test_an_angle_that_looks_like_degrees(capsys):
         (["validate", "thermal", "--out", "file/x"], "file is a file, where a directory is needed"),
         (["validate", "thermal", "--html", "."], "--html .: is a directory; give the name of a f"),
         (["train", "nowhere", "cl", "--pictures", "file"], "--pictures file: file is a file, wher"),
+        (
+            ["init", "file", "--convention", "synchrojax"],
+            "file: is a file, and a configuration stands in a directory",
+        ),
+        (
+            ["generate", "thermal", "--n", "5", "--out", "file/x", "--quiet"],
+            "file: is a file, and a table is a directory; choose another --out",
+        ),
     ],
 )
 def test_places_are_looked_at_first(capsys, tmp_path, monkeypatch, words, message):
