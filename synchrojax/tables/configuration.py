@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import tomli_w
 
-from synchrojax.core import PathLike, is_finite_number, read_text, write_text
+from synchrojax.core import COMMON, PathLike, is_finite_number, read_text, write_text
 from synchrojax.tables.mapping import (
     BOUNDS,
     KINDS,
@@ -148,6 +148,7 @@ def default(
                 name, "logit" if "_I" not in name and "rho" not in name else "log"
             )
             results.append(Result(Mapping(name, maptype), trainer="generic"))
+    _check_names(params, results, FILE)
     return Config(convention, tuple(params), tuple(results))
 
 
@@ -260,6 +261,12 @@ def _check_names(params: list[Mapping], results: list[Result], name: PathLike) -
                 raise ConfigError(
                     f"{name}: [[{kind}]] name {n!r} stands there {names.count(n)} times"
                 )
+    taken = [m.name for m in params if m.name in COMMON and m.name not in _INPUTS]
+    if taken:
+        raise ConfigError(
+            f"{name}: [[params]] name {taken[0]!r} is an input of every model: give the column "
+            "another name; s = nu / nu_c stands for nu and B, and coefficients scale with n_e"
+        )
     missing = [n for n in _INPUTS if n not in [m.name for m in params]]
     if missing:
         raise ConfigError(

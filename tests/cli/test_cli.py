@@ -237,6 +237,10 @@ def test_out_of_domain_note(capsys):
             "--input gives p twice: leave one out",
         ),
         (
+            ["init", "x", "--convention", "synchrojax", "--input", "B=log"],
+            "name 'B' is an input of every model: give the column another name",
+        ),
+        (
             [*("generate", "--command", "x", "--out", "x"), *("--input", "s=log:1:2") * 2],
             "--input gives s twice: leave one out",
         ),

@@ -241,6 +241,8 @@ NEUROSYNCHRO = (HERE / "neurosynchro" / "keras2" / "nn_config.toml").read_text()
         ("x_std = 1.2", 'x_std = "wide"', r"x_std: 'wide' is not a number"),
         ('name = "theta"', 'name = "s"', "name 's' stands there 2 times"),
         ('name = "s"', 'name = "t"', "lacks s: coefficients scale"),
+        ('name = "s"', 'name = "nu"', "name 'nu' is an input of every model: give the column"),
+        ('name = "theta"', 'name = "n_e"', "name 'n_e' is an input of every model"),
         ('name = "rho_V"', 'name = "rho_W"', "must be j_I, j_Q_plane"),
         ('maptype = "direct"', 'maptype = "abs_log"', "theta: maptype 'abs_log' loses the sign"),
         (
