@@ -16,7 +16,7 @@ what you edit. An f that need not be packaged is a ``Function``.
 from synchrojax.distributions._base import RESERVED, Absent, Distribution, require_names
 from synchrojax.distributions._function import Function, written_in_jax
 from synchrojax.distributions._names import PitchAngle, get_distribution
-from synchrojax.distributions._packaged import HIGHEST_GAMMA, Kappa, PowerLaw, Thermal
+from synchrojax.distributions._packaged import HIGHEST_GAMMA, Kappa, Monoenergetic, PowerLaw, Thermal
 
 __all__ = [
     "HIGHEST_GAMMA",
@@ -25,6 +25,7 @@ __all__ = [
     "Distribution",
     "Function",
     "Kappa",
+    "Monoenergetic",
     "PitchAngle",
     "PowerLaw",
     "Thermal",

@@ -10,7 +10,7 @@ from jax.scipy.special import gammaln
 from synchrojax.core import Reals, Truths
 from synchrojax.distributions._base import Distribution, require_names
 from synchrojax.distributions._function import Function
-from synchrojax.distributions._packaged import Kappa, PowerLaw, Thermal
+from synchrojax.distributions._packaged import Kappa, Monoenergetic, PowerLaw, Thermal
 
 
 class PitchAngle(Distribution):
@@ -116,4 +116,5 @@ _NAMES = {
     "kappa": Kappa(),
     "powerlaw_pitch": PitchAngle(PowerLaw()),
     "kappa_pitch": PitchAngle(Kappa()),
+    "monoenergetic": Monoenergetic(),
 }

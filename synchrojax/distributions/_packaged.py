@@ -163,3 +163,30 @@ class Kappa(Distribution):
 
     def violated(self, *, kappa: Reals, w: Reals) -> Mapping[str, Truths]:
         return {"kappa > 2": kappa <= 2.0, "w > 0": w <= 0.0}
+
+
+class Monoenergetic(Distribution):
+    """All electrons at one Lorentz factor ``gamma`` > 1, isotropic.
+
+    Coefficients are averaged over the harmonics that single electrons radiate in, as those of sharp
+    edges are. N(gamma) of any shape is the integral over these.
+    """
+
+    parameters = ("gamma",)
+    extended = True
+
+    def log_shape(self, _: Reals, mu: Reals, across: Reals, /, *, gamma: Reals) -> Reals:
+        # of the shell that they are on
+        return jnp.zeros_like(mu)
+
+    def log_norm(self, *, gamma: Reals) -> Reals:
+        return jnp.log(4.0 * jnp.pi * gamma) + 0.5 * jnp.log((gamma - 1.0) * (gamma + 1.0))
+
+    def gamma_bounds(self, *, gamma: Reals) -> tuple[Reals, Reals]:
+        return jnp.ones_like(gamma), jnp.full_like(gamma, HIGHEST_GAMMA)
+
+    def harmonics_matter(self, s: Reals, sine: Reals, *, gamma: Reals) -> Truths:
+        return s * sine < 5.0  # their average needs Bessel functions of small order there
+
+    def violated(self, *, gamma: Reals) -> Mapping[str, Truths]:
+        return {"gamma > 1": gamma <= 1.0}

@@ -79,6 +79,20 @@ def _absorption_sums(
     return jnp.sum(jax.vmap(row)(outer, weight), 0)
 
 
+def slice_sums(
+    here: Integrand,
+    frozen: Integrand,
+    chi: Float[Array, ""],
+    weight: Float[Array, ""],
+    top: Float[Array, ""],
+    nodes: int,
+    small_orders: bool,
+) -> Float[Array, "3"]:
+    """The first three of ``_absorption_sums`` of one slice at gamma = cosh(chi)."""
+    rows = chi[None], weight[None]
+    return _absorption_sums(here, frozen, LabSlices, *rows, top, nodes, small_orders)[:3]
+
+
 def jump_rows(here: Integrand) -> Iterator[tuple[Float[Array, "1"], Float[Array, "1"]]]:
     """Outer nodes and weights with which sums over slices give the delta functions at jumps.
 

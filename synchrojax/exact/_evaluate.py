@@ -20,13 +20,14 @@ from synchrojax.core import (
     own_settings,
     quick_jit,
 )
-from synchrojax.distributions import Distribution
+from synchrojax.distributions import Distribution, Monoenergetic
 from synchrojax.exact._absorption import (
     absorption_jumps,
     continuous_sums,
     harmonic_sums,
     without_end,
 )
+from synchrojax.exact._one_energy import one_energy
 from synchrojax.exact._phase_space import Resolution, integrand_of
 from synchrojax.exact._rotativities import rotativity_sums
 
@@ -70,6 +71,8 @@ def _point_at_unit_frequency(
     frozen = integrand_of(distribution, *jax.lax.stop_gradient((parameters, s, theta)), rule)
     # they may be the user's tracers
     frozen = frozen._replace(breaks=jax.lax.stop_gradient(frozen.breaks))
+    if isinstance(distribution, Monoenergetic):
+        return one_energy(here, frozen, parameters["gamma"], resolution, mode == 2)
     rotation, rotation_top = rotativity_sums(here, frozen, resolution, mode == 2)
     rotation = rotation * jnp.exp(rotation_top)
     if mode == 0:

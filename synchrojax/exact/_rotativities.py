@@ -145,6 +145,25 @@ def _slice(
     )
 
 
+def slice_rotation(
+    here: Integrand,
+    frozen: Integrand,
+    chi: Float[Array, ""],
+    weight: Float[Array, ""],
+    resolution: Resolution,
+    small_orders: bool,
+) -> Float[Array, "2"]:
+    """The rotativities' kernels, f times them, of one slice at gamma = cosh(chi)."""
+
+    def kernels(node: Node, debye: bool) -> Float[Array, "2 nodes"]:
+        return _kernels(here, node, small_orders, debye)
+
+    none = jnp.zeros(())
+    return _slice(
+        here, frozen, resolution, kernels, chi, weight, none, lambda here, node: jnp.ones_like(node.u)
+    )
+
+
 def rotativity_sums(
     here: Integrand, frozen: Integrand, resolution: Resolution, small_orders: bool
 ) -> tuple[Float[Array, "2"], Float[Array, ""]]:

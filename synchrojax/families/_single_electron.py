@@ -13,8 +13,8 @@ from synchrojax.core import Reals, reciprocal
 # Sci. Comput. 40, A1494) from ``exact`` at s = 1e8: a constant and, for each pair of poles,
 # (a m + b) / (m^2 + c m + d). data/make_conversion_kernel.py makes such numbers from the limit of
 # large s, from which these are 4e-6 away at most
-_KERNEL = -0.003570652
-_KERNEL_POLES = (
+KERNEL = -0.003570652
+KERNEL_POLES = (
     (-0.747745109, 0.574379667, -1.570415172, 0.902580033),
     (1.353060063, -1.110283308, -1.602252679, 0.719252314),
     (-0.567590777, 0.559891733, -1.653307238, 0.712596896),
@@ -30,7 +30,7 @@ def _poles(pairs: Sequence[tuple[float, ...]], m: Reals) -> Reals:
 def conversion_kernel(log_x: Reals) -> Float[Array, "..."]:
     """rho_Q of one fast electron over its high-frequency limit, x = (gamma_0 / gamma)^2."""
     m = jax.nn.sigmoid(2.0 / 3.0 * log_x)
-    return m * m * (_KERNEL + _poles(_KERNEL_POLES, m))
+    return m * m * (KERNEL + _poles(KERNEL_POLES, m))
 
 
 # the same for the mean square angle of that electron's rho_Q from the line of sight: m h(m); made
