@@ -56,6 +56,7 @@ from synchrojax.core._inputs import (
     low_and_high,
     number,
     own_settings,
+    real,
     reals,
     warn_user,
     whole_number,
@@ -78,7 +79,15 @@ from synchrojax.core._numbers import (
     with_tangents_times,
     within,
 )
-from synchrojax.core._params import COMMON, UNITS, broadcast, describe, one_mapping, unphysical
+from synchrojax.core._params import (
+    COMMON,
+    UNITS,
+    as_mapping,
+    broadcast,
+    describe,
+    one_mapping,
+    unphysical,
+)
 from synchrojax.core._picture import loss_curve, new_figure, save_figure
 from synchrojax.core._progress import progress
 from synchrojax.core._quantities import QuantityError, ends, quantity, quantity_or_range
@@ -121,6 +130,7 @@ __all__ = [
     "Truths",
     "UnitError",
     "as_array",
+    "as_mapping",
     "at_least",
     "at_most",
     "bounded_exp",
@@ -158,6 +168,7 @@ __all__ = [
     "quick_jit",
     "ratio",
     "read_text",
+    "real",
     "reals",
     "reciprocal",
     "rotate",

@@ -22,6 +22,8 @@ UNITS = {
     "gamma_max": "dimensionless, highest Lorentz factor, default infinity",
     "kappa": "dimensionless, f ~ gamma^-(kappa + 1) in the tail",
     "w": "dimensionless, width of the kappa distribution",
+    "gamma": "dimensionless, Lorentz factor",
+    "N": "dN / dgamma, cm^-3 or, with n_e, any unit",
     "k": "dimensionless, f times sin^k of the pitch angle",
 }
 COMMON = ("nu", "B", "n_e", "theta")
@@ -38,7 +40,7 @@ def unit_of(name: str) -> str:
     return "" if "dimensionless" in text else text.split(",")[0]
 
 
-def _named(params: Any, names: Sequence[str]) -> dict[Any, Any]:
+def as_mapping(params: Any, names: Sequence[str]) -> dict[Any, Any]:
     """``params`` as a mapping, or what is wrong with it. Raises ValueError."""
     fields = getattr(getattr(params, "dtype", None), "names", None)
     if fields:  # a row or column of a structured array, as of a FITS table
@@ -70,7 +72,7 @@ def broadcast(
     Raises ValueError for missing or unknown names, values that are not real numbers, units, masks
     and labels that do not fit, and shapes that do not broadcast.
     """
-    given = _named(params, names)
+    given = as_mapping(params, names)
     missing = [n for n in names if n not in given and n not in defaults]
     unknown = sorted(str(n) for n in given if n not in names)
     if missing or unknown:

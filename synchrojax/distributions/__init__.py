@@ -17,9 +17,11 @@ from synchrojax.distributions._base import RESERVED, Absent, Distribution, requi
 from synchrojax.distributions._function import Function, written_in_jax
 from synchrojax.distributions._names import PitchAngle, get_distribution
 from synchrojax.distributions._packaged import HIGHEST_GAMMA, Kappa, Monoenergetic, PowerLaw, Thermal
+from synchrojax.distributions._tabulated import MOST_NODES, Tabulated, checked_spectrum
 
 __all__ = [
     "HIGHEST_GAMMA",
+    "MOST_NODES",
     "RESERVED",
     "Absent",
     "Distribution",
@@ -28,7 +30,9 @@ __all__ = [
     "Monoenergetic",
     "PitchAngle",
     "PowerLaw",
+    "Tabulated",
     "Thermal",
+    "checked_spectrum",
     "get_distribution",
     "require_names",
     "written_in_jax",

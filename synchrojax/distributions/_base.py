@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from synchrojax.core import Reals, Truths
+from jaxtyping import Float
+
+from synchrojax.core import Arrays, Reals, Truths
 
 # what no parameter of a user's distribution may be called: the rest of the input has these names,
 # and arguments of ``exact.coefficients`` and of the methods below
@@ -62,6 +64,10 @@ class Distribution(abc.ABC):
     def canonical(self, **parameters: Reals) -> dict[str, Reals]:
         """The parameters, infinity replaced by what stands for it."""
         return parameters
+
+    def of_row(self, row: Float[Arrays, " columns"]) -> dict[str, Any]:
+        """The parameters of one point that stand in a row of numbers, in order."""
+        return dict(zip(self.parameters, row, strict=True))
 
     def jumps(self, **parameters: Reals) -> tuple[tuple[Reals, float], ...]:
         """((gamma, +1 up or -1 down), ...): where f jumps at fixed gamma."""

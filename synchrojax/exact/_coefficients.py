@@ -18,6 +18,7 @@ from synchrojax.core import (
     Numbers,
     Points,
     Shape,
+    as_mapping,
     broadcast,
     describe,
     float64_is_on,
@@ -27,7 +28,12 @@ from synchrojax.core import (
     pointwise,
     unphysical,
 )
-from synchrojax.distributions import Distribution, get_distribution, written_in_jax
+from synchrojax.distributions import (
+    Distribution,
+    Tabulated,
+    get_distribution,
+    written_in_jax,
+)
 from synchrojax.exact._errors import estimated_errors, judge, with_rules
 from synchrojax.exact._evaluate import Ruled, evaluate_traced, mode_of_point
 from synchrojax.exact._phase_space import Resolution, resolution_of
@@ -57,10 +63,11 @@ def at_unit_frequency(
     arrays of one length. Every input must be physical.
     """
     _require_x64()
-    distribution = get_distribution(distribution)
+    distribution, parameters = _with_grid(distribution, parameters)
     columns = [s, theta, *(parameters[n] for n in distribution.parameters)]
     resolution = resolution or resolution_of(distribution)
-    x = np.stack([np.asarray(c, float) for c in columns], -1)
+    x: Any = np.stack([np.asarray(c, float) for c in columns], -1)
+    distribution, x = _with_rows(distribution, x, x.shape[:1])
     with written_in_jax(distribution):
         return judge(distribution, x, resolution, False)[0]
 
@@ -124,13 +131,42 @@ def coefficients(
     warning per f names ``breaks`` and, if it finds them, their places.
     """
     one_mapping(params, named)
-    distribution = get_distribution(distribution)
+    distribution, params = _with_grid(distribution, params)
     names = (*COMMON, *distribution.parameters)
     values, _, shape = broadcast(params, names, distribution.defaults)
+    if isinstance(distribution, Tabulated):
+        shape = distribution.shape_with(shape)
     _require_x64()
     resolution = resolution or resolution_of(distribution)
     with written_in_jax(distribution):
         return _coefficients(distribution, values, shape, resolution, error)
+
+
+def _with_grid(distribution: Any, params: Any) -> tuple[Distribution, Any]:
+    """The distribution, and ``params`` without what it is made of: gamma and N of "tabulated"."""
+    if distribution is not Tabulated and distribution != "tabulated":
+        return get_distribution(distribution), params
+    given = as_mapping(params, (*COMMON, "gamma", "N"))
+    missing = [n for n in ("gamma", "N") if n not in given]
+    if missing:
+        raise ValueError(
+            f"params: missing {' and '.join(missing)}; the distribution takes "
+            f"{describe((*COMMON, 'gamma', 'N'))}"
+        )
+    return Tabulated(given.pop("gamma"), given.pop("N")), given
+
+
+def _with_rows(
+    distribution: Distribution, x: Float[Arrays, "points inputs"], shape: Shape
+) -> tuple[Distribution, Float[Arrays, "points columns"]]:
+    """What the integrals see of a grid: its nodes, and N there, as columns of every point."""
+    if not isinstance(distribution, Tabulated):
+        return distribution, x
+    gamma, n = distribution.gamma, distribution.N
+    xp = jnp if is_traced([x, gamma, n]) else np
+    count = gamma.shape[0]
+    rows = [xp.broadcast_to(v, (*shape, count)).reshape(-1, count) for v in (gamma, n)]
+    return distribution.nodes, xp.concatenate([x, *rows], -1)
 
 
 def _refuse_where(
@@ -192,7 +228,9 @@ def _coefficients(
     inputs, (n_nu, n_per_nu, mode, bad, empty, *violated) = found[:count], found[count:]
     own = dict(zip(distribution.parameters, inputs[2:], strict=True))
     first = {k: v.ravel()[:1] for k, v in own.items()}
-    traced = is_traced([*found, *distribution.breaks(**first)])
+    grid = isinstance(distribution, Tabulated)
+    parts = [distribution.gamma, distribution.N] if grid else distribution.breaks(**first)
+    traced = is_traced([*found, *parts])
     conditions = distribution.violated(**first)
     for condition, broken in zip(conditions, violated, strict=True):
         if not is_traced([broken]) and np.any(broken):
@@ -200,6 +238,7 @@ def _coefficients(
     xp = jnp if traced else np
     bad, empty = bad > 0.0, empty > 0.0
     x = xp.stack([v.ravel() for v in inputs], -1)
+    distribution, x = _with_rows(distribution, x, shape)
     flat, errors = (
         _traced(distribution, x, resolution, error)
         if traced
@@ -207,8 +246,10 @@ def _coefficients(
     )
     live = np.zeros(0) if traced else np.flatnonzero(~empty.ravel())
     if len(live):
-        distribution.check(**dict(zip(distribution.parameters, x[live].T[2:], strict=True)))
-        flat[live], estimates = judge(distribution, x[live], resolution, error, mode.ravel()[live])
+        if not grid:
+            distribution.check(**dict(zip(distribution.parameters, x[live].T[2:], strict=True)))
+        known = None if grid else mode.ravel()[live]
+        flat[live], estimates = judge(distribution, x[live], resolution, error, known)
         errors[live] = estimates if error else 0.0
     scale, nothing = [n_nu] * 3 + [n_per_nu] * 5, xp.where(bad, np.nan, 0.0)
 

@@ -28,7 +28,7 @@ from synchrojax.exact._absorption import (
     without_end,
 )
 from synchrojax.exact._one_energy import one_energy
-from synchrojax.exact._phase_space import Resolution, integrand_of
+from synchrojax.exact._phase_space import Resolution, integrand_of, per_piece
 from synchrojax.exact._rotativities import rotativity_sums
 
 SMALL_S = 5.0  # Bessel orders below this need the series
@@ -42,6 +42,9 @@ class Ruled:
 
     def __init__(self, distribution: Distribution) -> None:
         self.distribution, self.parameters = distribution, (*distribution.parameters, _RULE)
+
+    def of_row(self, row: Float[Arrays, " columns"]) -> dict[str, Any]:
+        return self.distribution.of_row(row[:-1]) | {_RULE: row[-1]}
 
     def without_rule(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return {n: parameters[n] for n in self.distribution.parameters}
@@ -71,6 +74,8 @@ def _point_at_unit_frequency(
     frozen = integrand_of(distribution, *jax.lax.stop_gradient((parameters, s, theta)), rule)
     # they may be the user's tracers
     frozen = frozen._replace(breaks=jax.lax.stop_gradient(frozen.breaks))
+    if here.breaks is not None:
+        resolution = per_piece(resolution, len(here.breaks) + 1)
     if isinstance(distribution, Monoenergetic):
         return one_energy(here, frozen, parameters["gamma"], resolution, mode == 2)
     rotation, rotation_top = rotativity_sums(here, frozen, resolution, mode == 2)
@@ -105,8 +110,12 @@ def _modes(distribution: Distribution | Ruled) -> Callable:
     """Compiled ``mode_of_point``, [point, input] -> [point]."""
 
     def modes(x: Float[Array, "points inputs"]) -> Int[Array, " points"]:
-        parameters = dict(zip(distribution.parameters, x.T[2:], strict=True))
-        return jnp.broadcast_to(mode_of_point(distribution, parameters, x[:, 0], x[:, 1]), len(x))
+        def one(row: Float[Array, " inputs"]) -> Int[Array, ""]:
+            return jnp.asarray(
+                mode_of_point(distribution, distribution.of_row(row[2:]), row[0], row[1])
+            )
+
+        return jax.vmap(one)(x)
 
     return jax.jit(modes)
 
@@ -131,7 +140,7 @@ def _block(
     def one(x: Float[Array, " inputs"]) -> Float[Array, "8"]:
         return _point_at_unit_frequency(
             distribution,
-            dict(zip(distribution.parameters, x[2:], strict=True)),
+            distribution.of_row(x[2:]),
             x[0],
             x[1],
             mode,
@@ -198,7 +207,7 @@ def evaluate_traced(
     """
 
     def one(row: Float[Array, " inputs"]) -> Float[Array, "8"]:
-        parameters = dict(zip(distribution.parameters, row[2:], strict=True))
+        parameters = distribution.of_row(row[2:])
 
         def branch(mode: int) -> Callable:
             return lambda: _point_at_unit_frequency(

@@ -28,6 +28,8 @@ from synchrojax.special import (
 
 DROP = 28.0  # the integrand is trimmed where it is below e^-28 of its peak
 GROWTH = 7.0 / 3.0  # kernels, measure and width of a slice grow with this power of gamma
+_PIECES = 4  # between breaks have all of the outer nodes each, more of them share
+_MANY_PIECES, _FEWEST_NODES = 128, (12, 8)  # but for so many each
 SPLITS = 0.39, 0.54  # where the rules that tell the error cut each panel in two
 
 
@@ -85,8 +87,9 @@ def integrand_of(
 
     low, high = (jnp.asarray(b, float) for b in distribution.gamma_bounds(**parameters))
     jumps = tuple(distribution.jumps(**parameters))
-    inner = [jnp.asarray(b, float) for b in distribution.breaks(**parameters)]
-    breaks = jnp.stack(inner) if inner else None
+    breaks = distribution.breaks(**parameters)
+    if not isinstance(breaks, jax.Array):
+        breaks = jnp.stack([jnp.asarray(b, float) for b in breaks]) if breaks else None
     return Integrand(
         s * sine, sine, jnp.cos(theta), log_f, (low, high), jumps, distribution.edges, breaks, rule
     )
@@ -310,6 +313,18 @@ def slice_nodes(
     lo, hi = jax.vmap(lambda lo, hi: trim(along, lo, hi, DROP))(fixed[:-1], fixed[1:])
     return panels_between(
         here, follow(lo, fixed[:-1], live[:-1]), follow(hi, fixed[1:], live[1:]), nodes
+    )
+
+
+def per_piece(resolution: Resolution, pieces: int) -> Resolution:
+    """With outer nodes for each of ``pieces`` between breaks: fewer where those are many."""
+    least = _FEWEST_NODES[pieces > _MANY_PIECES]
+
+    def share(nodes: int) -> int:
+        return min(nodes, max(least, _PIECES * nodes // pieces))
+
+    return resolution._replace(
+        outer=share(resolution.outer), rotation_outer=share(resolution.rotation_outer)
     )
 
 

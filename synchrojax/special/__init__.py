@@ -9,6 +9,7 @@ against SciPy or mpmath beside the others.
 
 from synchrojax.special._bessel import bessel, debye_angle, debye_products, scaled_bessel
 from synchrojax.special._modified_bessel import scaled_k012
+from synchrojax.special._powers import log_power_until
 from synchrojax.special._quadrature import (
     composite,
     gregory_weights,
@@ -27,6 +28,7 @@ __all__ = [
     "gregory_weights",
     "kinks",
     "legendre",
+    "log_power_until",
     "maximise",
     "scaled_bessel",
     "scaled_k012",

@@ -74,7 +74,8 @@ class Limits(NamedTuple):
     turn_v: Points
 
 
-def _polynomial(coefficients: Sequence[float], m: Reals) -> Reals:
+def polynomial(coefficients: Sequence[float], m: Reals) -> Reals:
+    """With ``coefficients``, constant first."""
     value = coefficients[-1]
     for c in coefficients[-2::-1]:
         value = value * m + c
@@ -92,17 +93,17 @@ def limits(near: Points, far: Points, m: Points) -> Limits:
     square = _TO_POLES * jnp.exp(2.0 * near)
     turn = square * reciprocal(1.0 + square)
     turn_q: Reals = KERNEL
-    turn_v: Reals = _polynomial(_ROTATION, turn)
+    turn_v: Reals = polynomial(_ROTATION, turn)
     for (a, b, c, d), (e, f) in zip(KERNEL_POLES, _ROTATION_POLES, strict=True):
         over = reciprocal((turn + c) * turn + d)
         turn_q, turn_v = turn_q + (a * turn + b) * over, turn_v + (e * turn + f) * over
     return Limits(
-        _polynomial(_EMISSION, m) + near + 0.5 * far,
-        _polynomial(_EMISSION_Q, m) + 1.5 * far,
-        _polynomial(_EMISSION_V, m) - near + 2.5 * far,
-        _polynomial(_ABSORPTION, m) + near + 3.5 * far,
-        _polynomial(_ABSORPTION_Q, m) + 1.5 * far,
-        _polynomial(_ABSORPTION_V, m) - near + 2.5 * far,
+        polynomial(_EMISSION, m) + near + 0.5 * far,
+        polynomial(_EMISSION_Q, m) + 1.5 * far,
+        polynomial(_EMISSION_V, m) - near + 2.5 * far,
+        polynomial(_ABSORPTION, m) + near + 3.5 * far,
+        polynomial(_ABSORPTION_Q, m) + 1.5 * far,
+        polynomial(_ABSORPTION_V, m) - near + 2.5 * far,
         turn * turn * turn_q,
         0.5 * jnp.log(turn) + turn_v,
     )
