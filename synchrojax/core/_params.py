@@ -63,11 +63,16 @@ def one_mapping(params: Any, named: Mapping[str, Any]) -> None:
 
 
 def broadcast(
-    params: Any, names: Sequence[str], defaults: Mapping[str, float] = MappingProxyType({})
+    params: Any,
+    names: Sequence[str],
+    defaults: Mapping[str, float] = MappingProxyType({}),
+    *,
+    apart: Sequence[str] = (),
 ) -> tuple[dict[str, Numbers], np.dtype, Shape]:
     """({name: value} of ``params`` in the order of ``names``, their float dtype, their shape).
 
-    ``defaults``: the values of those that may be left out.
+    ``defaults``: the values of those that may be left out; ``apart``: those whose shapes are their
+    own.
 
     Raises ValueError for missing or unknown names, values that are not real numbers, units, masks
     and labels that do not fit, and shapes that do not broadcast.
@@ -85,10 +90,11 @@ def broadcast(
         return f"params[{n!r}] [{UNITS.get(n, 'dimensionless')}]"
 
     values, dtype = reals({n: given.get(n, defaults.get(n)) for n in names}, what, unit_of)
+    together = {n: v.shape for n, v in values.items() if n not in apart}
     try:
-        shape = broadcast_shapes([v.shape for v in values.values()])
+        shape = broadcast_shapes(list(together.values()))
     except ValueError:
-        shapes = ", ".join(f"{n} {v.shape}" for n, v in values.items())
+        shapes = ", ".join(f"{n} {v}" for n, v in together.items())
         raise ValueError(f"params do not broadcast against each other: {shapes}") from None
     return values, dtype, shape
 

@@ -16,8 +16,14 @@ what you edit. An f that need not be packaged is a ``Function``.
 from synchrojax.distributions._base import RESERVED, Absent, Distribution, require_names
 from synchrojax.distributions._function import Function, written_in_jax
 from synchrojax.distributions._names import PitchAngle, get_distribution
-from synchrojax.distributions._packaged import HIGHEST_GAMMA, Kappa, Monoenergetic, PowerLaw, Thermal
-from synchrojax.distributions._tabulated import MOST_NODES, Tabulated, checked_spectrum
+from synchrojax.distributions._packaged import (
+    HIGHEST_GAMMA,
+    Kappa,
+    Monoenergetic,
+    PowerLaw,
+    Thermal,
+)
+from synchrojax.distributions._tabulated import MOST_NODES, Spectra, Tabulated, checked_spectrum
 
 __all__ = [
     "HIGHEST_GAMMA",
@@ -30,6 +36,7 @@ __all__ = [
     "Monoenergetic",
     "PitchAngle",
     "PowerLaw",
+    "Spectra",
     "Tabulated",
     "Thermal",
     "checked_spectrum",

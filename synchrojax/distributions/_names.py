@@ -11,6 +11,7 @@ from synchrojax.core import Reals, Truths
 from synchrojax.distributions._base import Distribution, require_names
 from synchrojax.distributions._function import Function
 from synchrojax.distributions._packaged import Kappa, Monoenergetic, PowerLaw, Thermal
+from synchrojax.distributions._tabulated import Spectra, Tabulated
 
 
 class PitchAngle(Distribution):
@@ -104,6 +105,8 @@ def get_distribution(distribution: Any) -> Distribution:
 @functools.lru_cache(maxsize=32)
 def _wrap(distribution: Callable) -> Distribution:
     """One object per class or function, so that compiled code is found again."""
+    if distribution is Tabulated:
+        return _NAMES["tabulated"]
     if isinstance(distribution, type) and issubclass(distribution, Distribution):
         return distribution()
     return Function(distribution)
@@ -117,4 +120,5 @@ _NAMES = {
     "powerlaw_pitch": PitchAngle(PowerLaw()),
     "kappa_pitch": PitchAngle(Kappa()),
     "monoenergetic": Monoenergetic(),
+    "tabulated": Spectra(),
 }

@@ -35,7 +35,9 @@ def checked_spectrum(gamma: Any, n: Any) -> tuple[Float[Arrays, " k"], Float[Arr
     if not is_traced([gamma]):
         known = np.asarray(gamma)
         if not np.all(np.isfinite(known)):
-            raise ValueError(f"gamma holds {known[~np.isfinite(known)][0]}: expected finite numbers")
+            raise ValueError(
+                f"gamma holds {known[~np.isfinite(known)][0]}: expected finite numbers"
+            )
         if known[0] < 1.0:
             raise ValueError(f"gamma starts at {known[0]:g}: Lorentz factors are 1 or more")
         falls = np.flatnonzero(np.diff(known) <= 0.0)
@@ -56,85 +58,92 @@ def checked_spectrum(gamma: Any, n: Any) -> tuple[Float[Arrays, " k"], Float[Arr
     return gamma, n
 
 
-class Nodes(Distribution):
-    """A power law between each two of ``count`` nodes: what ``Tabulated`` is to the integrals.
+class Spectra(Distribution):
+    """A power law between each two nodes, with the nodes and N there as its parameters.
 
-    Its parameters are two rows, ``nodes`` and ``number`` = dN/dgamma there. A cell with
-    dN/dgamma = 0 at an end is empty. Both ends of the grid, and of its empty parts, are sharp.
+    ``gamma`` [K] and ``N`` [K] = dN/dgamma of one point, as ``Tabulated`` describes them.
     """
 
     extended = True
-    parameters = ("nodes", "number")
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Nodes) and self.count == other.count
-
-    def __hash__(self) -> int:
-        return hash((Nodes, self.count))
+    parameters = ("gamma", "N")
 
     def of_row(self, row: Float[Arrays, " columns"]) -> dict[str, Any]:
-        return {"nodes": row[: self.count], "number": row[self.count :]}
+        count = row.shape[0] // 2
+        return {"gamma": row[:count], "N": row[count:]}
 
     def log_shape(
         self,
-        gamma: Reals,
+        at: Reals,
         mu: Reals,
         across: Reals,
+        /,
         *,
-        nodes: Float[Array, " k"],
-        number: Float[Array, " k"],
+        gamma: Float[Arrays, " k"],
+        N: Float[Arrays, " k"],
     ) -> Reals:
-        cell = jnp.clip(
-            jnp.searchsorted(nodes, jax.lax.stop_gradient(gamma), method="scan_unrolled") - 1,
-            0,
-            self.count - 2,
-        )
-        full, log_n, slope = _cells(nodes, number)
-        base = nodes[cell]
-        along = jnp.log1p((gamma - base) / base)
+        cell = jnp.searchsorted(gamma, jax.lax.stop_gradient(at), method="scan_unrolled") - 1
+        cell = jnp.clip(cell, 0, gamma.shape[0] - 2)
+        full, log_n, slope = _cells(gamma, N)
+        base = jnp.asarray(gamma)[cell]
+        along = jnp.log1p((at - base) / base)
         here = jnp.where(full[cell], log_n[cell] + slope[cell] * along, _EMPTY)
-        return here - jnp.log(gamma) - 0.5 * jnp.log(jnp.maximum(gamma - 1.0, 1e-14) * (gamma + 1.0))
+        return here - jnp.log(at) - 0.5 * jnp.log(jnp.maximum(at - 1.0, 1e-14) * (at + 1.0))
 
-    def log_norm(self, *, nodes: Float[Array, " k"], number: Float[Array, " k"]) -> Reals:
-        full, log_n, slope = _cells(nodes, number)
-        length = jnp.log1p((nodes[1:] - nodes[:-1]) / nodes[:-1])
-        each = log_n + jnp.log(nodes[:-1]) + log_power_until(slope + 1.0, length)
-        each = jnp.where(full, each, -jnp.inf)
-        return jax.nn.logsumexp(each) + float(np.log(4.0 * np.pi))
+    def log_norm(self, *, gamma: Float[Arrays, " k"], N: Float[Arrays, " k"]) -> Reals:
+        full, log_n, slope = _cells(gamma, N)
+        length = jnp.log1p((gamma[1:] - gamma[:-1]) / gamma[:-1])
+        each = log_n + jnp.log(gamma[:-1]) + log_power_until(slope + 1.0, length)
+        return jax.nn.logsumexp(jnp.where(full, each, -jnp.inf)) + float(np.log(4.0 * np.pi))
 
     def gamma_bounds(
-        self, *, nodes: Float[Array, " k"], number: Float[Array, " k"]
+        self,
+        *,
+        gamma: Float[Arrays, " k"],
+        N: Float[Arrays, " k"],
     ) -> tuple[Reals, Reals]:
-        return nodes[..., 0], nodes[..., -1]
+        return gamma[0], gamma[-1]
 
-    def harmonics_matter(
-        self, s: Reals, sine: Reals, *, nodes: Float[Array, " k"], number: Float[Array, " k"]
-    ) -> Truths:
+    def harmonics_matter(self, s: Reals, sine: Reals, **parameters: Float[Arrays, " k"]) -> Truths:
         return s * sine < 5.0
 
     def jumps(
-        self, *, nodes: Float[Array, " k"], number: Float[Array, " k"]
+        self,
+        *,
+        gamma: Float[Arrays, " k"],
+        N: Float[Arrays, " k"],
     ) -> tuple[tuple[Reals, float], ...]:
-        return (nodes[0], 1.0), (nodes[-1], -1.0)
+        return (gamma[0], 1.0), (gamma[-1], -1.0)
 
-    def breaks(self, *, nodes: Float[Array, " k"], number: Float[Array, " k"]) -> Any:
-        chi = jnp.arccosh(nodes)
-        between = jnp.linspace(chi[0], chi[-1], _PANELS + 1)[1:-1]
-        return jnp.concatenate([nodes[1:-1], jax.lax.stop_gradient(jnp.cosh(between))])
+    def breaks(self, *, gamma: Float[Arrays, " k"], N: Float[Arrays, " k"]) -> Any:
+        ends = jnp.arccosh(jnp.asarray(gamma)[jnp.array([0, -1])])
+        between = jnp.cosh(jnp.linspace(ends[0], ends[1], _PANELS + 1)[1:-1])
+        return jnp.concatenate([gamma[1:-1], jax.lax.stop_gradient(between)])
+
+    def violated(
+        self,
+        *,
+        gamma: Float[Arrays, " k"],
+        N: Float[Arrays, "k *points"],
+    ) -> Mapping[str, Truths]:
+        known = jnp.all(jnp.isfinite(gamma)) & (gamma[0] >= 1.0) & jnp.all(gamma[1:] > gamma[:-1])
+        return {
+            "gamma increases from 1 up": ~known,
+            "N >= 0": jnp.any(~(jnp.isfinite(N) & (N >= 0.0)), 0),
+        }
 
 
 def _cells(
-    nodes: Float[Array, " k"], number: Float[Array, " k"]
+    gamma: Float[Arrays, " k"], n: Float[Arrays, " k"]
 ) -> tuple[Any, Float[Array, " cells"], Float[Array, " cells"]]:
     """(where a cell has electrons, ln N at its lower end, its power of gamma)."""
-    there = number > 0.0
+    there = n > 0.0
     full = there[1:] & there[:-1]
-    log_n = jnp.log(jnp.where(there, number, 1.0))
-    length = jnp.log1p((nodes[1:] - nodes[:-1]) / nodes[:-1])
+    log_n = jnp.log(jnp.where(there, n, 1.0))
+    length = jnp.log1p((gamma[1:] - gamma[:-1]) / gamma[:-1])
     return full, log_n[:-1], jnp.where(full, log_n[1:] - log_n[:-1], 0.0) / length
+
+
+_SPECTRA = Spectra()
 
 
 class Tabulated(Distribution):
@@ -149,7 +158,7 @@ class Tabulated(Distribution):
 
     extended = True
 
-    def __init__(self, gamma: Any, N: Any) -> None:  # noqa: N803 (the field's name)
+    def __init__(self, gamma: Any, N: Any) -> None:
         self.gamma, self.N = checked_spectrum(gamma, N)
         if not is_traced([self.N]):
             values = np.asarray(self.N)
@@ -159,7 +168,6 @@ class Tabulated(Distribution):
                     "N holds no electrons: a cell of the grid has some where N > 0 at both of its "
                     "ends"
                 )
-        self.nodes = Nodes(self.gamma.shape[0])
 
     def shape_with(self, shape: Shape) -> Shape:
         """The shape of what broadcasts with N. Raises ValueError."""
@@ -172,10 +180,10 @@ class Tabulated(Distribution):
             ) from None
 
     def log_shape(self, gamma: Reals, mu: Reals, across: Reals, **parameters: Reals) -> Reals:
-        return self.nodes.log_shape(gamma, mu, across, **self._own())
+        return _SPECTRA.log_shape(gamma, mu, across, **self._own())
 
     def log_norm(self, **parameters: Reals) -> Reals:
-        return self.nodes.log_norm(**self._own())
+        return _SPECTRA.log_norm(**self._own())
 
     def gamma_bounds(self, **parameters: Reals) -> tuple[Reals, Reals]:
         return self.gamma[0], self.gamma[-1]
@@ -184,14 +192,14 @@ class Tabulated(Distribution):
         return s * sine < 5.0
 
     def jumps(self, **parameters: Reals) -> tuple[tuple[Reals, float], ...]:
-        return self.nodes.jumps(**self._own())
+        return _SPECTRA.jumps(**self._own())
 
     def breaks(self, **parameters: Reals) -> Any:
-        return self.nodes.breaks(**self._own())
+        return _SPECTRA.breaks(**self._own())
 
     def _own(self) -> Mapping[str, Any]:
         if np.ndim(self.N) > 1:
             raise ValueError(
                 f"N of shape {np.shape(self.N)} is many distributions: one is needed here"
             )
-        return {"nodes": jnp.asarray(self.gamma), "number": jnp.asarray(self.N)}
+        return {"gamma": jnp.asarray(self.gamma), "N": jnp.asarray(self.N)}

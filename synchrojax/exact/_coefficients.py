@@ -30,6 +30,7 @@ from synchrojax.core import (
 )
 from synchrojax.distributions import (
     Distribution,
+    Spectra,
     Tabulated,
     get_distribution,
     written_in_jax,
@@ -144,16 +145,17 @@ def coefficients(
 
 def _with_grid(distribution: Any, params: Any) -> tuple[Distribution, Any]:
     """The distribution, and ``params`` without what it is made of: gamma and N of "tabulated"."""
-    if distribution is not Tabulated and distribution != "tabulated":
-        return get_distribution(distribution), params
-    given = as_mapping(params, (*COMMON, "gamma", "N"))
-    missing = [n for n in ("gamma", "N") if n not in given]
+    found = get_distribution(distribution)
+    if not isinstance(found, Spectra):
+        return found, params
+    given = as_mapping(params, (*COMMON, *found.parameters))
+    missing = [n for n in found.parameters if n not in given]
     if missing:
         raise ValueError(
             f"params: missing {' and '.join(missing)}; the distribution takes "
-            f"{describe((*COMMON, 'gamma', 'N'))}"
+            f"{describe((*COMMON, *found.parameters))}"
         )
-    return Tabulated(given.pop("gamma"), given.pop("N")), given
+    return Tabulated(*(given.pop(n) for n in found.parameters)), given
 
 
 def _with_rows(
@@ -166,7 +168,7 @@ def _with_rows(
     xp = jnp if is_traced([x, gamma, n]) else np
     count = gamma.shape[0]
     rows = [xp.broadcast_to(v, (*shape, count)).reshape(-1, count) for v in (gamma, n)]
-    return distribution.nodes, xp.concatenate([x, *rows], -1)
+    return get_distribution("tabulated"), xp.concatenate([x, *rows], -1)
 
 
 def _refuse_where(

@@ -38,5 +38,9 @@ def one_energy(
     per_shell = here.s_perp / (here.sine * 4.0 * jnp.pi * gamma * momentum)
     unit = per_shell * jnp.exp(top)
     return jnp.concatenate(
-        [EMISSION * unit * emitted, ABSORPTION * unit * slopes[0], ABSORPTION * per_shell * slopes[1]]
+        [
+            EMISSION * unit * emitted,
+            ABSORPTION * unit * slopes[0],
+            ABSORPTION * per_shell * slopes[1],
+        ]
     )

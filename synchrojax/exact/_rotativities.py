@@ -160,7 +160,14 @@ def slice_rotation(
 
     none = jnp.zeros(())
     return _slice(
-        here, frozen, resolution, kernels, chi, weight, none, lambda here, node: jnp.ones_like(node.u)
+        here,
+        frozen,
+        resolution,
+        kernels,
+        chi,
+        weight,
+        none,
+        lambda here, node: jnp.ones_like(node.u),
     )
 
 

@@ -127,6 +127,7 @@ class AbstractFamily(abc.ABC):
     block: int
     default_policy: str
     results: tuple[str, ...]
+    spectral = False  # whether electrons are given as rows N on a grid gamma
 
     def __repr__(self) -> str:
         parameters = ", ".join(self.parameters) or "no parameters"

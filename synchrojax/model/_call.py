@@ -9,9 +9,9 @@ import functools
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -20,13 +20,8 @@ from jaxtyping import Array, Float, Int32
 
 from synchrojax.core import (
     COMMON,
-    GYRO,
     Coefficients,
-    Masks,
     Points,
-    Reals,
-    bounded_exp,
-    bounded_product,
     broadcast,
     fused,
     is_traced,
@@ -35,18 +30,22 @@ from synchrojax.core import (
     own_settings,
     pointwise,
     power_of_two,
-    ratio,
-    slopes_that_fit,
-    unphysical,
     with_tangents_times,
 )
-from synchrojax.families import AbstractFamily, Dimensionless, Networks
+from synchrojax.families import AbstractFamily, Networks
 from synchrojax.model._blocks import blockwise
 from synchrojax.model._files import MODEL_FILE, packaged, read_model
+from synchrojax.model._point import (
+    Situation,
+    Values,
+    bits,
+    in_cgs,
+    outside_of,
+    situation,
+    situation_of_spectra,
+)
+from synchrojax.model._spectra import spectrawise
 from synchrojax.networks import each_member, members_of
-
-# inputs broadcast to one shape, in a program
-Values: TypeAlias = Mapping[str, Points]
 
 POLICIES = ("clip", "extrapolate", "nan")
 
@@ -146,6 +145,8 @@ class Model:
 
     def _pointwise(self, function: Callable, params: Any, named: Mapping[str, Any]) -> Any:
         one_mapping(params, named)
+        if self.family.spectral:
+            return spectrawise(function, self, params, inline=self.is_traced)
         values, dtype, shape = broadcast(params, self.inputs, self.defaults)
         return pointwise(function, self, values, dtype, shape, inline=self.is_traced)
 
@@ -205,8 +206,29 @@ class Model:
 # ---------
 
 
+def _in_blocks(function: Callable, model: Model, values: Values) -> Any:
+    """``function(values)`` in blocks of points. Rows of N go to the points that they belong to."""
+    if not model.family.spectral:
+        return blockwise(function, values, model.family.block)
+    gamma, rows = values["gamma"], values["N"]
+    points = {name: v for name, v in values.items() if name not in ("gamma", "N")}
+
+    def at(points: Values) -> Any:
+        own = dict(points)
+        row = own.pop("row")
+        n = jnp.moveaxis(rows[row] if len(rows) > 1 else rows, -1, 0)
+        n = (
+            n
+            if len(rows) > 1
+            else jnp.broadcast_to(n.reshape(-1, *(1,) * row.ndim), n.shape[:1] + row.shape)
+        )
+        return function({**own, "gamma": gamma, "N": n})
+
+    return blockwise(at, points, model.family.block)
+
+
 def _coefficients(model: Model, values: Values) -> Coefficients:
-    return blockwise(functools.partial(_coefficients_at, model), values, model.family.block)
+    return _in_blocks(functools.partial(_coefficients_at, model), model, values)
 
 
 def _spread(model: Model, values: Values) -> Coefficients:
@@ -220,21 +242,21 @@ def _spread(model: Model, values: Values) -> Coefficients:
 
 def _flags(model: Model, values: Values) -> tuple[Int32[Array, "*points"]]:
     def flags(values: Values) -> tuple[Int32[Array, "*points"]]:
-        here = situation(model, values)
+        here = _situation(model, values)
         outside = outside_of(model.family, here)
         theta = values["theta"]
         slack = 4.0 * jnp.finfo(theta.dtype).eps * np.pi
         outside["theta"] |= ((theta < -slack) | (theta > np.pi + slack)) & ~here.unphysical
-        return (_bits([*outside.values(), here.unphysical]),)
+        return (bits([*outside.values(), here.unphysical]),)
 
-    return blockwise(flags, values, model.family.block)
+    return _in_blocks(flags, model, values)
 
 
 def _output_flags(model: Model, values: Values) -> tuple[Int32[Array, "*points"]]:
     def flags(values: Values) -> tuple[Int32[Array, "*points"]]:
-        here = situation(model, values)
+        here = _situation(model, values)
         return (
-            _bits(
+            bits(
                 [
                     mask & ~here.empty
                     for mask in model.family.results_outside(model.networks, here.point)
@@ -242,113 +264,37 @@ def _output_flags(model: Model, values: Values) -> tuple[Int32[Array, "*points"]
             ),
         )
 
-    return blockwise(flags, values, model.family.block)
+    return _in_blocks(flags, model, values)
 
 
-def _bits(masks: Sequence[Masks]) -> Int32[Array, "*points"]:
-    """int32: bit i is set where ``masks[i]`` holds."""
-    bits = [jnp.where(mask, 1 << i, 0) for i, mask in enumerate(masks)]
-    return functools.reduce(jnp.add, bits).astype(jnp.int32)
-
-
-class Situation(NamedTuple):
-    """What the family is asked, and where there is nothing to ask: a harmless point stands there.
-
-    ``unphysical``: no electron gas has such values; ``empty``: that, or there is no field or no
-    electron. ``own``: the distribution's parameters.
-    """
-
-    unphysical: Masks
-    empty: Masks
-    own: Mapping[str, Reals]
-    point: Any
-
-
-def situation(model: Model, values: Values, scale: Reals = 1.0) -> Situation:
-    """``Situation`` of {input: array}, the field in units of ``scale`` [G]."""
-    family = model.family
-    nu, b, n_e, theta = (values[name] for name in COMMON)
-    own = family.distribution.canonical(**{name: values[name] for name in family.parameters})
-    bad = unphysical(nu, b, n_e, theta, own.values(), family.distribution.violated(**own))
-    empty = bad | (b == 0.0) | (n_e == 0.0)
-    s = ratio(jnp.where(empty, 1e3, nu / (GYRO * scale)), jnp.where(empty, 1.0, b))
-    safe = {
-        name: jnp.where(empty, _middle(*family.domain[name]), value) for name, value in own.items()
-    }
-    return Situation(bad, empty, own, family.point(s, jnp.where(empty, 1.0, theta), safe))
-
-
-def _middle(low: float, high: float) -> float:
-    return float(np.sqrt(low * high) if low > 0.0 else 0.5 * (low + high))
-
-
-def outside_of(family: AbstractFamily, here: Situation) -> dict[str, Masks]:
-    """{name of ``domain``: where the point is out of its range}; nowhere where there is nothing."""
-    slack = 4.0 * jnp.finfo(jax.tree.leaves(here.point)[0].dtype).eps
-    coordinates = family.coordinates(here.point)
-    # the edge itself is inside, whatever the rounding
-    return {
-        name: (
-            (coordinates[name] < low - slack * abs(low))
-            | (coordinates[name] > high + slack * abs(high))
-        )
-        & ~here.empty
-        for name, (low, high) in family.domain.items()
-    }
+def _situation(model: Model, values: Values) -> Situation:
+    if model.family.spectral:
+        return situation_of_spectra(model.family, values)[0]
+    return situation(model.family, values)
 
 
 def _coefficients_at(model: Model, values: Values) -> Coefficients:
     """``Coefficients`` of a block of points."""
+    if model.family.spectral:
+        here, n_e = situation_of_spectra(model.family, values)
+        found = model.family.evaluate(
+            model.networks, here.point, clip=model.out_of_domain != "extrapolate"
+        )
+        inputs = {"nu": values["nu"], "n_e": n_e}
+        return in_cgs(model.family, model.out_of_domain, here, inputs, values["B"], found)
     b = values["B"]
     scale = _tangent_scale(b)
     scaled: dict[str, Any] = {
         name: with_tangents_times(v, scale) for name, v in values.items() if name != "B"
     }
     inputs = scaled | {"B": over_with_tangents(b, scale)}
-    here = fused(functools.partial(situation, model), inputs, scale)
+    here = fused(functools.partial(situation, model.family), inputs, scale)
     found = model.family.evaluate(
         model.networks, here.point, clip=model.out_of_domain != "extrapolate"
     )
-    c = fused(functools.partial(_in_cgs, model), here, scaled, b, found)
+    to_cgs = functools.partial(in_cgs, model.family, model.out_of_domain)
+    c = fused(to_cgs, here, scaled, b, found)
     return jax.tree.map(lambda value: with_tangents_times(value, 1.0 / scale), c)
-
-
-def _in_cgs(
-    model: Model,
-    here: Situation,
-    scaled: Values,
-    b: Points,
-    found: Dimensionless,
-) -> Coefficients:
-    nu, n_e = (jnp.where(here.empty, 1.0, scaled[name]) for name in ("nu", "n_e"))
-    log_nu, log_n, per_nu = jnp.log(nu), jnp.log(n_e), ratio(n_e, nu)
-    j, alpha = (
-        bounded_exp(v) for v in ((found.log_j + log_nu) + log_n, (found.log_alpha - log_nu) + log_n)
-    )
-    c = Coefficients(
-        j,
-        bounded_product(j, found.j_q),
-        bounded_product(j, found.j_v),
-        alpha,
-        bounded_product(alpha, found.alpha_q),
-        bounded_product(alpha, found.alpha_v),
-        bounded_product(per_nu, found.rho_q),
-        bounded_product(per_nu, found.rho_v),
-    )
-    inputs = nu, jnp.where(here.empty, 1.0, b), n_e, *here.own.values()
-    smallest = functools.reduce(jnp.minimum, map(jnp.abs, inputs))
-    sizes = Coefficients(j, j, j, alpha, alpha, alpha, per_nu, per_nu)
-    nothing = jnp.where(here.unphysical, jnp.nan, 0.0)
-
-    def with_limits(value: Points, size: Points) -> Float[Array, "*points"]:
-        return jnp.where(here.empty, nothing, slopes_that_fit(value, size, smallest))
-
-    c = jax.tree.map(with_limits, c, sizes)
-    if model.out_of_domain == "nan":
-        emission, rotation = model.family.invalid(outside_of(model.family, here), here.point)
-        wrong = Coefficients._make([*[emission] * 6, *[rotation] * 2])
-        c = jax.tree.map(lambda value, wrong: jnp.where(wrong, jnp.nan, value), c, wrong)
-    return c
 
 
 def _tangent_scale(b: Points) -> Float[Array, "*points"]:

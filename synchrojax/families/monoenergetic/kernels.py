@@ -188,9 +188,7 @@ def smooth(network: Network, p: Direction, log_gamma: Points) -> Smooth:
     found = limiting(p, e, limits(near, far, m))
     features, scales = inputs(p, e, near, m)
     learned = network(features) * scales
-    return Smooth(
-        found.log_x, *(value + learned[k] for k, value in enumerate(found[1:]))
-    )
+    return Smooth(found.log_x, *(value + learned[k] for k, value in enumerate(found[1:])))
 
 
 def kernels(cosine: Points, log_gamma: Points, found: Smooth) -> Kernels:

@@ -27,8 +27,11 @@ class Grid(NamedTuple):
     """Positions of one grid of gamma.
 
     ``nodes``: ln(gamma) of the kernels; ``between``: what interpolates from them; ``log_gamma``,
-    ``weight``: ln(gamma) and d gamma of what is summed, ``cell``: of which cell of the grid, and
-    ``along``: ln(gamma) above its lower end.
+    ``weight``: ln(gamma) and d gamma of what is summed, ``cell``: of which cell of the grid,
+    ``along``: ln(gamma) above its lower end, and ``part``: of which part of the sum. Parts lie
+    between neighbouring ends of cells and panels; ``last`` is the uppermost part of each cell,
+    ``depth`` its length in ln(gamma); ``length``, ``top``: that of the cell, and ln(gamma)
+    at its upper end.
     """
 
     nodes: Float[Array, " nodes"]
@@ -37,6 +40,11 @@ class Grid(NamedTuple):
     weight: Float[Array, " dense"]
     cell: Int[Array, " dense"]
     along: Float[Array, " dense"]
+    part: Int[Array, " dense"]
+    last: Int[Array, " cells"]
+    depth: Float[Array, " cells"]
+    top: Float[Array, " cells"]
+    length: Float[Array, " cells"]
 
 
 def _cardinal(position: Float[Array, " dense"]) -> Float[Array, "dense order"]:
@@ -66,13 +74,15 @@ def grid_of(gamma: Float[Arrays, " k"]) -> Grid:
     y = (edges[:-1, None] + wide[:, None] * x).ravel()
     cell = jnp.clip(jnp.searchsorted(ends, middle) - 1, 0, k - 2)
     panel = jnp.clip((middle / width).astype(int), 0, PANELS - 1)
-    cell, panel = (jnp.repeat(v, len(x)) for v in (cell, panel))
+    last = jnp.clip(jnp.searchsorted(edges, ends[1:]) - 1, 0, len(wide) - 1)
+    part = jnp.arange(len(wide))
+    cell, panel, part = (jnp.repeat(v, len(x)) for v in (cell, panel, part))
     above = scale * jnp.expm1(y)
     base = gamma[cell]
     each = _cardinal(y / width - panel)
     between = each[:, None] * (panel[:, None] == jnp.arange(PANELS))[:, :, None]
     nodes = width * (jnp.arange(PANELS)[:, None] + _CHEBYSHEV.astype(gamma.dtype)).ravel()
-    start = jnp.log(lowest)
+    start, below = jnp.log(lowest), lowest + scale * jnp.expm1(edges[:-1])
 
     def log_gamma(y: Float[Array, " any"]) -> Float[Array, " any"]:
         return start + jnp.log1p(scale * jnp.expm1(y) / lowest)
@@ -84,4 +94,9 @@ def grid_of(gamma: Float[Arrays, " k"]) -> Grid:
         scale * jnp.exp(y) * (wide[:, None] * w).ravel(),
         cell,
         jnp.log1p((above - (base - lowest)) / base),
+        part,
+        last,
+        jnp.log1p(scale * jnp.exp(edges[last]) * jnp.expm1(wide[last]) / below[last]),
+        jnp.log(gamma[1:]),
+        jnp.log1p((gamma[1:] - gamma[:-1]) / gamma[:-1]),
     )

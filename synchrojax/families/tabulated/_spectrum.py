@@ -4,30 +4,33 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from synchrojax.core import Arrays, at_least
+from synchrojax.core import Arrays, at_least, within
 from synchrojax.families.tabulated._grid import Grid
-from synchrojax.special import log_power_until
+from synchrojax.special import legendre, log_power_until
 
-_NOTHING = -1e30  # ln of N where it is zero
+_FEW = 8  # nodes near the end of the spectrum
+_STEEPEST = 60.0  # power of gamma across a part that they are placed for
+NOTHING = -1e30  # ln of N where it is zero
 
 
 class Spectrum(NamedTuple):
     """N / (the number of electrons) of each point: logarithm and slope of each cell.
 
     A cell with N = 0 at an end is empty, the limit of ever steeper power laws. ``log_total``: ln of
-    the number of electrons.
+    the number of electrons. ``end``: the uppermost cell that is not empty.
     """
 
     log_n: Float[Array, "cells *points"]
     slope: Float[Array, "cells *points"]
     log_total: Float[Array, "*points"]
+    end: Int[Array, "*points"]
 
 
 def spectrum_of(gamma: Float[Arrays, " k"], n: Float[Arrays, "k *points"]) -> Spectrum:
     """Of N >= 0 at increasing Lorentz factors, above 0 at two neighbours at least."""
-    there: Bool[Array, "k *points"] = n > 0.0
+    there: Bool[Array, k * points] = n > 0.0
     full = there[:-1] & there[1:]
     log_n = jnp.log(jnp.where(there, n, 1.0))
 
@@ -38,10 +41,11 @@ def spectrum_of(gamma: Float[Arrays, " k"], n: Float[Arrays, "k *points"]) -> Sp
     rise = jnp.where(full, log_n[1:] - log_n[:-1], 0.0)
     slope = rise / length
     number = log_n[:-1] + column(jnp.log(gamma[:-1])) + log_power_until(slope + 1.0, length)
-    number = jnp.where(full, number, _NOTHING)
+    number = jnp.where(full, number, NOTHING)
     top = jax.lax.stop_gradient(jnp.max(number, 0))
     total = top + jnp.log(at_least(jnp.sum(jnp.exp(number - top), 0), 1e-30))
-    return Spectrum(jnp.where(full, log_n[:-1] - total, _NOTHING), slope, total)
+    end = len(full) - 1 - jnp.argmax(full[::-1], axis=0)
+    return Spectrum(jnp.where(full, log_n[:-1] - total, NOTHING), slope, total, end)
 
 
 def at_nodes(spectrum: Spectrum, grid: Grid) -> Float[Array, "dense *points"]:
@@ -49,4 +53,27 @@ def at_nodes(spectrum: Spectrum, grid: Grid) -> Float[Array, "dense *points"]:
     ones = (1,) * (spectrum.log_n.ndim - 1)
     along, weight = (v.reshape(-1, *ones) for v in (grid.along, grid.weight))
     here = spectrum.log_n[grid.cell] + spectrum.slope[grid.cell] * along
-    return at_least(here, _NOTHING) + jnp.log(weight)
+    return at_least(here, NOTHING) + jnp.log(weight)
+
+
+def near_end(
+    spectrum: Spectrum, grid: Grid, steepness: Float[Arrays, "*points"]
+) -> tuple[Float[Array, "few *points"], Float[Array, "few *points"]]:
+    """(ln(gamma), ln of N d gamma) in the uppermost part that is not empty, nodes close to its end.
+
+    ``steepness``: about the power of gamma that the kernels grow with there.
+    """
+    end = spectrum.end
+    log_n, slope = (
+        jnp.take_along_axis(v, end[None], 0)[0] for v in (spectrum.log_n, spectrum.slope)
+    )
+    depth, top = grid.depth[end], grid.top[end]
+    length = grid.length[end]
+    power = jax.lax.stop_gradient(within((steepness + slope + 1.0) * depth, 0.01, _STEEPEST))
+    x, w = (v.reshape(-1, *(1,) * end.ndim).astype(log_n.dtype) for v in legendre(_FEW))
+    # equal steps of exp(power ln(gamma) / depth)
+    share = -jnp.expm1(-power)
+    back = -jnp.log1p(-share * x) * (depth / power)
+    weight = share * (depth / power) / (1.0 - share * x) * w
+    log_gamma = top - back
+    return log_gamma, log_n + slope * (length - back) + jnp.log(weight) + log_gamma

@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from synchrojax.core import Points, kept, product, reciprocal, square_root
+from synchrojax.core import Points, kept, product, reciprocal
 from synchrojax.families._base import Dimensionless
 from synchrojax.families.monoenergetic import kernels as physics
 from synchrojax.families.tabulated._grid import Grid
+from synchrojax.families.tabulated._spectrum import NOTHING, Spectrum, at_nodes, near_end
 
 
 def _stokes(
@@ -23,28 +24,46 @@ def _stokes(
     return top + jnp.log(total), linear * over, circular * over
 
 
-def summed(
-    network: physics.Network,
-    p: physics.Direction,
-    grid: Grid,
-    log_number: Float[Array, "dense *points"],
-) -> Dimensionless:
-    """The eight for one electron per cm^3.
+def _at(
+    network: physics.Network, p: physics.Direction, log_gamma: Float[Array, "any *points"]
+) -> physics.Smooth:
+    each = physics.Direction(*(jnp.broadcast_to(v[None], log_gamma.shape) for v in p))
+    return physics.Smooth(*kept(list(physics.smooth(network, each, log_gamma))))
 
-    ``log_number``: ln of N d gamma at the nodes of the sum.
-    """
+
+def summed(
+    network: physics.Network, p: physics.Direction, grid: Grid, spectrum: Spectrum
+) -> Dimensionless:
+    """The eight for one electron per cm^3."""
     ones = (1,) * p.s.ndim
-    nodes, log_gamma = (v.reshape(-1, *ones) for v in (grid.nodes, grid.log_gamma))
-    nodes = jnp.broadcast_to(nodes, (len(nodes), *p.s.shape))
-    each = physics.Direction(*(jnp.broadcast_to(v[None], nodes.shape) for v in p))
-    found = jnp.stack(kept(list(physics.smooth(network, each, nodes))), 1)
+    nodes, log_gamma, part = (v.reshape(-1, *ones) for v in (grid.nodes, grid.log_gamma, grid.part))
+    found = jnp.stack(_at(network, p, jnp.broadcast_to(nodes, (len(nodes), *p.s.shape))), 1)
     found = physics.Smooth(*jnp.moveaxis(product(grid.between, found), 1, 0))
     c = physics.kernels(p.cosine[None], log_gamma, found)
+    log_number = at_nodes(spectrum, grid)
+    # towards the end of the spectrum emission may rise by many orders in its last part
+    top = jax.lax.stop_gradient(grid.top[spectrum.end])
+    steepness = 4.0 / 3.0 * jnp.exp(jnp.log(p.s) - jnp.log(p.sine) - 2.0 * top)
+    log_gamma, log_few = near_end(spectrum, grid, steepness)
+    few = physics.kernels(p.cosine[None], log_gamma, _at(network, p, log_gamma))
+    log_rest = jnp.where(part == grid.last[spectrum.end], NOTHING, log_number)
+
+    def joined(rest: Points, end: Points) -> Float[Array, "any *points"]:
+        return jnp.concatenate([rest, end])
+
     number = jnp.exp(log_number)
     unit_q, unit_v = physics.turn_units(p)
     return Dimensionless(
-        *_stokes(c.log_j + log_number, c.j_q, c.j_v),
-        *_stokes(c.log_alpha + log_number, c.alpha_q, c.alpha_v),
+        *_stokes(
+            joined(c.log_j + log_rest, few.log_j + log_few),
+            joined(c.j_q, few.j_q),
+            joined(c.j_v, few.j_v),
+        ),
+        *_stokes(
+            joined(c.log_alpha + log_rest, few.log_alpha + log_few),
+            joined(c.alpha_q, few.alpha_q),
+            joined(c.alpha_v, few.alpha_v),
+        ),
         unit_q * jnp.sum(number * c.rho_q, 0),
         unit_v * jnp.sum(number * c.rho_v, 0),
     )

@@ -1,0 +1,142 @@
+"""From inputs of one shape to a family's point, and from its coefficients to CGS."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int32
+
+from synchrojax.core import (
+    COMMON,
+    GYRO,
+    Coefficients,
+    Masks,
+    Points,
+    Reals,
+    bounded_exp,
+    bounded_product,
+    ratio,
+    slopes_that_fit,
+    unphysical,
+)
+from synchrojax.families import AbstractFamily, Dimensionless
+
+# inputs broadcast to one shape, in a program
+Values: TypeAlias = Mapping[str, Any]
+
+
+class Situation(NamedTuple):
+    """What the family is asked, and where there is nothing to ask: a harmless point stands there.
+
+    ``unphysical``: no electron gas has such values; ``empty``: that, or there is no field or no
+    electron. ``own``: the distribution's parameters.
+    """
+
+    unphysical: Masks
+    empty: Masks
+    own: Mapping[str, Reals]
+    point: Any
+
+
+def situation(family: AbstractFamily, values: Values, scale: Reals = 1.0) -> Situation:
+    """``Situation`` of {input: array}, the field in units of ``scale`` [G]."""
+    nu, b, n_e, theta = (values[name] for name in COMMON)
+    own = family.distribution.canonical(**{name: values[name] for name in family.parameters})
+    bad = unphysical(nu, b, n_e, theta, own.values(), family.distribution.violated(**own))
+    empty = bad | (b == 0.0) | (n_e == 0.0)
+    s = ratio(jnp.where(empty, 1e3, nu / (GYRO * scale)), jnp.where(empty, 1.0, b))
+    safe = {
+        name: jnp.where(empty, _middle(*family.domain[name]), value) for name, value in own.items()
+    }
+    return Situation(bad, empty, own, family.point(s, jnp.where(empty, 1.0, theta), safe))
+
+
+def _middle(low: float, high: float) -> float:
+    return float(np.sqrt(low * high) if low > 0.0 else 0.5 * (low + high))
+
+
+def outside_of(family: AbstractFamily, here: Situation) -> dict[str, Masks]:
+    """{name of ``domain``: where the point is out of its range}; nowhere where there is nothing."""
+    slack = 4.0 * jnp.finfo(jax.tree.leaves(here.point)[0].dtype).eps
+    coordinates = family.coordinates(here.point)
+    # the edge itself is inside, whatever the rounding
+    return {
+        name: (
+            (coordinates[name] < low - slack * abs(low))
+            | (coordinates[name] > high + slack * abs(high))
+        )
+        & ~here.empty
+        for name, (low, high) in family.domain.items()
+    }
+
+
+def situation_of_spectra(family: AbstractFamily, values: Values) -> tuple[Situation, Points]:
+    """``Situation`` of points with a row N [K, ...] each on one grid gamma [K], and their n_e.
+
+    Without "n_e", N is in cm^-3 and says how many electrons there are.
+    """
+    nu, b, theta, gamma, n = (values[name] for name in ("nu", "B", "theta", "gamma", "N"))
+    violated = family.distribution.violated(gamma=gamma, N=n)
+    broken = functools.reduce(jnp.logical_or, violated.values())
+    count = gamma.shape[0]
+    usual = jnp.arange(1, count + 1, dtype=gamma.dtype)
+    gamma = jnp.where(violated["gamma increases from 1 up"], usual, gamma)
+    there = ~broken & jnp.any((n[1:] > 0.0) & (n[:-1] > 0.0), 0)
+    n = jnp.where(there, n, 1.0)
+    given = "n_e" in values
+    n_e = values["n_e"] if given else jnp.where(there, family.electrons(gamma, n), 0.0)
+    bad = unphysical(nu, b, n_e, theta, (), {}) | broken
+    bad = bad | (~there & (n_e > 0.0))
+    empty = bad | (b == 0.0) | (n_e == 0.0)
+    s = ratio(jnp.where(empty, 1e3, nu / GYRO), jnp.where(empty, 1.0, b))
+    n = jnp.where(empty, 1.0, n)
+    point = family.point(s, jnp.where(empty, 1.0, theta), {"gamma": gamma, "N": n})
+    return Situation(bad, empty, {}, point), n_e
+
+
+def in_cgs(
+    family: AbstractFamily,
+    policy: str,
+    here: Situation,
+    scaled: Values,
+    b: Points,
+    found: Dimensionless,
+) -> Coefficients:
+    nu, n_e = (jnp.where(here.empty, 1.0, scaled[name]) for name in ("nu", "n_e"))
+    log_nu, log_n, per_nu = jnp.log(nu), jnp.log(n_e), ratio(n_e, nu)
+    j, alpha = (
+        bounded_exp(v) for v in ((found.log_j + log_nu) + log_n, (found.log_alpha - log_nu) + log_n)
+    )
+    c = Coefficients(
+        j,
+        bounded_product(j, found.j_q),
+        bounded_product(j, found.j_v),
+        alpha,
+        bounded_product(alpha, found.alpha_q),
+        bounded_product(alpha, found.alpha_v),
+        bounded_product(per_nu, found.rho_q),
+        bounded_product(per_nu, found.rho_v),
+    )
+    inputs = nu, jnp.where(here.empty, 1.0, b), n_e, *here.own.values()
+    smallest = functools.reduce(jnp.minimum, map(jnp.abs, inputs))
+    sizes = Coefficients(j, j, j, alpha, alpha, alpha, per_nu, per_nu)
+    nothing = jnp.where(here.unphysical, jnp.nan, 0.0)
+
+    def with_limits(value: Points, size: Points) -> Float[Array, "*points"]:
+        return jnp.where(here.empty, nothing, slopes_that_fit(value, size, smallest))
+
+    c = jax.tree.map(with_limits, c, sizes)
+    if policy == "nan":
+        emission, rotation = family.invalid(outside_of(family, here), here.point)
+        wrong = Coefficients._make([*[emission] * 6, *[rotation] * 2])
+        c = jax.tree.map(lambda value, wrong: jnp.where(wrong, jnp.nan, value), c, wrong)
+    return c
+
+
+def bits(masks: Sequence[Masks]) -> Int32[Array, "*points"]:
+    """int32: bit i is set where ``masks[i]`` holds."""
+    each = [jnp.where(mask, 1 << i, 0) for i, mask in enumerate(masks)]
+    return functools.reduce(jnp.add, each).astype(jnp.int32)
