@@ -1,7 +1,7 @@
 """Coefficients of electrons of one energy: emission, absorption and rotativities of a slice.
 
-With f = delta(gamma' - gamma) / (4 pi gamma u) what stands at df/dgamma in the integrals is moved to
-the kernels by parts: alpha and rho contain the slope of a slice with gamma, and no edge.
+With f = delta(gamma' - gamma) / (4 pi gamma u) the derivative of f in the integrals is moved to the
+kernels by parts: alpha and rho contain the slope of a slice with gamma, and no edge.
 """
 
 import jax

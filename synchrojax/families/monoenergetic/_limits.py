@@ -59,9 +59,11 @@ _TO_POLES = float(1.5 ** (2.0 / 3.0))  # (gamma_0 / gamma)^2 = 1.5 x
 
 
 class Limits(NamedTuple):
-    """Logarithms of emission and absorption but for exp(-x), and of both coordinates of their
-    polarization in the plane (``from_plane``, |Q|, and V of cot(theta) / gamma = 1); ``turn_q``
-    over its limit for high x, ``turn_v`` beside ln(gamma + u).
+    """Of one ultrarelativistic electron.
+
+    Logarithms of emission and absorption but for exp(-x), and of both coordinates of their
+    polarization in the plane (``from_plane``): |Q|, and V where it would be |Q| at infinite x.
+    ``turn_q``: rho_Q over its limit for high x; ``turn_v``: rho_V beside ln(gamma + u).
     """
 
     emission: Points

@@ -52,7 +52,7 @@ class TabulatedFamily(PackagedFamily):
     )
     distribution = get_distribution("tabulated")
     heads = MONOENERGETIC.heads
-    block = 512
+    block = 256
     dimensions, linear, base = MONOENERGETIC.dimensions, MONOENERGETIC.linear, None
     comparison = Comparison()
 

@@ -6,6 +6,7 @@ interpolated to Gauss-Legendre nodes in each cell. The positions are those of th
 points of a call share them.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -26,7 +27,8 @@ _CHEBYSHEV = 0.5 - 0.5 * np.cos(np.pi * (np.arange(ORDER) + 0.5) / ORDER)
 class Grid(NamedTuple):
     """Positions of one grid of gamma.
 
-    ``nodes``: ln(gamma) of the kernels; ``between``: what interpolates from them; ``log_gamma``,
+    ``nodes``: ln(gamma) of the kernels, a row for each panel; ``panel``, ``between``: where what is
+    summed lies, and what interpolates there from a panel's nodes; ``log_gamma``,
     ``weight``: ln(gamma) and d gamma of what is summed, ``cell``: of which cell of the grid,
     ``along``: ln(gamma) above its lower end, and ``part``: of which part of the sum. Parts lie
     between neighbouring ends of cells and panels; ``last`` is the uppermost part of each cell,
@@ -34,8 +36,9 @@ class Grid(NamedTuple):
     at its upper end.
     """
 
-    nodes: Float[Array, " nodes"]
-    between: Float[Array, "dense nodes"]
+    nodes: Float[Array, "panels order"]
+    panel: Int[Array, " dense"]
+    between: Float[Array, "dense order"]
     log_gamma: Float[Array, " dense"]
     weight: Float[Array, " dense"]
     cell: Int[Array, " dense"]
@@ -79,17 +82,16 @@ def grid_of(gamma: Float[Arrays, " k"]) -> Grid:
     cell, panel, part = (jnp.repeat(v, len(x)) for v in (cell, panel, part))
     above = scale * jnp.expm1(y)
     base = gamma[cell]
-    each = _cardinal(y / width - panel)
-    between = each[:, None] * (panel[:, None] == jnp.arange(PANELS))[:, :, None]
-    nodes = width * (jnp.arange(PANELS)[:, None] + _CHEBYSHEV.astype(gamma.dtype)).ravel()
+    nodes = width * (jnp.arange(PANELS)[:, None] + _CHEBYSHEV.astype(gamma.dtype))
     start, below = jnp.log(lowest), lowest + scale * jnp.expm1(edges[:-1])
 
-    def log_gamma(y: Float[Array, " any"]) -> Float[Array, " any"]:
+    def log_gamma(y: Float[Array, "*any"]) -> Float[Array, "*any"]:
         return start + jnp.log1p(scale * jnp.expm1(y) / lowest)
 
     return Grid(
         jax.lax.stop_gradient(log_gamma(nodes)),
-        between.reshape(len(y), -1),
+        panel,
+        _cardinal(y / width - panel),
         log_gamma(y),
         scale * jnp.exp(y) * (wide[:, None] * w).ravel(),
         cell,
@@ -100,3 +102,13 @@ def grid_of(gamma: Float[Arrays, " k"]) -> Grid:
         jnp.log(gamma[1:]),
         jnp.log1p((gamma[1:] - gamma[:-1]) / gamma[:-1]),
     )
+
+
+def interpolated(
+    grid: Grid, values: Float[Array, "panels order *rows"]
+) -> Float[Array, "dense *rows"]:
+    """From the nodes of the kernels to those of the sum."""
+    ones = (1,) * (values.ndim - 2)
+    # few nodes count at each position: a product with a full matrix takes twice as long
+    terms = (grid.between[:, i].reshape(-1, *ones) * values[:, i][grid.panel] for i in range(ORDER))
+    return functools.reduce(jnp.add, terms)

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from synchrojax.core import Points, kept, product, reciprocal
+from synchrojax.core import Points, kept, reciprocal
 from synchrojax.families._base import Dimensionless
 from synchrojax.families.monoenergetic import kernels as physics
-from synchrojax.families.tabulated._grid import Grid
+from synchrojax.families.tabulated._grid import Grid, interpolated
 from synchrojax.families.tabulated._spectrum import NOTHING, Spectrum, at_nodes, near_end
 
 
@@ -36,9 +36,11 @@ def summed(
 ) -> Dimensionless:
     """The eight for one electron per cm^3."""
     ones = (1,) * p.s.ndim
-    nodes, log_gamma, part = (v.reshape(-1, *ones) for v in (grid.nodes, grid.log_gamma, grid.part))
-    found = jnp.stack(_at(network, p, jnp.broadcast_to(nodes, (len(nodes), *p.s.shape))), 1)
-    found = physics.Smooth(*jnp.moveaxis(product(grid.between, found), 1, 0))
+    log_gamma, part = (v.reshape(-1, *ones) for v in (grid.log_gamma, grid.part))
+    nodes = jnp.broadcast_to(grid.nodes.reshape(-1, *ones), (grid.nodes.size, *p.s.shape))
+    rows = _at(network, p, nodes)
+    shape = (*grid.nodes.shape, *p.s.shape)
+    found = physics.Smooth(*kept([interpolated(grid, v.reshape(shape)) for v in rows]))
     c = physics.kernels(p.cosine[None], log_gamma, found)
     log_number = at_nodes(spectrum, grid)
     # towards the end of the spectrum emission may rise by many orders in its last part
