@@ -59,18 +59,25 @@ def main():
         y = np.log(value) - near * np.log(x) / 3.0 - far * np.log1p(x / SCALE) / 3.0
         found = np.polynomial.Chebyshev.fit(m, y, DEGREE, domain=[0, 1])
         k = found.convert(kind=np.polynomial.Polynomial).coef
-        print(name, np.array2string(k, precision=9, separator=", "), f"{np.max(np.abs(found(m) - y)):.1e}")
+        print(
+            name,
+            np.array2string(k, precision=9, separator=", "),
+            f"{np.max(np.abs(found(m) - y)):.1e}",
+        )
     x = np.geomspace(1e-7, 1e4, 500)
     s_perp, theta = 1e11, 0.7
     s = s_perp / np.sin(theta)
     gamma = np.sqrt(1.0 + 2.0 * s_perp / (3.0 * x) / np.sin(theta) ** 2)
     with jax.enable_x64(True):
-        found = exact.at_unit_frequency(
-            "monoenergetic", np.full_like(x, s), np.full_like(x, theta), gamma=gamma,
+        exactly = exact.at_unit_frequency(
+            "monoenergetic",
+            np.full_like(x, s),
+            np.full_like(x, theta),
+            gamma=gamma,
             resolution=exact.Resolution(rotation_inner=(72, 96)),
         )
     momentum = np.sqrt((gamma - 1.0) * (gamma + 1.0))
-    ratio = found[:, 7] / (2.0 * E2_OVER_MC * np.cos(theta) / s)
+    ratio = exactly[:, 7] / (2.0 * E2_OVER_MC * np.cos(theta) / s)
     y = ratio * gamma * momentum - np.arccosh(gamma)
     m = (1.5 * x) ** (2 / 3) / (1.0 + (1.5 * x) ** (2 / 3))
     y = y - 0.5 * np.log(m)
@@ -79,7 +86,11 @@ def main():
         columns += [t / ((m + c) * m + d) for t in (m, np.ones_like(m))]
     basis = np.stack(columns, -1)
     k = np.linalg.lstsq(basis, y, rcond=1e-13)[0]
-    print("rotation", np.array2string(k, precision=9, separator=", "), f"{np.max(np.abs(basis @ k - y)):.1e}")
+    print(
+        "rotation",
+        np.array2string(k, precision=9, separator=", "),
+        f"{np.max(np.abs(basis @ k - y)):.1e}",
+    )
 
 
 if __name__ == "__main__":

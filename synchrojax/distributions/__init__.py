@@ -15,6 +15,7 @@ what you edit. An f that need not be packaged is a ``Function``.
 
 from synchrojax.distributions._base import RESERVED, Absent, Distribution, require_names
 from synchrojax.distributions._function import Function, written_in_jax
+from synchrojax.distributions._mixture import Mixture
 from synchrojax.distributions._names import PitchAngle, get_distribution
 from synchrojax.distributions._packaged import (
     HIGHEST_GAMMA,
@@ -23,7 +24,14 @@ from synchrojax.distributions._packaged import (
     PowerLaw,
     Thermal,
 )
-from synchrojax.distributions._tabulated import MOST_NODES, Spectra, Tabulated, checked_spectrum
+from synchrojax.distributions._tabulated import (
+    MOST_NODES,
+    Spectra,
+    Tabulated,
+    cells_of,
+    checked_spectrum,
+    log_number,
+)
 
 __all__ = [
     "HIGHEST_GAMMA",
@@ -33,14 +41,17 @@ __all__ = [
     "Distribution",
     "Function",
     "Kappa",
+    "Mixture",
     "Monoenergetic",
     "PitchAngle",
     "PowerLaw",
     "Spectra",
     "Tabulated",
     "Thermal",
+    "cells_of",
     "checked_spectrum",
     "get_distribution",
+    "log_number",
     "require_names",
     "written_in_jax",
 ]

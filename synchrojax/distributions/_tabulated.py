@@ -1,19 +1,19 @@
 """Electron spectra on a grid of Lorentz factors."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from synchrojax.core import Arrays, Reals, Shape, Truths, broadcast_shapes, is_traced, real
 from synchrojax.distributions._base import Distribution
 from synchrojax.special import log_power_until
 
 MOST_NODES = 512
-_EMPTY = -1e4  # ln of f where there is nothing
+_EMPTY, _NOTHING = -1e4, -1e30  # ln of f and of a number where there is nothing
 _PANELS = 16  # between both ends, so that no cell is too wide for the rules of the integrals
 
 
@@ -58,6 +58,40 @@ def checked_spectrum(gamma: Any, n: Any) -> tuple[Float[Arrays, " k"], Float[Arr
     return gamma, n
 
 
+class Cells(NamedTuple):
+    """A power law between each two nodes, points along the last axes.
+
+    ``full``: where there are electrons, at both ends; ``log_n``: ln N at the lower end, ``slope``:
+    its power of gamma, ``length``: ln of the ratio of both ends.
+    """
+
+    full: Bool[Array, "cells *points"]
+    log_n: Float[Array, "cells *points"]
+    slope: Float[Array, "cells *points"]
+    length: Float[Array, "cells *ones"]
+
+
+def cells_of(gamma: Float[Arrays, " k"], n: Float[Arrays, "k *points"]) -> Cells:
+    """``Cells`` of N >= 0 at increasing Lorentz factors."""
+    n = jnp.asarray(n)
+    there = n > 0.0
+    full = there[1:] & there[:-1]
+    log_n = jnp.log(jnp.where(there, n, 1.0))
+    length = jnp.log1p((gamma[1:] - gamma[:-1]) / gamma[:-1]).reshape(-1, *(1,) * (n.ndim - 1))
+    return Cells(full, log_n[:-1], jnp.where(full, log_n[1:] - log_n[:-1], 0.0) / length, length)
+
+
+def log_number(gamma: Float[Arrays, " k"], cells: Cells) -> Float[Array, "*points"]:
+    """ln of the integral of N; of one electron where there is none."""
+    start = jnp.log(jnp.asarray(gamma)[:-1]).reshape(cells.length.shape)
+    each = cells.log_n + start + log_power_until(cells.slope + 1.0, cells.length)
+    each = jnp.where(cells.full, each, _NOTHING)
+    top = jax.lax.stop_gradient(jnp.max(each, 0))
+    top = jnp.where(top > 0.5 * _NOTHING, top, 0.0)
+    total = jnp.sum(jnp.where(cells.full, jnp.exp(each - top), 0.0), 0)
+    return top + jnp.log(jnp.where(total > 0.0, total, 1.0))
+
+
 class Spectra(Distribution):
     """A power law between each two nodes, with the nodes and N there as its parameters.
 
@@ -83,17 +117,14 @@ class Spectra(Distribution):
     ) -> Reals:
         cell = jnp.searchsorted(gamma, jax.lax.stop_gradient(at), method="scan_unrolled") - 1
         cell = jnp.clip(cell, 0, gamma.shape[0] - 2)
-        full, log_n, slope = _cells(gamma, N)
-        base = jnp.asarray(gamma)[cell]
+        known, base = cells_of(gamma, N), jnp.asarray(gamma)[cell]
         along = jnp.log1p((at - base) / base)
-        here = jnp.where(full[cell], log_n[cell] + slope[cell] * along, _EMPTY)
+        here = known.log_n[cell] + known.slope[cell] * along
+        here = jnp.where(known.full[cell], here, _EMPTY)
         return here - jnp.log(at) - 0.5 * jnp.log(jnp.maximum(at - 1.0, 1e-14) * (at + 1.0))
 
     def log_norm(self, *, gamma: Float[Arrays, " k"], N: Float[Arrays, " k"]) -> Reals:
-        full, log_n, slope = _cells(gamma, N)
-        length = jnp.log1p((gamma[1:] - gamma[:-1]) / gamma[:-1])
-        each = log_n + jnp.log(gamma[:-1]) + log_power_until(slope + 1.0, length)
-        return jax.nn.logsumexp(jnp.where(full, each, -jnp.inf)) + float(np.log(4.0 * np.pi))
+        return log_number(gamma, cells_of(gamma, N)) + float(np.log(4.0 * np.pi))
 
     def gamma_bounds(
         self,
@@ -130,17 +161,6 @@ class Spectra(Distribution):
             "gamma increases from 1 up": ~known,
             "N >= 0": jnp.any(~(jnp.isfinite(N) & (N >= 0.0)), 0),
         }
-
-
-def _cells(
-    gamma: Float[Arrays, " k"], n: Float[Arrays, " k"]
-) -> tuple[Any, Float[Array, " cells"], Float[Array, " cells"]]:
-    """(where a cell has electrons, ln N at its lower end, its power of gamma)."""
-    there = n > 0.0
-    full = there[1:] & there[:-1]
-    log_n = jnp.log(jnp.where(there, n, 1.0))
-    length = jnp.log1p((gamma[1:] - gamma[:-1]) / gamma[:-1])
-    return full, log_n[:-1], jnp.where(full, log_n[1:] - log_n[:-1], 0.0) / length
 
 
 _SPECTRA = Spectra()

@@ -1,5 +1,7 @@
 """The integrals as users call them."""
 
+import functools
+import operator
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NoReturn, overload
@@ -30,6 +32,7 @@ from synchrojax.core import (
 )
 from synchrojax.distributions import (
     Distribution,
+    Mixture,
     Spectra,
     Tabulated,
     get_distribution,
@@ -65,6 +68,14 @@ def at_unit_frequency(
     """
     _require_x64()
     distribution, parameters = _with_grid(distribution, parameters)
+    if isinstance(distribution, Mixture):
+        parts = [
+            at_unit_frequency(
+                part, s, theta, resolution=resolution, **distribution.own(k, parameters)
+            )
+            for k, part in enumerate(distribution.parts)
+        ]
+        return np.tensordot(np.asarray(distribution.shares()), np.stack(parts), 1)
     columns = [s, theta, *(parameters[n] for n in distribution.parameters)]
     resolution = resolution or resolution_of(distribution)
     x: Any = np.stack([np.asarray(c, float) for c in columns], -1)
@@ -135,12 +146,36 @@ def coefficients(
     distribution, params = _with_grid(distribution, params)
     names = (*COMMON, *distribution.parameters)
     values, _, shape = broadcast(params, names, distribution.defaults)
+    if isinstance(distribution, Mixture):
+        return _of_mixture(distribution, values, resolution, error)
     if isinstance(distribution, Tabulated):
         shape = distribution.shape_with(shape)
     _require_x64()
     resolution = resolution or resolution_of(distribution)
     with written_in_jax(distribution):
         return _coefficients(distribution, values, shape, resolution, error)
+
+
+def _of_mixture(
+    mixture: Mixture, values: Mapping[str, Any], resolution: Resolution | None, error: bool
+) -> Coefficients | tuple[Coefficients, Coefficients]:
+    """``coefficients`` of all parts, summed by their shares."""
+    parts, errors = [], []
+    for k, share in enumerate(mixture.shares()):
+        params = {n: values[n] for n in COMMON} | mixture.own(k, values)
+        found: Any = coefficients(mixture.parts[k], params, resolution=resolution, error=error)
+        parts.append((found[0] if error else found) * share)
+        errors.append([jnp.abs(c) * e for c, e in zip(parts[-1], found[1], strict=True)] * error)
+    total = functools.reduce(operator.add, parts)
+    if not error:
+        return total
+    sums = [functools.reduce(operator.add, each) for each in zip(*errors, strict=True)]
+    return total, Coefficients(
+        *(
+            jnp.where(wrong == 0.0, 0.0, wrong / jnp.where(c == 0.0, 1e-300, jnp.abs(c)))
+            for wrong, c in zip(sums, total, strict=True)
+        )
+    )
 
 
 def _with_grid(distribution: Any, params: Any) -> tuple[Distribution, Any]:
@@ -231,7 +266,9 @@ def _coefficients(
     own = dict(zip(distribution.parameters, inputs[2:], strict=True))
     first = {k: v.ravel()[:1] for k, v in own.items()}
     grid = isinstance(distribution, Tabulated)
-    parts = [distribution.gamma, distribution.N] if grid else distribution.breaks(**first)
+    parts: Any = distribution.breaks(**first)
+    if isinstance(distribution, Tabulated):
+        parts = [distribution.gamma, distribution.N]
     traced = is_traced([*found, *parts])
     conditions = distribution.violated(**first)
     for condition, broken in zip(conditions, violated, strict=True):
@@ -239,7 +276,7 @@ def _coefficients(
             _refuse_where(distribution, values, shape, condition, broken)
     xp = jnp if traced else np
     bad, empty = bad > 0.0, empty > 0.0
-    x = xp.stack([v.ravel() for v in inputs], -1)
+    x: Any = xp.stack([v.ravel() for v in inputs], -1)
     distribution, x = _with_rows(distribution, x, shape)
     flat, errors = (
         _traced(distribution, x, resolution, error)

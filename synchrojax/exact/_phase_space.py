@@ -87,7 +87,7 @@ def integrand_of(
 
     low, high = (jnp.asarray(b, float) for b in distribution.gamma_bounds(**parameters))
     jumps = tuple(distribution.jumps(**parameters))
-    breaks = distribution.breaks(**parameters)
+    breaks: Any = distribution.breaks(**parameters)
     if not isinstance(breaks, jax.Array):
         breaks = jnp.stack([jnp.asarray(b, float) for b in breaks]) if breaks else None
     return Integrand(

@@ -216,11 +216,12 @@ def _in_blocks(function: Callable, model: Model, values: Values) -> Any:
     def at(points: Values) -> Any:
         own = dict(points)
         row = own.pop("row")
-        n = jnp.moveaxis(rows[row] if len(rows) > 1 else rows, -1, 0)
+        # one row for all points is not copied
+        one = rows.reshape(-1, *(1,) * row.ndim) if len(rows) == 1 else rows[row]
         n = (
-            n
-            if len(rows) > 1
-            else jnp.broadcast_to(n.reshape(-1, *(1,) * row.ndim), n.shape[:1] + row.shape)
+            jnp.broadcast_to(one, (rows.shape[1], *row.shape))
+            if len(rows) == 1
+            else (jnp.moveaxis(one, -1, 0))
         )
         return function({**own, "gamma": gamma, "N": n})
 

@@ -22,6 +22,7 @@ from synchrojax.core import (
     slopes_that_fit,
     unphysical,
 )
+from synchrojax.distributions import cells_of, log_number
 from synchrojax.families import AbstractFamily, Dimensionless
 
 # inputs broadcast to one shape, in a program
@@ -87,7 +88,11 @@ def situation_of_spectra(family: AbstractFamily, values: Values) -> tuple[Situat
     there = ~broken & jnp.any((n[1:] > 0.0) & (n[:-1] > 0.0), 0)
     n = jnp.where(there, n, 1.0)
     given = "n_e" in values
-    n_e = values["n_e"] if given else jnp.where(there, family.electrons(gamma, n), 0.0)
+    n_e = (
+        values["n_e"]
+        if given
+        else jnp.where(there, jnp.exp(log_number(gamma, cells_of(gamma, n))), 0.0)
+    )
     bad = unphysical(nu, b, n_e, theta, (), {}) | broken
     bad = bad | (~there & (n_e > 0.0))
     empty = bad | (b == 0.0) | (n_e == 0.0)

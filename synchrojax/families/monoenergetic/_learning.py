@@ -1,10 +1,9 @@
 """What the network of one electron learns from a table."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax.core import Columns, to_plane
+from synchrojax.core import Columns, Points, to_plane
 from synchrojax.families._base import Rows
 from synchrojax.families._learning import oblique
 from synchrojax.families.monoenergetic import kernels as physics
@@ -29,7 +28,7 @@ def rows_of(table: Columns) -> Rows:
     x = jnp.exp(e.log_x)
     usable = (x < _HIGHEST) & (row["j_I"] > 0.0) & (row["alpha_I"] > 0.0)
 
-    def emitted(kind: str, log_bare: jax.Array, log_q: jax.Array, log_v: jax.Array) -> list:
+    def emitted(kind: str, log_bare: Points, log_q: Points, log_v: Points) -> list[Points]:
         total = jnp.where(usable, row[f"{kind}_I"], 1.0)
         q, v = (jnp.where(usable, row[f"{kind}_{k}"] / total, 0.1) for k in "QV")
         a, b = to_plane(q, v / jnp.where(usable, 1.0, jnp.sign(p.cosine)))

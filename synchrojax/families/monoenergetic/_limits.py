@@ -78,7 +78,7 @@ class Limits(NamedTuple):
 
 def polynomial(coefficients: Sequence[float], m: Reals) -> Reals:
     """With ``coefficients``, constant first."""
-    value = coefficients[-1]
+    value: Reals = coefficients[-1]
     for c in coefficients[-2::-1]:
         value = value * m + c
     return value

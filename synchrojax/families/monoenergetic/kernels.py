@@ -166,8 +166,8 @@ def limiting(p: Direction, e: Electron, limit: Limits) -> Smooth:
     log_circular = log_circular + log_narrow
     # d ln / d ln gamma / 2: of what stands before the exponential, as in the limit, and of that
     growth = jnp.exp(limit.absorption - limit.emission) - x + e.steep * x
-    log_j = limit.emission - e.log_x - log_narrow
-    log_j = log_j + jnp.log(square + 2.0 * tilt) - 2.0 * log_across
+    log_wide: Points = jnp.log(square + 2.0 * tilt) - 2.0 * log_across
+    log_j = limit.emission - e.log_x - log_narrow + log_wide
     return Smooth(
         e.log_x,
         log_j,
@@ -211,9 +211,11 @@ def polarization(cosine: Points, log_q: Points, log_v: Points) -> tuple[Points, 
     """(Q, V) / I of logarithms of ``Smooth``, strictly inside the unit disk."""
     unit = jax.lax.stop_gradient(at_least(jnp.maximum(log_q, log_v), 0.0))
     q, v, one = (jnp.exp(value - unit) for value in (log_q, log_v, 0.0))
-    v = cosine * v
-    inside = jax.lax.rsqrt(one * one + q * q + v * v) * (1.0 - 4.0 * jnp.finfo(q.dtype).eps)
-    return -inside * q, inside * v
+    circular = cosine * v
+    inside = jax.lax.rsqrt(one * one + q * q + circular * circular) * (
+        1.0 - 4.0 * jnp.finfo(q.dtype).eps
+    )
+    return -inside * q, inside * circular
 
 
 def turn_units(p: Direction) -> tuple[Points, Points]:

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple, final
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from synchrojax.core import Arrays, Columns, Masks, Points
 from synchrojax.distributions import get_distribution
@@ -33,8 +33,8 @@ class Point(NamedTuple):
     """A direction, the grid and N there."""
 
     direction: physics.Direction
-    gamma: Float[Array, " k"]
-    n: Float[Array, "k *points"]
+    gamma: Float[Arrays, " k"]
+    n: Float[Arrays, "k *points"]
 
 
 @final
@@ -58,10 +58,6 @@ class TabulatedFamily(PackagedFamily):
 
     def point(self, s: Points, theta: Points, own: Mapping[str, Points]) -> Point:
         return Point(physics.direction(s, theta), own["gamma"], own["N"])
-
-    def electrons(self, gamma: Float[Arrays, " k"], n: Float[Arrays, "k *points"]) -> Points:
-        """How many there are."""
-        return jnp.exp(spectrum_of(gamma, n).log_total)
 
     def coordinates(self, p: Point) -> dict[str, Points]:
         s, sine, _ = p.direction

@@ -105,7 +105,7 @@ def grid_of(gamma: Float[Arrays, " k"]) -> Grid:
 
 
 def interpolated(
-    grid: Grid, values: Float[Array, "panels order *rows"]
+    grid: Grid, values: Float[Arrays, "panels order *rows"]
 ) -> Float[Array, "dense *rows"]:
     """From the nodes of the kernels to those of the sum."""
     ones = (1,) * (values.ndim - 2)

@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from synchrojax.core import Arrays, at_least, within
+from synchrojax.distributions import cells_of, log_number
 from synchrojax.families.tabulated._grid import Grid
-from synchrojax.special import legendre, log_power_until
+from synchrojax.special import legendre
 
 _FEW = 8  # nodes near the end of the spectrum
 _STEEPEST = 60.0  # power of gamma across a part that they are placed for
@@ -18,34 +19,21 @@ NOTHING = -1e30  # ln of N where it is zero
 class Spectrum(NamedTuple):
     """N / (the number of electrons) of each point: logarithm and slope of each cell.
 
-    A cell with N = 0 at an end is empty, the limit of ever steeper power laws. ``log_total``: ln of
-    the number of electrons. ``end``: the uppermost cell that is not empty.
+    A cell with N = 0 at an end is empty, the limit of ever steeper power laws. ``end``: the
+    uppermost cell that is not empty.
     """
 
     log_n: Float[Array, "cells *points"]
     slope: Float[Array, "cells *points"]
-    log_total: Float[Array, "*points"]
     end: Int[Array, "*points"]
 
 
 def spectrum_of(gamma: Float[Arrays, " k"], n: Float[Arrays, "k *points"]) -> Spectrum:
     """Of N >= 0 at increasing Lorentz factors, above 0 at two neighbours at least."""
-    there: Bool[Array, k * points] = n > 0.0
-    full = there[:-1] & there[1:]
-    log_n = jnp.log(jnp.where(there, n, 1.0))
-
-    def column(values: Float[Array, " any"]) -> Float[Array, "any *ones"]:
-        return values.reshape(-1, *(1,) * (n.ndim - 1))
-
-    length = column(jnp.log1p((gamma[1:] - gamma[:-1]) / gamma[:-1]))
-    rise = jnp.where(full, log_n[1:] - log_n[:-1], 0.0)
-    slope = rise / length
-    number = log_n[:-1] + column(jnp.log(gamma[:-1])) + log_power_until(slope + 1.0, length)
-    number = jnp.where(full, number, NOTHING)
-    top = jax.lax.stop_gradient(jnp.max(number, 0))
-    total = top + jnp.log(at_least(jnp.sum(jnp.exp(number - top), 0), 1e-30))
-    end = len(full) - 1 - jnp.argmax(full[::-1], axis=0)
-    return Spectrum(jnp.where(full, log_n[:-1] - total, NOTHING), slope, total, end)
+    cells = cells_of(gamma, n)
+    end = len(cells.full) - 1 - jnp.argmax(cells.full[::-1], axis=0)
+    log_n = jnp.where(cells.full, cells.log_n - log_number(gamma, cells), NOTHING)
+    return Spectrum(log_n, cells.slope, end)
 
 
 def at_nodes(spectrum: Spectrum, grid: Grid) -> Float[Array, "dense *points"]:
