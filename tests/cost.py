@@ -57,8 +57,13 @@ def measure(cores, names, numbers, precisions):
                     k: jnp.asarray(v, precision)
                     for k, v in draw(name, 4096, seed=1, margin=1.0).items()
                 }
-                own = [points[k] for k in ("theta", *model.family.parameters)]
-                calls = {"network": (model_call(model), [GYRO * points["s"], *own])}
+                names_of, grid = ("theta", *model.family.parameters), {}
+                if model.family.spectral:  # a power law on 64 nodes, for all points
+                    gamma = jnp.geomspace(1.0, 1e6, 64, dtype=precision)
+                    names_of, grid = ("theta",), {"gamma": gamma, "N": gamma**-2.5}
+                own = [points[k] for k in names_of]
+                call_of = model_call(model, names_of, grid)
+                calls = {"network": (call_of, [GYRO * points["s"], *own])}
                 if name in _fits.FITS:
                     fit = _fits.FITS[name].formula
                     calls["fit"] = (
@@ -79,15 +84,10 @@ def measure(cores, names, numbers, precisions):
     return rows
 
 
-def model_call(model):
-    names = ("theta", *model.family.parameters)
-
+def model_call(model, names, grid):
     def call(nu, *own):
-        return tuple(
-            model.coefficients(
-                {"nu": nu, "B": 1.0, "n_e": 1.0, **dict(zip(names, own, strict=True))}
-            )
-        )
+        given = {"nu": nu, "B": 1.0, "n_e": 1.0, **grid, **dict(zip(names, own, strict=True))}
+        return tuple(model.coefficients(given))
 
     return call
 

@@ -75,7 +75,9 @@ def imported_model():
         )
 
 
-MAKERS = {name: lambda name=name: synchrojax.load(name) for name in synchrojax.models()}
+# electrons on a grid are no columns
+NAMES = [name for name in synchrojax.models() if name != "tabulated"]
+MAKERS = {name: lambda name=name: synchrojax.load(name) for name in NAMES}
 MAKERS |= {"table": table_model, "imported": imported_model, "family": family_model}
 
 
@@ -180,7 +182,7 @@ def of_exact(known):
     point].
     """
     found = []
-    for name in synchrojax.models():
+    for name in NAMES:
         params = known[name]["params"][:, 1 : 1 + EXACT // 5]
         inputs = synchrojax.load(name).inputs
         found.append(

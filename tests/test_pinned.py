@@ -60,9 +60,7 @@ def test_rays():
 @pytest.mark.slow  # compiles the integrals of five distributions
 @pytest.mark.usefixtures("x64")
 def test_exact():
-    found = pinned.of_exact(
-        {name: {"params": STORED[f"{name}.params"]} for name in pinned.synchrojax.models()}
-    )
+    found = pinned.of_exact({name: {"params": STORED[f"{name}.params"]} for name in pinned.NAMES})
     wanted = STORED["exact"]
     scale = np.abs(wanted)
     scale[:, :3], scale[:, 3:6] = scale[:, :1], scale[:, 3:4]

@@ -10,8 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from synchrojax.cli._arguments import named, once, value_or_range
-from synchrojax.core import COMMON, UNITS, write_text
+from synchrojax.core import COMMON, UNITS, read_text, write_text
+from synchrojax.distributions import Spectra, checked_spectrum
 from synchrojax.tables.listing import Listing, as_csv, as_json, as_lines
+
+# N is a row of numbers
+_OPTIONS = tuple(name for name in UNITS if name != "N")
 
 
 def _spread(name: str, value: float | tuple[float, float, int]) -> Float[np.ndarray, " points"]:
@@ -25,6 +29,25 @@ def _spread(name: str, value: float | tuple[float, float, int]) -> Float[np.ndar
             f"--{name.replace('_', '-')}: a range is logarithmic and needs both ends above zero"
         )
     return np.geomspace(low, high, count)
+
+
+def _electrons(path: pathlib.Path) -> dict[str, Float[np.ndarray, " k"]]:
+    """gamma and N of a text file: two columns, by commas or blanks; # begins a comment."""
+    lines = [
+        line.partition("#")[0].replace(",", " ").split() for line in read_text(path).splitlines()
+    ]
+    rows = [words for words in lines if words]
+    try:
+        values = np.array([[float(word) for word in words] for words in rows])
+    except ValueError:
+        values = np.zeros(0)
+    if values.ndim != 2 or values.shape[1] != 2:
+        raise ValueError(f"{path}: expected two columns of numbers, gamma and N")
+    try:
+        gamma, n = checked_spectrum(*values.T)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return {"gamma": np.asarray(gamma), "N": np.asarray(n)}
 
 
 def _inputs(options: Any) -> tuple[Any, Any, dict[str, Any]]:
@@ -50,22 +73,37 @@ def _inputs(options: Any) -> tuple[Any, Any, dict[str, Any]]:
         model = synchrojax.load(options.model, out_of_domain=options.out_of_domain or "clip")
         distribution = model.family.distribution
     inputs = (*COMMON, *distribution.parameters)
+    on_grid = isinstance(distribution, Spectra)
+    if on_grid:
+        inputs = COMMON
+        if not options.electrons:
+            raise ValueError(
+                f"{options.model}: missing --electrons FILE, gamma and N in two columns"
+            )
+    elif options.electrons:
+        raise ValueError(f"{options.model}: --electrons is for --model tabulated")
 
     def option(name: str) -> str:
-        return f"--{name.replace('_', '-')}" if name in UNITS else f"--param {name}=X"
+        return f"--{name.replace('_', '-')}" if name in _OPTIONS else f"--param {name}=X"
 
-    given = {n: getattr(options, n) for n in UNITS if getattr(options, n) is not None}
+    given = {n: getattr(options, n) for n in _OPTIONS if getattr(options, n) is not None}
     for name, value in once(options.param, "--param").items():
         if name in given:
             raise ValueError(f"{option(name)} and --param {name}=X both give {name}: leave one out")
         given[name] = value
-    missing = [option(n) for n in inputs if n not in given and n not in distribution.defaults]
+    without = {"n_e"} if on_grid and not options.exact and not options.compare else set()
+    missing = [
+        option(n)
+        for n in inputs
+        if n not in given and n not in distribution.defaults and n not in without
+    ]
     unknown = [option(n) for n in given if n not in inputs]
     if missing or unknown:
         wrong = [f"missing {', '.join(missing)}"] * bool(missing)
         wrong += [f"not for this model: {', '.join(unknown)}"] * bool(unknown)
         raise ValueError(f"{options.model}: {'; '.join(wrong)}")
-    return model, distribution, {n: given.get(n, distribution.defaults.get(n)) for n in inputs}
+    found = {n: given.get(n, distribution.defaults.get(n)) for n in inputs}
+    return model, distribution, {n: v for n, v in found.items() if v is not None}
 
 
 def _check_files(options: Any, given: dict[str, Any]) -> None:
@@ -99,14 +137,15 @@ def _coefficients(options: Any) -> None:
     _check_files(options, given)
     grid = np.meshgrid(*(_spread(n, v) for n, v in given.items()), indexing="ij")
     params = dict(zip(given, (a.ravel() for a in grid), strict=True))
+    everything = params | (_electrons(options.electrons) if options.electrons else {})
     shown: np.ndarray
     exact = None
     if not options.exact:
-        shown = np.asarray(jax.jit(model.coefficients)(params))
+        shown = np.asarray(jax.jit(model.coefficients)(everything))
     if options.exact or options.compare:
-        exact = np.asarray(synchrojax.exact.coefficients(distribution, params))
+        exact = np.asarray(synchrojax.exact.coefficients(distribution, everything))
         shown = exact if options.exact else shown
-    flags = np.zeros(grid[0].size, int) if model is None else np.asarray(model.flags(params))
+    flags = np.zeros(grid[0].size, int) if model is None else np.asarray(model.flags(everything))
     found = Listing(params, shown, exact if options.compare else None, flags)
 
     if options.json:
@@ -181,7 +220,8 @@ def _add_coefficients(verb: Callable) -> None:
         help="packaged model or path of a .safetensors file; with --exact any distribution "
         "(default: thermal)",
     )
-    for name, unit in UNITS.items():
+    for name in _OPTIONS:
+        unit = UNITS[name]
         needed = "" if name in COMMON else "; if the model takes it"
         sub.add_argument(
             f"--{name.replace('_', '-')}",
@@ -190,6 +230,13 @@ def _add_coefficients(verb: Callable) -> None:
             metavar="X|LOW:HIGH:N",
             help=f"[{unit}]{needed}",
         )
+    sub.add_argument(
+        "--electrons",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="for --model tabulated: gamma and N = dN/dgamma in two columns, N in cm^-3 or, with "
+        "--n-e, in any unit",
+    )
     sub.add_argument(
         "--param",
         type=named,

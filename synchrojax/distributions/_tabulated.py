@@ -88,7 +88,7 @@ def log_number(gamma: Float[Arrays, " k"], cells: Cells) -> Float[Array, "*point
     each = jnp.where(cells.full, each, _NOTHING)
     top = jax.lax.stop_gradient(jnp.max(each, 0))
     top = jnp.where(top > 0.5 * _NOTHING, top, 0.0)
-    total = jnp.sum(jnp.where(cells.full, jnp.exp(each - top), 0.0), 0)
+    total = jnp.sum(jnp.where(cells.full, jnp.exp(each - top[None]), 0.0), 0)
     return top + jnp.log(jnp.where(total > 0.0, total, 1.0))
 
 

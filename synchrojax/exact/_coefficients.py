@@ -266,9 +266,11 @@ def _coefficients(
     own = dict(zip(distribution.parameters, inputs[2:], strict=True))
     first = {k: v.ravel()[:1] for k, v in own.items()}
     grid = isinstance(distribution, Tabulated)
-    parts: Any = distribution.breaks(**first)
+    parts: Any
     if isinstance(distribution, Tabulated):
-        parts = [distribution.gamma, distribution.N]
+        parts = distribution.gamma, distribution.N
+    else:
+        parts = distribution.breaks(**first)
     traced = is_traced([*found, *parts])
     conditions = distribution.violated(**first)
     for condition, broken in zip(conditions, violated, strict=True):

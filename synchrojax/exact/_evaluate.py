@@ -55,7 +55,7 @@ class Ruled:
 
 def _point_at_unit_frequency(
     distribution: Any,  # Distribution or Ruled
-    parameters: Mapping[str, Float[Array, ""]],
+    parameters: Mapping[str, Float[Array, "..."]],
     s: Float[Array, ""],
     theta: Float[Array, ""],
     mode: int,

@@ -182,7 +182,8 @@ class SampledFamily(AbstractFamily):
 
     ``dimensions``: of the unit cube that ``sample`` maps. ``linear``: inputs that are sampled, and
     whose slopes are taken, with the input itself instead of with its logarithm. ``base``: the
-    packaged model whose networks this one holds beside its own, or None. ``comparison``: see there.
+    packaged model whose networks this one holds beside its own, or None. ``single``: the family
+    whose tables this one learns from, or None for its own. ``comparison``: see there.
     All inputs follow one policy, and no result is watched.
     """
 
@@ -191,6 +192,7 @@ class SampledFamily(AbstractFamily):
     dimensions: int
     linear: tuple[str, ...]
     base: str | None
+    single: "SampledFamily | None" = None
     comparison: Comparison
 
     def results_outside(self, networks: Networks, p: Point) -> tuple[Masks, ...]:

@@ -6,14 +6,13 @@ from synchrojax.families._base import AbstractFamily, SampledFamily
 from synchrojax.families._custom import Family
 from synchrojax.families._tabular import TableFamily
 from synchrojax.families.kappa import KAPPA, KAPPA_PITCH
-from synchrojax.families.monoenergetic import MONOENERGETIC
 from synchrojax.families.powerlaw import POWERLAW, POWERLAW_PITCH
 from synchrojax.families.tabulated import TABULATED
 from synchrojax.families.thermal import THERMAL
 
 FAMILIES: dict[str, SampledFamily] = {
     family.name: family
-    for family in (THERMAL, POWERLAW, POWERLAW_PITCH, KAPPA, KAPPA_PITCH, MONOENERGETIC, TABULATED)
+    for family in (THERMAL, POWERLAW, POWERLAW_PITCH, KAPPA, KAPPA_PITCH, TABULATED)
 }
 # entry of a model file's header -> what reads a family from it, and what must be in it; a family
 # of a user's own is added here ("Implementing a family")

@@ -52,6 +52,7 @@ def draw(
     Rounding the inputs first makes them exact in a text table.
     """
     family = get_family(name)
+    family = family.single or family
     cube = qmc.Sobol(family.dimensions, scramble=True, rng=seed).random(1 << (n - 1).bit_length())[
         :n
     ]
@@ -271,6 +272,7 @@ def generate(
     if ``out`` holds a table made with other settings.
     """
     family, margin = get_family(name), _checked_margin(margin)
+    family = family.single or family
     n, seed, workers = _checked(n, seed, workers, suffix)
     settings = {
         "distribution": family.name,

@@ -188,7 +188,7 @@ def train(
         for name, head in family.heads.items()
         if name not in networks
     }
-    data = table_files.read_table(table, ("s", "theta", *family.parameters))
+    data = table_files.read_table(table, ("s", "theta", *(family.single or family).parameters))
     family = family.locked(data)
     require_readable(family)
     n = len(data["s"])

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +17,7 @@ from synchrojax.families import AbstractFamily, Family, SampledFamily, TableFami
 from synchrojax.generate import draw
 from synchrojax.model import Model
 from synchrojax.tables import CONVENTIONS, RESULTS, RHO_Q_SIGN, network_space, table_files
-from synchrojax.validate import _fits
+from synchrojax.validate import _fits, _spectra
 
 _SMALLEST_SINE = 1e-3  # for slopes with theta
 _STEP = 2e-3  # of the fourth-order differences; their error is below 1e-7
@@ -271,6 +272,8 @@ def validate(
     _require_model(model)
     n, seed = table_files.integer(n, "n (points)", 1), table_files.integer(seed, "seed", 0)
     name, family = model.distribution, _family_with_f(model, family)
+    if family.spectral:
+        return _of_spectra(model, n, seed, quiet)
     points = _fresh_points(family, n, seed)
     directions = tuple(points) if slopes else ()
     fit = _fits.FITS[name].formula if is_packaged(family) and name in _fits.FITS else None
@@ -306,6 +309,32 @@ def validate(
     )
 
 
+def _of_spectra(model: Model, n: int, seed: int, quiet: bool) -> Validation:
+    """``validate`` of a model whose electrons are given on a grid: random spectra, no slopes."""
+    points, truth, ours = [], [], []
+    with progress("validate", n, "integrals", quiet=quiet) as advance:
+        for spectra in _spectra.drawn(n, seed):
+            rows = {"s": spectra.s, "theta": spectra.theta}
+            grid: dict[str, Any] = {"gamma": spectra.gamma, "N": spectra.n}
+            s, theta = rows.values()
+            truth.append(exact.at_unit_frequency("tabulated", s, theta, **grid))
+            ours.append(_model_values(model, rows | grid))
+            points.append(rows)
+            advance(len(spectra.s))
+    exactly, found = np.concatenate(truth), np.concatenate(ours)
+    together = {k: np.concatenate([rows[k] for rows in points]) for k in ("s", "theta")}
+    used, values = {}, {}
+    for k, coefficient in enumerate(RESULTS):
+        use = np.flatnonzero(
+            np.abs(exactly[:, k]) > _spectra.LOWEST * np.abs(exactly[:, 6 + k % 2])
+        )
+        used[coefficient] = use
+        values[coefficient] = np.abs(found[use, k] / exactly[use, k] - 1.0)
+    nothing = {c: np.full(len(v), np.nan) for c, v in values.items()}
+    nowhere = {c: np.zeros(len(v), bool) for c, v in values.items()}
+    return Validation(together, used, values, {}, nothing, nowhere, (), exactly, found, {})
+
+
 def validate_table(
     model: Any,
     table: PathLike,
@@ -335,6 +364,8 @@ def validate_table(
             "rows is a function from the number of rows to the mask of those to use, not "
             f"{rows!r}; max_rows is how many of a large table, drawn at random"
         )
+    if isinstance(model.family, SampledFamily) and model.family.single:
+        model = replace(model, family=model.family.single)
     max_rows = table_files.integer(max_rows, "max_rows", 1)
     seed = table_files.integer(seed, "seed", 0)
     family, squares = model.family, {}
@@ -447,10 +478,16 @@ def cost(model: Any, *, n: Any = 1_000_000, points: Columns | None = None) -> di
     n = table_files.integer(n, "n (points)", 1)
     points = draw(model.family, min(n, 4096), seed=1, margin=1.0) if points is None else points
     points = {k: np.resize(v, n) for k, v in points.items()}
+    grid = {}
+    if model.family.spectral:  # a power law on 64 nodes, for all points
+        gamma = np.geomspace(1.0, 1e6, 64)
+        grid = {"gamma": gamma, "N": gamma**-2.5}
+        points = {k: points[k] for k in ("s", "theta")}
     result = {"weights": sum(leaf.size for leaf in jax.tree.leaves(model.networks))}
     for precision in ("float32", "float64"):
         with jax.enable_x64(precision == "float64"):
-            own = {k: jnp.asarray(v, precision) for k, v in points.items() if k != "s"}
+            given = points | grid
+            own = {k: jnp.asarray(v, precision) for k, v in given.items() if k != "s"}
             params = {"nu": jnp.asarray(GYRO * points["s"], precision), "B": 1.0, "n_e": 1.0, **own}
             call = jax.jit(model.coefficients).lower(params).compile()
             times: list[float] = []

@@ -137,12 +137,13 @@ def test_out_of_domain_note(capsys):
         (["coefficients", "--nu=-1:10:3", *POINT[2:]], "needs both ends above zero"),
         (
             ["coefficients", *POINT, "--model", "nope"],
-            "unknown model 'nope'; packaged: kappa, kappa_pitch, powerlaw, powerlaw_pitch, thermal",
+            "unknown model 'nope'; packaged: kappa, kappa_pitch, powerlaw, powerlaw_pitch, "
+            "tabulated, thermal",
         ),
         (
             ["generate", "maxwell", "--out", "x"],
             "unknown distribution 'maxwell'; available: kappa, kappa_pitch, powerlaw, "
-            "powerlaw_pitch, thermal",
+            "powerlaw_pitch, tabulated, thermal",
         ),
         (["generate", "thermal", "--n", "0", "--out", "x"], "not a positive whole number"),
         (["train", "nowhere", "--out", "m.safetensors"], "nowhere: no such table"),
@@ -158,7 +159,7 @@ def test_out_of_domain_note(capsys):
         (["coefficients", "--ne", "1e6"], "unknown option --ne; did you mean --n-e?"),
         (["coefficients", "--theta_e=10"], "unknown option --theta_e; did you mean --theta-e?"),
         (["coefficients", "--NU", "1e9"], "unknown option --NU; did you mean --nu?"),
-        (["coefficients", "--gamma", "3"], "unknown option --gamma; did you mean --gamma-m"),
+        (["coefficients", "--gamm", "3"], "unknown option --gamm; did you mean --gamma"),
         (
             ["coefficients", "--out-of", "nan"],
             "unknown option --out-of; did you mean --out-of-domain?",
@@ -468,7 +469,7 @@ def test_models(capsys):
     listed = {
         m["name"]: m for m in map(json.loads, run(capsys, "models", "--json")[1].splitlines())
     }
-    assert set(listed) == {"kappa", "kappa_pitch", "powerlaw", "powerlaw_pitch", "thermal"}
+    assert set(listed) == set(synchrojax.models())
     assert listed["thermal"]["domain"]["theta_e"] == [0.1, 100.0]
 
 

@@ -1088,6 +1088,7 @@ def test_sixty_is_no_angle(name):
         "thermal": {"theta_e": 10.0},
         "powerlaw": {"p": 3.0, "gamma_min": 1.0, "gamma_max": 1e6},
         "kappa": {"kappa": 4.0, "w": 10.0},
+        "tabulated": {"gamma": np.array([1.0, 1e2, 1e4]), "N": np.array([1.0, 1e-4, 1e-9])},
     }[name.split("_")[0]]
     own |= {"k": 0.5} if name.endswith("pitch") else {}
     folded = float(np.arccos(np.cos(60.0)))

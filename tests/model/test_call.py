@@ -16,6 +16,7 @@ from synchrojax import exact
 from synchrojax.core import ELECTRON_MASS, GYRO, quick_jit
 from synchrojax.tables.table_files import read_table
 
+PACKAGED = ("kappa", "kappa_pitch", "powerlaw", "powerlaw_pitch", "tabulated", "thermal")
 INPUTS = ("nu", "B", "n_e", "theta", "theta_e")
 
 
@@ -371,7 +372,7 @@ def test_messages(model, point):
         model.coefficients({**point, "B": 1j})
     with pytest.raises(ValueError, match="mapping"):
         model.coefficients(3.0)
-    packaged = "kappa, kappa_pitch, powerlaw, powerlaw_pitch, thermal"
+    packaged = ", ".join(PACKAGED)
     with pytest.raises(ValueError, match=f"unknown model 'thermla'; packaged: {packaged}"):
         synchrojax.load("thermla")
     with pytest.raises(ValueError, match="unknown model ''; packaged"):
@@ -381,7 +382,7 @@ def test_messages(model, point):
 
 
 def test_contract_attributes(model):
-    assert synchrojax.models() == ("kappa", "kappa_pitch", "powerlaw", "powerlaw_pitch", "thermal")
+    assert synchrojax.models() == PACKAGED
     assert model.inputs == INPUTS
     assert model.domain["s"] == (10.0, 1e8)
     assert "held_out" in model.report

@@ -19,7 +19,9 @@ def columns_of(name):
 
 
 def test_every_model_has_a_ray():
-    assert tuple(ray.packaged()) == NAMES == synchrojax.models()
+    assert tuple(ray.packaged()) == NAMES
+    # of electrons on a grid a table of samples holds no N
+    assert {*NAMES, "tabulated"} == set(synchrojax.models())
 
 
 @pytest.mark.parametrize("name", NAMES)

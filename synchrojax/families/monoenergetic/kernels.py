@@ -1,6 +1,6 @@
 """Coefficients of one electron: limits, exact exponent and learned corrections put together."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from synchrojax.core import (
     ABSORPTION,
     E2_OVER_MC,
     EMISSION,
+    Arrays,
     Points,
     at_least,
     at_most,
@@ -22,6 +23,9 @@ from synchrojax.core import (
 from synchrojax.families._base import Network
 from synchrojax.families._box import S_PERP
 from synchrojax.families.monoenergetic._limits import Limits, cubic, limits, polynomial
+
+# for all points along some axes
+Shared: TypeAlias = Float[Arrays, "*#points"]
 
 _LOG_EMISSION = float(np.log(EMISSION / (4.0 * np.sqrt(3.0) * np.pi**2)))
 _LOG_ABSORPTION = float(np.log(ABSORPTION / (2.0 * np.sqrt(3.0) * np.pi**2)))
@@ -191,7 +195,7 @@ def smooth(network: Network, p: Direction, log_gamma: Points) -> Smooth:
     return Smooth(found.log_x, *(value + learned[k] for k, value in enumerate(found[1:])))
 
 
-def kernels(cosine: Points, log_gamma: Points, found: Smooth) -> Kernels:
+def kernels(cosine: Shared, log_gamma: Shared, found: Smooth) -> Kernels:
     """Put together at the electron's gamma."""
     gamma, x = jnp.exp(log_gamma), jnp.exp(found.log_x)
     beta = square_root(-jnp.expm1(-2.0 * log_gamma))
@@ -207,7 +211,7 @@ def kernels(cosine: Points, log_gamma: Points, found: Smooth) -> Kernels:
     )
 
 
-def polarization(cosine: Points, log_q: Points, log_v: Points) -> tuple[Points, Points]:
+def polarization(cosine: Shared, log_q: Points, log_v: Points) -> tuple[Points, Points]:
     """(Q, V) / I of logarithms of ``Smooth``, strictly inside the unit disk."""
     unit = jax.lax.stop_gradient(at_least(jnp.maximum(log_q, log_v), 0.0))
     q, v, one = (jnp.exp(value - unit) for value in (log_q, log_v, 0.0))

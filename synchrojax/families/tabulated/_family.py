@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import jax.numpy as jnp
 from jaxtyping import Float
@@ -54,9 +54,10 @@ class TabulatedFamily(PackagedFamily):
     heads = MONOENERGETIC.heads
     block = 256
     dimensions, linear, base = MONOENERGETIC.dimensions, MONOENERGETIC.linear, None
+    single = MONOENERGETIC
     comparison = Comparison()
 
-    def point(self, s: Points, theta: Points, own: Mapping[str, Points]) -> Point:
+    def point(self, s: Points, theta: Points, own: Mapping[str, Any]) -> Point:
         return Point(physics.direction(s, theta), own["gamma"], own["N"])
 
     def coordinates(self, p: Point) -> dict[str, Points]:

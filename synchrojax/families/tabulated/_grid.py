@@ -52,7 +52,7 @@ class Grid(NamedTuple):
 
 def _cardinal(position: Float[Array, " dense"]) -> Float[Array, "dense order"]:
     """Lagrange polynomials of the Chebyshev nodes on [0, 1]."""
-    apart = position[:, None] - _CHEBYSHEV.astype(position.dtype)
+    apart = position[:, None] - _CHEBYSHEV.astype(position.dtype)[None]
     rows = []
     for i, node in enumerate(_CHEBYSHEV):
         others = np.delete(np.arange(ORDER), i)
@@ -74,7 +74,7 @@ def grid_of(gamma: Float[Arrays, " k"]) -> Grid:
     middle = jax.lax.stop_gradient(0.5 * (edges[:-1] + edges[1:]))
     x, w = (a.astype(gamma.dtype) for a in legendre(max(_DENSE // (k + PANELS), _FEWEST)))
     wide = edges[1:] - edges[:-1]
-    y = (edges[:-1, None] + wide[:, None] * x).ravel()
+    y = (edges[:-1, None] + wide[:, None] * x[None]).ravel()
     cell = jnp.clip(jnp.searchsorted(ends, middle) - 1, 0, k - 2)
     panel = jnp.clip((middle / width).astype(int), 0, PANELS - 1)
     last = jnp.clip(jnp.searchsorted(edges, ends[1:]) - 1, 0, len(wide) - 1)
@@ -82,7 +82,7 @@ def grid_of(gamma: Float[Arrays, " k"]) -> Grid:
     cell, panel, part = (jnp.repeat(v, len(x)) for v in (cell, panel, part))
     above = scale * jnp.expm1(y)
     base = gamma[cell]
-    nodes = width * (jnp.arange(PANELS)[:, None] + _CHEBYSHEV.astype(gamma.dtype))
+    nodes = width * (jnp.arange(PANELS)[:, None] + _CHEBYSHEV.astype(gamma.dtype)[None])
     start, below = jnp.log(lowest), lowest + scale * jnp.expm1(edges[:-1])
 
     def log_gamma(y: Float[Array, "*any"]) -> Float[Array, "*any"]:
@@ -93,7 +93,7 @@ def grid_of(gamma: Float[Arrays, " k"]) -> Grid:
         panel,
         _cardinal(y / width - panel),
         log_gamma(y),
-        scale * jnp.exp(y) * (wide[:, None] * w).ravel(),
+        scale * jnp.exp(y) * (wide[:, None] * w[None]).ravel(),
         cell,
         jnp.log1p((above - (base - lowest)) / base),
         part,

@@ -32,7 +32,7 @@ def spectrum_of(gamma: Float[Arrays, " k"], n: Float[Arrays, "k *points"]) -> Sp
     """Of N >= 0 at increasing Lorentz factors, above 0 at two neighbours at least."""
     cells = cells_of(gamma, n)
     end = len(cells.full) - 1 - jnp.argmax(cells.full[::-1], axis=0)
-    log_n = jnp.where(cells.full, cells.log_n - log_number(gamma, cells), NOTHING)
+    log_n = jnp.where(cells.full, cells.log_n - log_number(gamma, cells)[None], NOTHING)
     return Spectrum(log_n, cells.slope, end)
 
 
@@ -61,7 +61,8 @@ def near_end(
     x, w = (v.reshape(-1, *(1,) * end.ndim).astype(log_n.dtype) for v in legendre(_FEW))
     # equal steps of exp(power ln(gamma) / depth)
     share = -jnp.expm1(-power)
-    back = -jnp.log1p(-share * x) * (depth / power)
-    weight = share * (depth / power) / (1.0 - share * x) * w
-    log_gamma = top - back
-    return log_gamma, log_n + slope * (length - back) + jnp.log(weight) + log_gamma
+    back = -jnp.log1p(-share[None] * x) * (depth / power)[None]
+    weight = (share * depth / power)[None] * w / (1.0 - share[None] * x)
+    log_gamma = top[None] - back
+    here = log_n[None] + slope[None] * (length[None] - back)
+    return log_gamma, here + jnp.log(weight) + log_gamma

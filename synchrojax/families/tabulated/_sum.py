@@ -18,7 +18,7 @@ def _stokes(
 ) -> tuple[Points, Points, Points]:
     """ln I, Q / I and V / I of a sum of what has these."""
     top = jax.lax.stop_gradient(jnp.max(log_i, 0))
-    size = jnp.exp(log_i - top)
+    size = jnp.exp(log_i - top[None])
     total, linear, circular = (jnp.sum(term, 0) for term in (size, size * q, size * v))
     over = reciprocal(total)
     return top + jnp.log(total), linear * over, circular * over
@@ -48,9 +48,11 @@ def summed(
     steepness = 4.0 / 3.0 * jnp.exp(jnp.log(p.s) - jnp.log(p.sine) - 2.0 * top)
     log_gamma, log_few = near_end(spectrum, grid, steepness)
     few = physics.kernels(p.cosine[None], log_gamma, _at(network, p, log_gamma))
-    log_rest = jnp.where(part == grid.last[spectrum.end], NOTHING, log_number)
+    log_rest = jnp.where(part == grid.last[spectrum.end][None], NOTHING, log_number)
 
-    def joined(rest: Points, end: Points) -> Float[Array, "any *points"]:
+    def joined(
+        rest: Float[Array, "rest *points"], end: Float[Array, "end *points"]
+    ) -> Float[Array, "all *points"]:
         return jnp.concatenate([rest, end])
 
     number = jnp.exp(log_number)
