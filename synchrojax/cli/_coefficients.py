@@ -177,6 +177,8 @@ def _explain_flags(model: Any, bits: int, count: int, total: int, widest: float)
     ends["theta"] += " rad"
     if widest > 2.0 * np.pi:
         ends["theta"] += f" ({widest:g} looks like degrees: write {widest:g}deg)"
+    if model.distribution.startswith("powerlaw"):
+        ends["p"] += " (p > 0 with a finite gamma_max: --model tabulated, or --exact)"
     names = [*ends.values(), "unphysical input"]
     what = "; ".join(n for i, n in enumerate(names) if bits >> i & 1)
     print(f"synchrojax: note: {count} of {total} points flagged: {what}", file=sys.stderr)

@@ -32,9 +32,9 @@ class Function(Distribution):
     such function returns all of them. Without them the integrals run across and lose digits: up to
     2e-2 for a broken power law. A jump that ``breaks`` names is part of f, unlike those at the
     edges: absorption and rotativities contain f(gamma+) - f(gamma-) times a delta function, the
-    limit of a steep slope. Where harmonics are summed one by one, that term is their average.
-    Breaks outside the edges do nothing. To keep a jump at an edge, let f be zero beyond it, move
-    the edge outward and name the jump.
+    limit of a steep slope. Where harmonics are summed one by one, that term is their average. A
+    number outside the edges is refused; breaks that depend on parameters do nothing there. To keep
+    a jump at an edge, let f be zero beyond it, move the edge outward and name the jump.
     """
 
     extended = True  # for all we know
@@ -53,6 +53,13 @@ class Function(Distribution):
         self.parameters = _parameters(f)
         require_names(self.parameters)
         self._breaks = _known_breaks(breaks, self.parameters)
+        numbers = self._breaks if isinstance(self._breaks, tuple) else ()
+        for b in numbers:
+            if isinstance(b, float) and not gamma_min <= b <= gamma_max:
+                raise ValueError(
+                    f"breaks: {b:g} lies outside of gamma_min = {gamma_min:g} to gamma_max = "
+                    f"{gamma_max:g}, where f is zero"
+                )
 
     @property
     def written_as(self) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from synchrojax.core import Reals, Truths, at_least, at_most, square_root
 from synchrojax.distributions._base import Distribution
-from synchrojax.special import scaled_k012
+from synchrojax.special import log_power_until, scaled_k012
 
 HIGHEST_GAMMA = 1e12  # infinity, for every purpose here
 _EDGES = ("keep", "omit")
@@ -63,6 +63,8 @@ def _apart(gamma_min: Reals, gamma_max: Reals) -> tuple[Reals, Reals]:
 class PowerLaw(Distribution):
     """N(gamma) = (p - 1) gamma^-p / (gamma_min^(1-p) - gamma_max^(1-p)) between the two. Isotropic.
 
+    p > 1, or p > 0 with a finite gamma_max.
+
     The sharp ends belong to the distribution: ``edges="keep"`` gives absorption and rotativities
     their share of df/dgamma there. Symphony, Rimphony and the fits in the literature leave it out:
     ``edges="omit"``, for comparisons. At gamma_min = 1 it is zero.
@@ -93,11 +95,10 @@ class PowerLaw(Distribution):
         )
 
     def log_norm(self, *, p: Reals, gamma_min: Reals, gamma_max: Reals) -> Reals:
-        # integral of gamma^-p, times 4 pi
-        # right for ends close to each other
+        # integral of gamma^-p, times 4 pi; right for ends close to each other and for p = 1
         decades = jnp.log1p((gamma_max - gamma_min) / gamma_min)
-        total = -jnp.expm1((1.0 - p) * decades) / (p - 1.0)
-        return jnp.log(4.0 * jnp.pi * total) + (1.0 - p) * jnp.log(gamma_min)
+        total = log_power_until(1.0 - p, decades) + (1.0 - p) * jnp.log(gamma_min)
+        return total + float(np.log(4.0 * np.pi))
 
     def gamma_bounds(self, *, p: Reals, gamma_min: Reals, gamma_max: Reals) -> tuple[Reals, Reals]:
         return gamma_min, gamma_max
@@ -122,7 +123,8 @@ class PowerLaw(Distribution):
 
     def violated(self, *, p: Reals, gamma_min: Reals, gamma_max: Reals) -> Mapping[str, Truths]:
         return {
-            "p > 1": p <= 1.0,
+            "p > 0": p <= 0.0,
+            "p > 1 or gamma_max finite": (p <= 1.0) & (gamma_max >= HIGHEST_GAMMA),
             "gamma_min >= 1": gamma_min < 1.0,
             "gamma_max > gamma_min": gamma_max <= gamma_min,
         }

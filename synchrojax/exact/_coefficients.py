@@ -165,7 +165,8 @@ def _of_mixture(
         params = {n: values[n] for n in COMMON} | mixture.own(k, values)
         found: Any = coefficients(mixture.parts[k], params, resolution=resolution, error=error)
         parts.append((found[0] if error else found) * share)
-        errors.append([jnp.abs(c) * e for c, e in zip(parts[-1], found[1], strict=True)] * error)
+        if error:
+            errors.append([jnp.abs(c) * e for c, e in zip(parts[-1], found[1], strict=True)])
     total = functools.reduce(operator.add, parts)
     if not error:
         return total

@@ -16,6 +16,10 @@ from synchrojax.special import kinks
 
 _PROBES = 4  # points of a call on which a user's f is judged
 _SUSPICIOUS = 1e-5  # estimated relative error from which a user's f is taken for not smooth
+# for who interpolates
+_TABLE = (
+    "; an f that interpolates a table has a kink at each node: distributions.Tabulated takes it"
+)
 _SMALL_BLOCK = 8  # few points are computed as many at a time
 _SEEN: weakref.WeakSet = weakref.WeakSet()  # functions f that were judged before
 _WARNED: weakref.WeakSet = weakref.WeakSet()  # what users were warned of
@@ -157,12 +161,12 @@ def _advice(distribution: Distribution, parameters: Mapping[str, Reals]) -> str:
         return (
             "if f has kinks or jumps in gamma, tell where, as distributions.Function(f, ..., "
             "breaks=(gamma, ...)) or "
-            "Family(..., breaks=...)"
+            f"Family(..., breaks=...){_TABLE}"
         )
     besides = " besides those that it has" if known else ""
     return (
         f"f has a kink or a jump near gamma = {', '.join(f'{g:.6g}' for g in found)}; pass "
         f"breaks=({places},){besides} "
         "to distributions.Function or Family (a number, the name of a parameter or a function of "
-        "the parameters)"
+        f"the parameters){_TABLE}"
     )

@@ -21,6 +21,9 @@ Then ``synchrojax generate NAME``, ``train --distribution NAME`` and ``validate`
 weights as ``synchrojax/weights/NAME.safetensors`` make it a packaged model: write the model card
 again (``data/make_model_card.py``) and give it a line in the table of the README.
 
+``tabulated`` is ``spectral``: electrons come as rows N on a grid gamma, and it learns from tables
+of single electrons (``monoenergetic``).
+
 A distribution that need not be packaged is a ``Family(name, f, box)``; one that needs formulas of
 its own is a ``SampledFamily`` in your own code, as follows.
 

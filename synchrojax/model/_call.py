@@ -125,7 +125,10 @@ class Model:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names that ``params`` may hold, in order; gamma_min and gamma_max have defaults."""
+        """Names that ``params`` may hold, in order.
+
+        gamma_min and gamma_max have defaults; "tabulated" goes without n_e, too.
+        """
         return (*COMMON, *self.family.parameters)
 
     @property
@@ -154,7 +157,8 @@ class Model:
     def coefficients(self, params: Any = None, /, **named: Any) -> Coefficients:
         """The eight coefficients for ``params``, a mapping of array-likes that broadcast.
 
-        nu [Hz] > 0, B [G] >= 0, n_e [cm^-3] >= 0, theta [rad], and the distribution's parameters;
+        nu [Hz] > 0, B [G] >= 0, n_e [cm^-3] >= 0, theta [rad], and the distribution's parameters
+        ("tabulated": gamma [K] and N [..., K] = dN/dgamma, in cm^-3 where n_e is left out);
         numbers, or quantities with a unit (astropy), which are converted. Returns ``Coefficients``
         of the broadcast shape in the promoted float dtype (float32 at least), CGS fluid frame.
         Unphysical input gives NaN, B = 0 or n_e = 0 zeros; everything else is finite, in its

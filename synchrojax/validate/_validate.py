@@ -97,6 +97,8 @@ def integrals_of(family: SampledFamily, n: int, *, slopes: bool) -> int:
 
     Each slope needs four more, a reference one.
     """
+    if family.spectral:
+        return n
     inputs = ("s", "theta", *family.parameters)
     has_reference = family.comparison.reference({k: np.ones(1) for k in inputs}) is not None
     return n * (1 + 4 * len(inputs) * bool(slopes) + has_reference)
@@ -108,6 +110,8 @@ def duration(family: SampledFamily, n: int, *, slopes: bool) -> float:
     This holds on a machine that does nothing else.
     """
     cores = min(os.cpu_count() or 1, 16)
+    if family.spectral:  # grids of three sizes, each compiled
+        return 150.0 + n / 8.0
     few = n <= exact.FEW
     compilation = (20.0 if few else 70.0) + 25.0 * bool(slopes)
     return 10.0 + 2.0 / cores * (

@@ -74,9 +74,9 @@ def test_forms_of_breaks():
 
     own = {"g_b": 7.0, "height": 2.0}
     mixed = distributions.Function(
-        f, breaks=("g_b", lambda *, g_b, **_: 2 * g_b, 3, np.float32(0.5))
+        f, breaks=("g_b", lambda *, g_b, **_: 2 * g_b, 3, np.float32(1.5))
     )
-    assert mixed.breaks(**own) == (7.0, 14.0, 3.0, 0.5)
+    assert mixed.breaks(**own) == (7.0, 14.0, 3.0, 1.5)
     assert distributions.Function(f, breaks=lambda g_b: [g_b, 9.0]).breaks(**own) == (7.0, 9.0)
     assert distributions.Function(f, breaks="g_b").breaks(**own) == (7.0,)
     assert distributions.Function(f, breaks=np.array([2.0, 5.0])).breaks(**own) == (2.0, 5.0)
@@ -90,6 +90,7 @@ def test_forms_of_breaks():
         ("g_c", "f has no parameter 'g_c'; it takes g_b, height"),
         (np.nan, "got nan"),
         (None, "got"),
+        (0.5, "breaks: 0.5 lies outside of gamma_min = 1 to gamma_max = 1e\\+12, where f is zero"),
     ):
         with pytest.raises(ValueError, match=message):
             distributions.Function(f, breaks=(wrong,))

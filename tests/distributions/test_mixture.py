@@ -17,6 +17,8 @@ def test_coefficients_are_sums(x64):
     parts = [exact.coefficients("thermal", {**POINT, "theta_e": t}) for t in (10.0, 3.0)]
     np.testing.assert_allclose(np.array(found), np.array(parts[0] * 0.75 + parts[1] * 0.25))
     assert np.max(np.array(error)) < 1e-6
+    plain = exact.coefficients(mixture, given)
+    np.testing.assert_allclose(np.array(plain), np.array(found), rtol=1e-9)
     rows = {"theta_e_1": np.full(2, 10.0), "theta_e_2": np.full(2, 3.0)}
     tables = exact.at_unit_frequency(mixture, s=[1e4, 1e5], theta=[1.0, 1.0], **rows)
     one = [

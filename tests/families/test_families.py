@@ -203,7 +203,7 @@ def test_finite_for_very_many_numbers(name, policy, dtype):
 
 def test_bad_input(name, shipped):
     bad = {
-        "powerlaw": [("p", 1.0), ("gamma_min", 0.5), ("gamma_max", 2.0)],
+        "powerlaw": [("p", 0.0), ("gamma_min", 0.5), ("gamma_max", 2.0)],
         "kappa": [("kappa", 2.0), ("w", 0.0)],
     }
     bad = {n: bad[n.removesuffix("_pitch")] + [("k", -1.0)] * n.endswith("_pitch") for n in NAMES}

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from synchrojax.core import Points, kept, reciprocal
+from synchrojax.core import Arrays, Points, kept, reciprocal
 from synchrojax.families._base import Dimensionless
 from synchrojax.families.monoenergetic import kernels as physics
 from synchrojax.families.tabulated._grid import Grid, interpolated
@@ -51,7 +51,7 @@ def summed(
     log_rest = jnp.where(part == grid.last[spectrum.end][None], NOTHING, log_number)
 
     def joined(
-        rest: Float[Array, "rest *points"], end: Float[Array, "end *points"]
+        rest: Float[Arrays, "rest *points"], end: Float[Arrays, "end *points"]
     ) -> Float[Array, "all *points"]:
         return jnp.concatenate([rest, end])
 
