@@ -33,6 +33,8 @@ def _spread(name: str, value: float | tuple[float, float, int]) -> Float[np.ndar
 
 def _electrons(path: pathlib.Path) -> dict[str, Float[np.ndarray, " k"]]:
     """gamma and N of a text file: two columns, by commas or blanks; # begins a comment."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
     lines = [
         line.partition("#")[0].replace(",", " ").split() for line in read_text(path).splitlines()
     ]

@@ -124,7 +124,7 @@ class PowerLaw(Distribution):
     def violated(self, *, p: Reals, gamma_min: Reals, gamma_max: Reals) -> Mapping[str, Truths]:
         return {
             "p > 0": p <= 0.0,
-            "p > 1 or gamma_max finite": (p <= 1.0) & (gamma_max >= HIGHEST_GAMMA),
+            "a finite gamma_max or p > 1": (p <= 1.0) & (gamma_max >= HIGHEST_GAMMA),
             "gamma_min >= 1": gamma_min < 1.0,
             "gamma_max > gamma_min": gamma_max <= gamma_min,
         }

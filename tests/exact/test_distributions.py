@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from reference import NAMES
 from reference_general import PATH, points, reference
+from scipy.special import gamma
 
 from synchrojax import distributions, exact
+from synchrojax.core import ELECTRON_CHARGE, ELECTRON_MASS, GYRO, SPEED_OF_LIGHT
 from synchrojax.exact import _evaluate, _phase_space
 from synchrojax.special import kinks
 
@@ -95,6 +97,42 @@ def test_infinite_gamma_max_and_defaults():
         np.array(given), np.array(exact.coefficients("powerlaw", {**BASE, "p": 2.5}))
     )
     assert np.all(np.isfinite(np.array(given)))
+
+
+def test_closed_formulas_from_radio_to_gamma_rays():
+    """An infinite power law far above gamma_min, Rybicki & Lightman 1979, eqs. 6.36 and 6.53."""
+    p, b, sine = 2.5, 1e-5, np.sin(1.0)
+    s = np.geomspace(1e7, 1e17, 11)
+    nu, e, mc = GYRO * b * s, ELECTRON_CHARGE, ELECTRON_MASS * SPEED_OF_LIGHT
+    for gamma_min in (1.0, 30.0):
+        number = (p - 1.0) * gamma_min ** (p - 1.0)
+        power = np.sqrt(3.0) * e**3 * number * b * sine / (2.0 * np.pi * mc * SPEED_OF_LIGHT)
+        power *= gamma(p / 4.0 + 19.0 / 12.0) * gamma(p / 4.0 - 1.0 / 12.0) / (p + 1.0)
+        power *= (2.0 * np.pi * nu * mc / (3.0 * e * b * sine)) ** (-(p - 1.0) / 2.0)
+        taken = np.sqrt(3.0) * e**3 / (8.0 * np.pi * ELECTRON_MASS) * number
+        taken *= (3.0 * e / (2.0 * np.pi * ELECTRON_MASS**3 * SPEED_OF_LIGHT**5)) ** (p / 2.0)
+        taken *= (mc * SPEED_OF_LIGHT) ** (p - 1.0) * (b * sine) ** ((p + 2.0) / 2.0)
+        taken *= gamma((3.0 * p + 2.0) / 12.0) * gamma((3.0 * p + 22.0) / 12.0)
+        taken *= nu ** (-(p + 4.0) / 2.0)
+        params = {"nu": nu, "B": b, "n_e": 1.0, "theta": 1.0, "p": p, "gamma_min": gamma_min}
+        c = exact.coefficients("powerlaw", params)
+        np.testing.assert_allclose(c.j_I, 0.5 * power, rtol=1e-6)
+        np.testing.assert_allclose(c.alpha_I, taken, rtol=1e-6)
+        np.testing.assert_allclose(c.j_Q / c.j_I, -(p + 1.0) / (p + 7.0 / 3.0), rtol=1e-6)
+
+
+def test_a_hard_power_law_that_ends():
+    """p <= 1 can be normalised where gamma_max is finite."""
+    ends = {"gamma_min": 5.0, "gamma_max": 1e4}
+    hard, harder = (
+        np.array(exact.coefficients("powerlaw", {**BASE, **ends, "p": p})) for p in (1.0, 0.5)
+    )
+    near = np.array(exact.coefficients("powerlaw", {**BASE, **ends, "p": 1.0 + 1e-7}))
+    np.testing.assert_allclose(hard, near, rtol=1e-5)
+    # more electrons where less is emitted at this frequency
+    assert 0.0 < harder[0] < hard[0]
+    with pytest.raises(ValueError, match="a finite gamma_max or p > 1 does not hold for p = 1"):
+        exact.coefficients("powerlaw", {**BASE, "gamma_min": 5.0, "p": 1.0})
 
 
 def test_no_anisotropy_is_the_isotropic_path():
