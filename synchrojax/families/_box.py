@@ -16,6 +16,7 @@ from synchrojax.core import Masks, Points, at_least, at_most, within
 from synchrojax.families._base import Cube, Ends, Point, Sample
 
 S_RANGE = (1e1, 1e8)
+_FARTHEST = 1e18  # of s: its square is in float32
 S_PERP = 5.0  # lowest s sin(theta), a choice
 THETA_RANGE = (0.0, float(np.pi))
 
@@ -43,12 +44,14 @@ class Box:
 
     Points have s, sine and the parameters as fields. ``reach``: the ranges of parameters to which
     corrections run on outside of the box. ``highest_x``: of s / sin(theta), if it is limited.
+    ``drawn``: the highest s of samples, where nothing is left to learn above.
     """
 
     own: Mapping[str, tuple[float, float]]
     s: tuple[float, float] = S_RANGE
     reach: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
     highest_x: float = np.inf
+    drawn: float = np.inf
 
     @property
     def domain(self) -> dict[str, Ends]:
@@ -85,7 +88,7 @@ class Box:
         # a tenth of the lowest s and s sin(theta), and a thousand times the highest s: far enough
         # for corrections to run on, near enough for float32
         low, high = self.s
-        s = within(p.s, low / 10.0, high * 1e3)
+        s = within(p.s, low / 10.0, min(high * 1e3, _FARTHEST))
         own = {
             n: within(getattr(p, n), *self.reach.get(n, _wider(*ends)))
             for n, ends in self.own.items()
@@ -108,6 +111,7 @@ class Box:
         """
         # nothing is sampled below S_PERP: other rules hold there
         (s_low, s_high), highest_x = self.s, self.highest_x
+        s_high = min(s_high, self.drawn)
         lowest, right = (
             np.arcsin(max(S_PERP / s_high / margin, np.sqrt(S_PERP / highest_x))),
             0.5 * np.pi,

@@ -31,7 +31,7 @@ from synchrojax.families._base import (
     Sample,
     only_of_rho_q,
 )
-from synchrojax.families._box import Box, anywhere
+from synchrojax.families._box import S_RANGE, Box, anywhere
 from synchrojax.families._learning import FLOOR
 from synchrojax.families.powerlaw import _anisotropy, _ends, _learning
 from synchrojax.families.powerlaw import _cumulative as physics
@@ -58,6 +58,8 @@ _ISOTROPIC = {
     "rho_Q_total": Head(3, 1, (24, 24)),
     "rho_Q_edge": Head(7, 2, (32, 32), needs=("rho_Q_total",)),
 }
+# of s: corrections have vanished far below, and what is left are formulas
+_HIGHEST_S = 1e17
 _AT_EDGE = ("edge", "rho_V_far", "rho_V", "rho_Q_total", "rho_Q_edge")
 _PITCH = {
     "pitch_total": Head(4, 8, (24, 24), needs=("total",)),
@@ -97,7 +99,8 @@ class PowerLawFamily(PackagedFamily):
     def __init__(self, name: str, *, pitch: bool) -> None:
         self.name, self.pitch = name, pitch
         own = {"p": (1.5, 7.0), "gamma_min": (1.0, 1e3), "gamma_max": (1e2, HIGHEST_GAMMA)}
-        self.box = Box(own | (_pitch.BOX if pitch else {}), reach=_REACH)
+        own |= _pitch.BOX if pitch else {}
+        self.box = Box(own, s=(S_RANGE[0], _HIGHEST_S), reach=_REACH, drawn=S_RANGE[1])
         self.parameters, self.domain = tuple(self.box.own), self.box.domain
         self.distribution = get_distribution(name)
         self.heads = _ISOTROPIC | (_PITCH if pitch else {})
