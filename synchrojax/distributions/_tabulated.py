@@ -134,8 +134,15 @@ class Spectra(Distribution):
     ) -> tuple[Reals, Reals]:
         return gamma[0], gamma[-1]
 
-    def harmonics_matter(self, s: Reals, sine: Reals, **parameters: Float[Arrays, " k"]) -> Truths:
-        return s * sine < 5.0
+    def harmonics_matter(
+        self, s: Reals, sine: Reals, *, gamma: Float[Arrays, " k"], N: Float[Arrays, " k"]
+    ) -> Truths:
+        # single harmonics are seen of slow electrons; where a sharp end cuts some of them off, the
+        # average is taken for the coefficient
+        slow = gamma[0] < 1.05
+        number = N * gamma
+        gentle = (number[-1] < 1e-6 * jnp.max(number)) | (gamma[-1] ** 2 * sine > 20.0 * s)
+        return (s * sine < 5.0) | ((s * sine < 30.0) & slow & gentle)
 
     def jumps(
         self,

@@ -6,15 +6,16 @@ principal value of cot(pi a) times the absorption kernels (Newberger's sum rule)
 Leung, Gammie & Noble 2011 (ApJ 737, 21).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import erfc
 from jaxtyping import Array, Float
 
-from synchrojax.core import Arrays, Reals
+from synchrojax.core import Reals
 from synchrojax.distributions import HIGHEST_GAMMA
 from synchrojax.exact._phase_space import (
     DROP,
@@ -41,7 +42,9 @@ from synchrojax.special import (
 )
 
 _SIDE = 1e-12  # relative distance from a break at which f is taken for its limit
-_GREGORY_TERMS = 12  # harmonics before a break that are summed one by one
+# of f with breaks: harmonics above s' that are summed, half of the last ones; over how many that
+# share falls; and the most of them, at which 1e-10 of it is left
+_SUMMED, _BLUR, _MOST_ORDERS = 30.0, 10.0, 128
 _PHASES = 8, 16  # samples of the harmonic phase in the principal value: s' >= 5, below
 
 
@@ -54,8 +57,12 @@ def _absorption_sums(
     top: Float[Array, ""],
     nodes: int,
     small_orders: bool,
+    share: Callable | None = None,
 ) -> Float[Array, "6"]:
-    """[f k_I, f k_Q, f k_V, Df k_I, Df k_Q, Df k_V] summed over slices, divided by exp(top)."""
+    """[f k_I, f k_Q, f k_V, Df k_I, Df k_Q, Df k_V] summed over slices, divided by exp(top).
+
+    ``share``: of a node, by its Bessel order.
+    """
 
     def row(outer: Float[Array, ""], weight: Float[Array, ""]) -> Float[Array, "6"]:
         v, dv = slice_nodes(here, frozen, slices, outer, nodes)
@@ -66,6 +73,7 @@ def _absorption_sums(
         f = f * jnp.exp(
             jnp.minimum(here.log_f(node.gamma, node.mu, node.across) - 2.0 * pair.xi - top, 300.0)
         )
+        f = f if share is None else f * share(here.s_perp * node.g)
         parallel, perpendicular = (node.u * pair.j) ** 2, (node.u_perp * pair.dj) ** 2
         cross = -2.0 * node.u * node.u_perp * pair.j * pair.dj
         kernels = jnp.stack([parallel + perpendicular, parallel - perpendicular, cross])
@@ -125,7 +133,11 @@ def absorption_jumps(
 
 
 def continuous_sums(
-    here: Integrand, frozen: Integrand, resolution: Resolution, small_orders: bool
+    here: Integrand,
+    frozen: Integrand,
+    resolution: Resolution,
+    small_orders: bool,
+    share: Callable | None = None,
 ) -> tuple[Float[Array, "6"], Float[Array, ""]]:
     """The six absorption integrals and the logarithm of their unit."""
     fixed: Any  # two ends, or edges
@@ -146,32 +158,47 @@ def continuous_sums(
         lo, hi = follow(lo, fixed[:-1], live[:-1]), follow(hi, fixed[1:], live[1:])
         chi, weight = panels_between(here, lo, hi, resolution.outer)
     return _absorption_sums(
-        here, frozen, LabSlices, chi, weight, top, resolution.inner, small_orders
+        here, frozen, LabSlices, chi, weight, top, resolution.inner, small_orders, share
     ), top
 
 
 def _orders(
-    here: Integrand, start: Float[Array, ""], end: Float[Array, ""], count: int, closing: int = 0
+    here: Integrand, start: Float[Array, ""], end: Float[Array, ""], count: int
 ) -> tuple[Float[Array, " orders"], Float[Array, " orders"]]:
     """Bessel orders and weights of the sum over start, start + 1, ... up to ``end``.
 
-    Of more than twice ``count``, the first few and an integral with Gregory's correction; likewise
-    the last ``closing``, where the summand does not vanish towards ``end``.
+    Of more than twice ``count``, the first few and an integral with Gregory's correction.
     """
-    each = start + jnp.arange(2 * count + closing)
+    each = start + jnp.arange(2 * count)
     each_weight = jnp.where(each <= end, 1.0, 0.0)
     corner = start + (count - 1.0)
-    final = start + jnp.floor(end - start) if closing else end
-    stop = jnp.maximum(final - (closing - 1.0) if closing else end, corner)
-    log_a, tail_weight = panel_between(here, jnp.log(corner), jnp.log(stop), count)
-    mixed = [each[:count], jnp.exp(log_a)]
-    mixed_weight: list[Arrays] = [gregory_weights(count, 9), tail_weight * jnp.exp(log_a)]
-    if closing:
-        mixed.append(final - jnp.arange(closing))
-        mixed_weight.append(gregory_weights(closing, 9))
-    few = end - start < 2 * count + closing
-    weight = jnp.where(few, each_weight, jnp.concatenate(mixed_weight))
-    return jnp.where(few, each, jnp.concatenate(mixed)), weight
+    log_a, tail_weight = panel_between(
+        here, jnp.log(corner), jnp.log(jnp.maximum(end, corner)), count
+    )
+    mixed = jnp.concatenate([each[:count], jnp.exp(log_a)])
+    mixed_weight = jnp.concatenate([gregory_weights(count, 9), tail_weight * jnp.exp(log_a)])
+    few = end - start < 2 * count
+    return jnp.where(few, each, mixed), jnp.where(few, each_weight, mixed_weight)
+
+
+def _after(value: Float[Array, ""], edge: Float[Array, ""], phase: Reals) -> Float[Array, ""]:
+    """The first n + phase that matters and is beyond an edge."""
+    start = jnp.floor(value - phase) + phase
+    return jnp.where(start <= edge, start + 1.0, start)
+
+
+def summed_share(s_perp: Float[Array, ""]) -> Callable:
+    """Bessel order -> which share of f with breaks is summed over harmonics.
+
+    What is left is smooth over many harmonics, so that its sum is its integral.
+    """
+
+    middle = s_perp + _SUMMED
+
+    def share(order: Float[Array, "*nodes"]) -> Float[Array, "*nodes"]:
+        return 0.5 * erfc(jnp.log(order / middle) * (middle / _BLUR))
+
+    return share
 
 
 def harmonic_sums(
@@ -186,39 +213,21 @@ def harmonic_sums(
     def height(eta: Float[Array, ""]) -> Float[Array, ""]:
         return best(frozen, HarmonicSlices, order(eta)) + GROWTH * eta
 
-    def after(value: Float[Array, ""], edge: Float[Array, ""], phase: Reals) -> Float[Array, ""]:
-        """The first n + phase that matters and is beyond an edge."""
-        start = jnp.floor(value - phase) + phase
-        return jnp.where(start <= edge, start + 1.0, start)
-
     if here.breaks is None:
         lo, hi, top = scan(height, jnp.zeros(()), highest, DROP)
 
         def orders(phase: Reals, count: int) -> tuple[Float[Array, " orders"], ...]:
-            start = after(order(lo), frozen.s_perp, phase)
+            start = _after(order(lo), frozen.s_perp, phase)
             return _orders(here, start, jnp.maximum(order(hi), start) + 2.0, count)
     else:
-        # at right angles gamma = g' and the sum itself has a kink or jumps
-        middles = arccosh(jnp.cosh(chi_edges(frozen)[1:-1]) * frozen.sine)
-        edges = jnp.concatenate([jnp.zeros(1), middles, highest[None]])
-        lo, hi, tops = scan_pieces(height, edges, DROP)
-        top = jnp.max(tops)
-
-        def piece(
-            phase: Reals,
-            count: int,
-            lo: Float[Array, ""],
-            hi: Float[Array, ""],
-            first: Float[Array, ""],
-            last: Float[Array, ""],
-        ) -> tuple[Float[Array, " orders"], Float[Array, " orders"]]:
-            start = after(order(lo), order(first), phase)
-            return _orders(here, start, jnp.minimum(order(hi) + 2.0, last), count, _GREGORY_TERMS)
+        share = summed_share(frozen.s_perp)
 
         def orders(phase: Reals, count: int) -> tuple[Float[Array, " orders"], ...]:
-            ends = jnp.append(order(edges[1:-1]), jnp.inf)
-            rows = [piece(phase, count, lo[k], hi[k], edges[k], ends[k]) for k in range(len(ends))]
-            return tuple(map(jnp.concatenate, zip(*rows, strict=True)))
+            a = _after(frozen.s_perp, frozen.s_perp, phase) + jnp.arange(_MOST_ORDERS)
+            return a, share(a)
+
+        places = orders(0.5, 0)[0]
+        top = jnp.max(jax.lax.map(lambda a: best(frozen, HarmonicSlices, a), places))
 
     def total(phase: Reals, count: int, nodes: int) -> Float[Array, "6"]:
         """Sum of K(n + phase) over integers n."""

@@ -25,6 +25,7 @@ from synchrojax.exact._absorption import (
     absorption_jumps,
     continuous_sums,
     harmonic_sums,
+    summed_share,
     without_end,
 )
 from synchrojax.exact._one_energy import one_energy
@@ -82,13 +83,21 @@ def _point_at_unit_frequency(
     rotation = rotation * jnp.exp(rotation_top)
     if mode == 0:
         sums, top = continuous_sums(here, frozen, resolution, False)
-    else:
+    elif here.breaks is None:
         (endless, above), (frozen_endless, frozen_above) = without_end(here), without_end(frozen)
         sums, top, principal = harmonic_sums(endless, frozen_endless, resolution, mode == 2)
         rotation = rotation + principal[1:] * jnp.exp(top)
         if above is not None:
             excess, excess_top = continuous_sums(above, frozen_above, resolution, mode == 2)
             sums -= excess * jnp.exp(excess_top - top)
+    else:
+        sums, top, principal = harmonic_sums(here, frozen, resolution, mode == 2)
+        rotation = rotation + principal[1:] * jnp.exp(top)
+        share = summed_share(frozen.s_perp)
+        rest, rest_top = continuous_sums(
+            here, frozen, resolution, mode == 2, lambda order: 1.0 - share(order)
+        )
+        sums += rest * jnp.exp(rest_top - top)
     sums += absorption_jumps(here, frozen, top, resolution.inner, mode == 2)
     norm = distribution.log_norm(**parameters)
     unit, rotation = jnp.exp(top - norm) * s, rotation * (jnp.exp(-norm) * s)

@@ -28,6 +28,8 @@ from synchrojax.special import (
 
 DROP = 28.0  # the integrand is trimmed where it is below e^-28 of its peak
 GROWTH = 7.0 / 3.0  # kernels, measure and width of a slice grow with this power of gamma
+_LOOKS = 48  # places beside breaks at which a slice is looked at for where it matters
+_CUTS, _NODES_BETWEEN = 12, 8  # panels of that part beside breaks, and nodes of each
 _PIECES = 4  # between breaks have all of the outer nodes each, more of them share
 _MANY_PIECES, _FEWEST_NODES = 128, (12, 8)  # but for so many each
 SPLITS = 0.39, 0.54  # where the rules that tell the error cut each panel in two
@@ -187,11 +189,6 @@ class LabSlices:
         return -tilt - chi, -tilt + chi
 
     @staticmethod
-    def edges(here: Integrand, chi: Float[Array, ""]) -> Float[Array, " edges"]:
-        """Limits, and what f is not smooth at between them: nothing."""
-        return jnp.stack(LabSlices.limits(here, chi))
-
-    @staticmethod
     def node(here: Integrand, chi: Float[Array, ""], v: Float[Array, "*nodes"]) -> Node:
         delta = v + jnp.arcsinh(here.cosine / here.sine)  # rapidity along B in the laboratory
         gap = 2.0 * here.sine * jnp.sinh(0.5 * (chi - delta)) * jnp.sinh(0.5 * (chi + delta))
@@ -283,37 +280,52 @@ def scan_pieces(
     return jax.vmap(one)(edges[:-1], edges[1:])
 
 
+def _looked_at(
+    frozen: Integrand, outer: Float[Array, ""]
+) -> tuple[Float[Array, " places"], Float[Array, " places"]]:
+    """Rapidities along a harmonic that f has breaks on, in order, and the log-weights there."""
+    edges = HarmonicSlices.edges(frozen, outer)
+    places = jnp.sort(jnp.concatenate([edges, jnp.linspace(edges[0], edges[-1], _LOOKS)]))
+    return places, _log_weight(frozen, HarmonicSlices.node(frozen, outer, places))
+
+
 def best(frozen: Integrand, slices: Slices, outer: Float[Array, ""]) -> Float[Array, ""]:
     def along(v: Float[Array, ""]) -> Float[Array, ""]:
         return _log_weight(frozen, slices.node(frozen, outer, v))
 
-    if frozen.breaks is None:
+    if frozen.breaks is None or slices is LabSlices:
         low, high = slices.limits(frozen, outer)
         return maximise(along, low, high, 26)[1]
-    edges = slices.edges(frozen, outer)
-    return jnp.max(jax.vmap(lambda lo, hi: maximise(along, lo, hi, 26)[1])(edges[:-1], edges[1:]))
+    return jnp.max(_looked_at(frozen, outer)[1])
 
 
 def slice_nodes(
     here: Integrand, frozen: Integrand, slices: Slices, outer: Float[Array, ""], nodes: int
 ) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
-    """v and its weights, where a slice matters; between breaks a panel each."""
+    """v and its weights, where a slice matters; between breaks panels of their own."""
     still = jax.lax.stop_gradient(outer)
-    fixed: Any  # two ends, or edges
-    live: Any
 
     def along(v: Float[Array, ""]) -> Float[Array, ""]:
         return _log_weight(frozen, slices.node(frozen, still, v))
 
-    if here.breaks is None:
-        fixed, live = slices.limits(frozen, still), slices.limits(here, outer)
-        low, high = map(follow, trim(along, fixed[0], fixed[1], DROP), fixed, live)
+    if here.breaks is None or slices is LabSlices:
+        (start, end), live = slices.limits(frozen, still), slices.limits(here, outer)
+        low, high = map(follow, trim(along, start, end, DROP), (start, end), live)
         return panel_between(here, low, high, nodes)
-    fixed, live = slices.edges(frozen, still), slices.edges(here, outer)
-    lo, hi = jax.vmap(lambda lo, hi: trim(along, lo, hi, DROP))(fixed[:-1], fixed[1:])
-    return panels_between(
-        here, follow(lo, fixed[:-1], live[:-1]), follow(hi, fixed[1:], live[1:]), nodes
+    places, weight = _looked_at(frozen, still)
+    high_up = weight > jnp.max(weight) - DROP
+    count = len(places)
+    first = jnp.maximum(jnp.argmax(high_up) - 1, 0)
+    last = jnp.minimum(count - jnp.argmax(high_up[::-1]), count - 1)
+    low, high = places[first], places[last]
+    fixed, moving = (
+        HarmonicSlices.edges(frozen, still),
+        HarmonicSlices.edges(here, outer),
     )
+    inner = jnp.where((fixed > low) & (fixed < high), moving, jnp.clip(fixed, low, high))
+    whole = jnp.linspace(low, high, _CUTS + 1)
+    edges = jnp.sort(jnp.concatenate([inner, whole]))
+    return panels_between(here, edges[:-1], edges[1:], _NODES_BETWEEN)
 
 
 def per_piece(resolution: Resolution, pieces: int) -> Resolution:
