@@ -44,7 +44,8 @@ class Box:
 
     Points have s, sine and the parameters as fields. ``reach``: the ranges of parameters to which
     corrections run on outside of the box. ``highest_x``: of s / sin(theta), if it is limited.
-    ``drawn``: the highest s of samples, where nothing is left to learn above.
+    ``drawn``: the highest s of samples, where nothing is left to learn above; ``narrowest``:
+    sin(theta) below which the coefficients are those at that angle.
     """
 
     own: Mapping[str, tuple[float, float]]
@@ -52,6 +53,7 @@ class Box:
     reach: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
     highest_x: float = np.inf
     drawn: float = np.inf
+    narrowest: float = 0.0
 
     @property
     def domain(self) -> dict[str, Ends]:
@@ -77,7 +79,7 @@ class Box:
         """The nearest point: s, parameters, sin(theta) by s sin(theta), s by s / sin(theta)."""
         s = within(p.s, *self.s)
         own = {name: within(getattr(p, name), *ends) for name, ends in self.own.items()}
-        p = p._replace(s=s, sine=within(p.sine, S_PERP / s, 1.0), **own)
+        p = p._replace(s=s, sine=within(p.sine, at_least(S_PERP / s, self.narrowest), 1.0), **own)
         if self.highest_x == np.inf:
             return p
         p = p._replace(sine=at_least(p.sine, np.sqrt(S_PERP / self.highest_x)))
@@ -93,7 +95,7 @@ class Box:
             n: within(getattr(p, n), *self.reach.get(n, _wider(*ends)))
             for n, ends in self.own.items()
         }
-        lowest = 0.1 * S_PERP / at_most(s, high)
+        lowest = at_least(0.1 * S_PERP / at_most(s, high), self.narrowest)
         return p._replace(s=s, sine=within(p.sine, at_most(lowest, 1.0), 1.0), **own)
 
     def uniform(

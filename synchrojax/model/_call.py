@@ -220,13 +220,10 @@ def _in_blocks(function: Callable, model: Model, values: Values) -> Any:
     def at(points: Values) -> Any:
         own = dict(points)
         row = own.pop("row")
-        # one row for all points is not copied
-        one = rows.reshape(-1, *(1,) * row.ndim) if len(rows) == 1 else rows[row]
-        n = (
-            jnp.broadcast_to(one, (rows.shape[1], *row.shape))
-            if len(rows) == 1
-            else (jnp.moveaxis(one, -1, 0))
-        )
+        if len(rows) == 1:  # one for all points is not copied
+            n = jnp.broadcast_to(rows.reshape(-1, *(1,) * row.ndim), (rows.shape[1], *row.shape))
+        else:
+            n = jnp.moveaxis(rows[row], -1, 0)
         return function({**own, "gamma": gamma, "N": n})
 
     return blockwise(at, points, model.family.block)

@@ -60,6 +60,7 @@ _ISOTROPIC = {
 }
 # of s: corrections have vanished far below, and what is left are formulas
 _HIGHEST_S = 1e17
+_NARROWEST = 5e-8  # of sin(theta), where s = 1e8 ended the box
 _AT_EDGE = ("edge", "rho_V_far", "rho_V", "rho_Q_total", "rho_Q_edge")
 _PITCH = {
     "pitch_total": Head(4, 8, (24, 24), needs=("total",)),
@@ -100,7 +101,10 @@ class PowerLawFamily(PackagedFamily):
         self.name, self.pitch = name, pitch
         own = {"p": (1.5, 7.0), "gamma_min": (1.0, 1e3), "gamma_max": (1e2, HIGHEST_GAMMA)}
         own |= _pitch.BOX if pitch else {}
-        self.box = Box(own, s=(S_RANGE[0], _HIGHEST_S), reach=_REACH, drawn=S_RANGE[1])
+        # with sin^k, smaller angles leave float32: (gamma sin(theta))^-k
+        narrowest = _NARROWEST if pitch else 0.0
+        ends = (S_RANGE[0], _HIGHEST_S)
+        self.box = Box(own, ends, _REACH, drawn=S_RANGE[1], narrowest=narrowest)
         self.parameters, self.domain = tuple(self.box.own), self.box.domain
         self.distribution = get_distribution(name)
         self.heads = _ISOTROPIC | (_PITCH if pitch else {})
