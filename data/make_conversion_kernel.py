@@ -1,6 +1,6 @@
 """Fit rho_Q of one ultrarelativistic electron: ``python data/make_conversion_kernel.py``.
 
-Prints ``_KERNEL`` and ``KERNEL_POLES`` of families/_single_electron.py (seconds; SciPy 1.15 or
+Prints ``KERNEL`` and ``KERNEL_POLES`` of families/_single_electron.py (seconds; SciPy 1.15 or
 newer). The kernel is that of an electron near the turning point, in Airy functions (``moment`` of
 make_pitch_smear.py), the limit of ``exact`` for large s. AAA (Nakatsukasa et al. 2018, SIAM J. Sci.
 Comput. 40, A1494) finds the poles, least squares what stands above them. The constants in use are

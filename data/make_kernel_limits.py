@@ -1,6 +1,6 @@
 """Fit what one ultrarelativistic electron emits, absorbs and turns.
 
-``python data/make_kernel_limits.py`` prints the constants of families/tabulated/_limits.py (a
+``python data/make_kernel_limits.py`` prints the constants of families/monoenergetic/_limits.py (a
 minute; SciPy). Emission and absorption are closed forms in modified Bessel functions (Rybicki &
 Lightman 1979, eqs. 6.31 to 6.33; Legg & Westfold 1968, ApJ 154, 499), the rotativities ``exact`` at
 s sin(theta) = 1e11. The largest error of each fit is printed beside it.

@@ -175,11 +175,13 @@ def _coefficients(options: Any) -> None:
 
 def _explain_flags(model: Any, bits: int, count: int, total: int, widest: float) -> None:
     """``widest``: the largest angle theta [rad] that was given."""
+    from synchrojax.families import is_packaged
+
     ends = {k: f"{k} outside {lo:g}..{hi:g}" for k, (lo, hi) in model.domain.items()}
     ends["theta"] += " rad"
     if widest > 2.0 * np.pi:
         ends["theta"] += f" ({widest:g} looks like degrees: write {widest:g}deg)"
-    if model.distribution.startswith("powerlaw"):
+    if is_packaged(model.family) and model.distribution.startswith("powerlaw"):
         ends["p"] += " (p > 0 with a finite gamma_max: --model tabulated, or --exact)"
     names = [*ends.values(), "unphysical input"]
     what = "; ".join(n for i, n in enumerate(names) if bits >> i & 1)

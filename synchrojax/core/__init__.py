@@ -21,7 +21,7 @@ from synchrojax.core._coefficients import (
     field_by_field,
     unit_of_coefficient,
 )
-from synchrojax.core._compiled import STEPS, pointwise, step
+from synchrojax.core._compiled import STEPS, elsewhere, pack, pointwise, step
 from synchrojax.core._constants import (
     ABSORPTION,
     E2_OVER_MC,
@@ -140,6 +140,7 @@ __all__ = [
     "complex_root",
     "cosine_sine",
     "describe",
+    "elsewhere",
     "ends",
     "existing_place",
     "field_by_field",
@@ -159,6 +160,7 @@ __all__ = [
     "one_mapping",
     "over_with_tangents",
     "own_settings",
+    "pack",
     "pointwise",
     "power_of_two",
     "product",

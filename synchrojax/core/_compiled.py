@@ -46,7 +46,7 @@ def _packed(function: Callable, subject: Hashable, names: tuple[str, ...]) -> Ca
     return jax.jit(program)
 
 
-def _elsewhere(values: Iterable[Numbers]) -> bool:
+def elsewhere(values: Iterable[Numbers]) -> bool:
     """True where an array lies on several devices or not on the usual one, to stay there."""
     for v in values:
         if isinstance(v, jax.Array) and (
@@ -94,7 +94,7 @@ def pointwise(
     given = list(values.values())
     program = _program(function, subject, dtype)
     size = 0 if is_traced(given) else math.prod(shape)
-    if not 0 < size <= STEPS[-1] or _elsewhere(given):
+    if not 0 < size <= STEPS[-1] or elsewhere(given):
         found = program(
             {n: v if isinstance(v, jax.Array) else v.astype(dtype) for n, v in values.items()}
         )

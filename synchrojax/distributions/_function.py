@@ -52,14 +52,7 @@ class Function(Distribution):
         self._bounds = gamma_min, gamma_max
         self.parameters = _parameters(f)
         require_names(self.parameters)
-        self._breaks = _known_breaks(breaks, self.parameters)
-        numbers = self._breaks if isinstance(self._breaks, tuple) else ()
-        for b in numbers:
-            if isinstance(b, float) and not gamma_min <= b <= gamma_max:
-                raise ValueError(
-                    f"breaks: {b:g} lies outside of gamma_min = {gamma_min:g} to gamma_max = "
-                    f"{gamma_max:g}, where f is zero"
-                )
+        self._breaks = _known_breaks(breaks, self.parameters, self._bounds)
 
     @property
     def written_as(self) -> Any:
@@ -257,8 +250,9 @@ def written_in_jax(distribution: Distribution) -> Iterator[None]:
         ) from error
 
 
-def _known_breaks(breaks: Any, parameters: tuple[str, ...]) -> Any:
+def _known_breaks(breaks: Any, parameters: tuple[str, ...], bounds: tuple[float, float]) -> Any:
     """``breaks``, numbers, names of ``parameters`` and functions, checked; else ValueError."""
+    low, high = bounds
     if callable(breaks):
         return breaks
     if (
@@ -286,6 +280,11 @@ def _known_breaks(breaks: Any, parameters: tuple[str, ...]) -> Any:
                 raise ValueError(
                     "breaks are Lorentz factors, names of parameters or functions of them, got "
                     f"{given!r}"
+                )
+            if not low <= b <= high:
+                raise ValueError(
+                    f"breaks: {b:g} lies outside of gamma_min = {low:g} to gamma_max = {high:g}, "
+                    "where f is zero"
                 )
         kept.append(b)
     return tuple(kept)

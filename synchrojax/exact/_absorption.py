@@ -48,7 +48,7 @@ _SUMMED, _BLUR, _MOST_ORDERS = 30.0, 10.0, 128
 _PHASES = 8, 16  # samples of the harmonic phase in the principal value: s' >= 5, below
 
 
-def _absorption_sums(
+def absorption_sums(
     here: Integrand,
     frozen: Integrand,
     slices: Slices,
@@ -87,20 +87,6 @@ def _absorption_sums(
     return jnp.sum(jax.vmap(row)(outer, weight), 0)
 
 
-def slice_sums(
-    here: Integrand,
-    frozen: Integrand,
-    chi: Float[Array, ""],
-    weight: Float[Array, ""],
-    top: Float[Array, ""],
-    nodes: int,
-    small_orders: bool,
-) -> Float[Array, "3"]:
-    """The first three of ``_absorption_sums`` of one slice at gamma = cosh(chi)."""
-    rows = chi[None], weight[None]
-    return _absorption_sums(here, frozen, LabSlices, *rows, top, nodes, small_orders)[:3]
-
-
 def jump_rows(here: Integrand) -> Iterator[tuple[Float[Array, "1"], Float[Array, "1"]]]:
     """Outer nodes and weights with which sums over slices give the delta functions at jumps.
 
@@ -123,12 +109,10 @@ def break_rows(here: Integrand) -> tuple[Float[Array, " slices"], Float[Array, "
 def absorption_jumps(
     here: Integrand, frozen: Integrand, top: Float[Array, ""], nodes: int, small_orders: bool
 ) -> Float[Array, "6"]:
-    """What the jumps of f add to the last three of ``_absorption_sums``, harmonics averaged."""
+    """What the jumps of f add to the last three of ``absorption_sums``, harmonics averaged."""
     total = jnp.zeros(3)
     for chi, weight in [*jump_rows(here), *([] if here.breaks is None else [break_rows(here)])]:
-        total += _absorption_sums(here, frozen, LabSlices, chi, weight, top, nodes, small_orders)[
-            :3
-        ]
+        total += absorption_sums(here, frozen, LabSlices, chi, weight, top, nodes, small_orders)[:3]
     return jnp.concatenate([jnp.zeros(3), total])
 
 
@@ -157,7 +141,7 @@ def continuous_sums(
         top = jnp.max(tops)
         lo, hi = follow(lo, fixed[:-1], live[:-1]), follow(hi, fixed[1:], live[1:])
         chi, weight = panels_between(here, lo, hi, resolution.outer)
-    return _absorption_sums(
+    return absorption_sums(
         here, frozen, LabSlices, chi, weight, top, resolution.inner, small_orders, share
     ), top
 
@@ -192,7 +176,6 @@ def summed_share(s_perp: Float[Array, ""]) -> Callable:
 
     What is left is smooth over many harmonics, so that its sum is its integral.
     """
-
     middle = s_perp + _SUMMED
 
     def share(order: Float[Array, "*nodes"]) -> Float[Array, "*nodes"]:
@@ -205,15 +188,15 @@ def harmonic_sums(
     here: Integrand, frozen: Integrand, resolution: Resolution, small_orders: bool
 ) -> tuple[Float[Array, "6"], Float[Array, ""], Float[Array, "3"]]:
     """The same as sums over harmonics, and the principal values that the rotativities gain."""
-    highest = arccosh(jnp.maximum(2.0 * frozen.bounds[1], 2.0 + 4.0 / frozen.s_perp))
-
-    def order(eta: Float[Array, "*edges"]) -> Float[Array, "*edges"]:
-        return frozen.s_perp * jnp.cosh(eta)
-
-    def height(eta: Float[Array, ""]) -> Float[Array, ""]:
-        return best(frozen, HarmonicSlices, order(eta)) + GROWTH * eta
-
     if here.breaks is None:
+        highest = arccosh(jnp.maximum(2.0 * frozen.bounds[1], 2.0 + 4.0 / frozen.s_perp))
+
+        def order(eta: Float[Array, "*edges"]) -> Float[Array, "*edges"]:
+            return frozen.s_perp * jnp.cosh(eta)
+
+        def height(eta: Float[Array, ""]) -> Float[Array, ""]:
+            return best(frozen, HarmonicSlices, order(eta)) + GROWTH * eta
+
         lo, hi, top = scan(height, jnp.zeros(()), highest, DROP)
 
         def orders(phase: Reals, count: int) -> tuple[Float[Array, " orders"], ...]:
@@ -232,7 +215,7 @@ def harmonic_sums(
     def total(phase: Reals, count: int, nodes: int) -> Float[Array, "6"]:
         """Sum of K(n + phase) over integers n."""
         a, weight = orders(phase, count)
-        return _absorption_sums(here, frozen, HarmonicSlices, a, weight, top, nodes, small_orders)
+        return absorption_sums(here, frozen, HarmonicSlices, a, weight, top, nodes, small_orders)
 
     count = _PHASES[small_orders]
     phases = (np.arange(count) + 0.5) / count

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from synchrojax.core import ABSORPTION, EMISSION
-from synchrojax.exact._absorption import slice_sums
+from synchrojax.exact._absorption import absorption_sums
 from synchrojax.exact._phase_space import Integrand, LabSlices, Resolution, arccosh, best
 from synchrojax.exact._rotativities import slice_rotation
 
@@ -31,8 +31,14 @@ def one_energy(
     def slice_of(gamma: Float[Array, ""]) -> tuple[Float[Array, "3"], Float[Array, "2"]]:
         chi = arccosh(gamma)
         weight = 1.0 / jnp.sinh(chi)
-        emitted = slice_sums(here, frozen, chi, weight, top, resolution.inner, small_orders)
-        return emitted, slice_rotation(here, frozen, chi, weight, resolution, small_orders)
+        row = chi[None], weight[None]
+        emitted = absorption_sums(
+            here, frozen, LabSlices, *row, top, resolution.inner, small_orders
+        )[:3]
+        turned = slice_rotation(
+            here, frozen, resolution, small_orders, chi, weight, jnp.zeros(()), lambda *_: 1.0
+        )
+        return emitted, turned
 
     (emitted, _), slopes = jax.jvp(slice_of, (gamma,), (jnp.ones_like(gamma),))
     per_shell = here.s_perp / (here.sine * 4.0 * jnp.pi * gamma * momentum)

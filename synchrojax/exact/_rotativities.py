@@ -100,11 +100,11 @@ def _transition(
     return jnp.where(exponent(middle) > _DEBYE_FROM, middle, outside)
 
 
-def _slice(
+def slice_rotation(
     here: Integrand,
     frozen: Integrand,
     resolution: Resolution,
-    kernels: Callable,
+    small_orders: bool,
     chi: Float[Array, ""],
     weight: Float[Array, ""],
     top: Float[Array, ""],
@@ -112,7 +112,8 @@ def _slice(
 ) -> Float[Array, "2"]:
     """The part of electrons with gamma = cosh(chi), over exp(top).
 
-    Bessel functions are taken in the middle, Debye products outside.
+    ``slope``: (here, node) -> D ln f there, or 1 for f itself. Bessel functions are taken in the
+    middle, Debye products outside.
     """
     still = jax.lax.stop_gradient(chi)
 
@@ -130,7 +131,8 @@ def _slice(
         dv = jnp.abs(inner - outer) * cluster * slant * dx
         node = LabSlices.node(here, chi, v)
         f = weight * dv * node.w * jnp.exp(here.log_f(node.gamma, node.mu, node.across) - top)
-        return jnp.sum(kernels(node, debye) * (f * slope(here, node))[None], -1)
+        kernels = _kernels(here, node, small_orders, debye)
+        return jnp.sum(kernels * (f * slope(here, node))[None], -1)
 
     left, right = LabSlices.limits(frozen, still)
     middle = maximise(lambda v: -exponent(v), left, right, 22)[0]
@@ -145,43 +147,14 @@ def _slice(
     )
 
 
-def slice_rotation(
-    here: Integrand,
-    frozen: Integrand,
-    chi: Float[Array, ""],
-    weight: Float[Array, ""],
-    resolution: Resolution,
-    small_orders: bool,
-) -> Float[Array, "2"]:
-    """The rotativities' kernels, f times them, of one slice at gamma = cosh(chi)."""
-
-    def kernels(node: Node, debye: bool) -> Float[Array, "2 nodes"]:
-        return _kernels(here, node, small_orders, debye)
-
-    none = jnp.zeros(())
-    return _slice(
-        here,
-        frozen,
-        resolution,
-        kernels,
-        chi,
-        weight,
-        none,
-        lambda here, node: jnp.ones_like(node.u),
-    )
-
-
 def rotativity_sums(
     here: Integrand, frozen: Integrand, resolution: Resolution, small_orders: bool
 ) -> tuple[Float[Array, "2"], Float[Array, ""]]:
     """Int dg' du' Df {rho_Q, rho_V kernels}, harmonics averaged, and the logarithm of the unit."""
     chis, weights, top = _rapidities(here, frozen, resolution)
 
-    def kernels(node: Node, debye: bool) -> Float[Array, "2 nodes"]:
-        return _kernels(here, node, small_orders, debye)
-
     def row(chi: Float[Array, ""], weight: Float[Array, ""], slope: Callable) -> Float[Array, "2"]:
-        return _slice(here, frozen, resolution, kernels, chi, weight, top, slope)
+        return slice_rotation(here, frozen, resolution, small_orders, chi, weight, top, slope)
 
     if here.breaks is None:
         total = jnp.sum(jax.vmap(lambda chi, weight: row(chi, weight, log_slope))(chis, weights), 0)

@@ -16,6 +16,8 @@ from synchrojax.core import Masks, Points, at_least, at_most, within
 from synchrojax.families._base import Cube, Ends, Point, Sample
 
 S_RANGE = (1e1, 1e8)
+# where formulas go on: corrections have vanished far below its end
+S_OF_FORMULAS = (S_RANGE[0], 1e17)
 _FARTHEST = 1e18  # of s: its square is in float32
 S_PERP = 5.0  # lowest s sin(theta), a choice
 THETA_RANGE = (0.0, float(np.pi))

@@ -26,7 +26,8 @@ from synchrojax.core import (
     within,
 )
 from synchrojax.families._base import Point
-from synchrojax.families._single_electron import conversion_cone, power_until
+from synchrojax.families._single_electron import conversion_cone
+from synchrojax.special import power_until
 
 BOX = {"k": (0.0, 4.0)}
 # a choice, of the scale of rho_Q, in training: heavier points are too few to learn from

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from synchrojax.core import Reals, reciprocal
@@ -46,27 +45,3 @@ def conversion_cone(log_x: Reals) -> Float[Array, "..."]:
     """Angle^2 weighted by rho_Q of one fast electron, over its high-frequency limit; to 2e-3."""
     m = jax.nn.sigmoid(2.0 / 3.0 * log_x)
     return m * (_CONE + _poles(_CONE_POLES, m))
-
-
-def _mean_power(z: Reals) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """Int_0^1 exp(z t) dt, to 2e-7, and its derivative."""
-    small = jnp.abs(z) < 1e-3
-    growth, over = jnp.expm1(z), reciprocal(jnp.where(small, 1.0, z))
-    mean = jnp.where(small, 1.0 + 0.5 * z, growth * over)
-    return mean, jnp.where(small, 0.5, (1.0 + growth - mean) * over)
-
-
-@jax.custom_jvp
-def power_until(exponent: Reals, length: Reals) -> Reals:
-    """Int_0^length exp(exponent t) dt."""
-    return length * _mean_power(exponent * length)[0]
-
-
-@power_until.defjvp
-def _power_until_slope(
-    primals: tuple[Reals, Reals], tangents: tuple[Reals, Reals]
-) -> tuple[Reals, Reals]:
-    exponent, length = primals
-    mean, first = _mean_power(exponent * length)
-    by_length = mean + exponent * length * first
-    return length * mean, length * length * first * tangents[0] + by_length * tangents[1]

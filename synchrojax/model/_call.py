@@ -275,13 +275,16 @@ def _situation(model: Model, values: Values) -> Situation:
     return situation(model.family, values)
 
 
+def _evaluated(model: Model, here: Situation) -> Any:
+    clip = model.out_of_domain != "extrapolate"
+    return model.family.evaluate(model.networks, here.point, clip=clip)
+
+
 def _coefficients_at(model: Model, values: Values) -> Coefficients:
     """``Coefficients`` of a block of points."""
     if model.family.spectral:
         here, n_e = situation_of_spectra(model.family, values)
-        found = model.family.evaluate(
-            model.networks, here.point, clip=model.out_of_domain != "extrapolate"
-        )
+        found = _evaluated(model, here)
         inputs = {"nu": values["nu"], "n_e": n_e}
         return in_cgs(model.family, model.out_of_domain, here, inputs, values["B"], found)
     b = values["B"]
@@ -291,9 +294,7 @@ def _coefficients_at(model: Model, values: Values) -> Coefficients:
     }
     inputs = scaled | {"B": over_with_tangents(b, scale)}
     here = fused(functools.partial(situation, model.family), inputs, scale)
-    found = model.family.evaluate(
-        model.networks, here.point, clip=model.out_of_domain != "extrapolate"
-    )
+    found = _evaluated(model, here)
     to_cgs = functools.partial(in_cgs, model.family, model.out_of_domain)
     c = fused(to_cgs, here, scaled, b, found)
     return jax.tree.map(lambda value: with_tangents_times(value, 1.0 / scale), c)

@@ -85,14 +85,12 @@ def situation_of_spectra(family: AbstractFamily, values: Values) -> tuple[Situat
     count = gamma.shape[0]
     usual = jnp.arange(1, count + 1, dtype=gamma.dtype)
     gamma = jnp.where(violated["gamma increases from 1 up"], usual, gamma)
-    there = ~broken & jnp.any((n[1:] > 0.0) & (n[:-1] > 0.0), 0)
-    n = jnp.where(there, n, 1.0)
-    given = "n_e" in values
-    n_e = (
-        values["n_e"]
-        if given
-        else jnp.where(there, jnp.exp(log_number(gamma, cells_of(gamma, n))), 0.0)
-    )
+    cells = cells_of(gamma, n)
+    there = ~broken & jnp.any(cells.full, 0)
+    if "n_e" in values:
+        n_e = values["n_e"]
+    else:
+        n_e = jnp.where(there, jnp.exp(log_number(gamma, cells)), 0.0)
     bad = unphysical(nu, b, n_e, theta, (), {}) | broken
     bad = bad | (~there & (n_e > 0.0))
     empty = bad | (b == 0.0) | (n_e == 0.0)

@@ -9,7 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax.core import Numbers, Shape, broadcast, broadcast_shapes, is_traced, step
+from synchrojax.core import (
+    STEPS,
+    Numbers,
+    broadcast,
+    broadcast_shapes,
+    elsewhere,
+    is_traced,
+    pack,
+)
 from synchrojax.distributions import checked_spectrum
 
 _GRID = ("gamma", "N")
@@ -33,51 +41,40 @@ def spectrawise(function: Callable, model: Any, params: Any, *, inline: bool) ->
             f"{shape}: its last axis belongs to gamma"
         ) from None
     if inline:
-        return function(model, _arranged(values, gamma, n, dtype, shape))
-    traced = is_traced([*values.values(), gamma, n])
-    size = 0 if traced or not all(isinstance(k, int) for k in shape) else math.prod(shape)
-    if not 0 < size <= 4096:
-        return _program(function, model, dtype, shape)(values, gamma, n)
+        return function(model, _arranged(values, gamma, n, dtype))
+    given = [*values.values(), gamma, n]
+    size = 0 if is_traced(given) or elsewhere(given) else math.prod(shape)
+    if not 0 < size <= STEPS[-1]:
+        return _program(function, model, dtype)(values, gamma, n)
     # concrete and few: filled up to one of a few sizes
-    count = np.shape(n)[-1]
-    filled = step(size)
-    points = {
-        k: _filled(np.broadcast_to(np.asarray(v, dtype), shape), filled) for k, v in values.items()
-    }
-    rows = np.asarray(n, dtype).reshape(-1, count)
-    which = np.broadcast_to(np.arange(len(rows)).reshape(np.shape(n)[:-1]), shape)
-    points["row"] = _filled(which, filled)
-    rows = np.concatenate([rows, np.broadcast_to(rows[-1:], (step(len(rows)) - len(rows), count))])
-    found = _flat_program(function, model)(points | {"gamma": np.asarray(gamma, dtype), "N": rows})
+    rows = np.asarray(n, dtype).reshape(-1, np.shape(n)[-1])
+    which = np.arange(len(rows)).reshape(np.shape(n)[:-1])
+    columns = pack([*values.values(), which], dtype, shape)
+    points = dict(zip([*values, "row"], columns, strict=True))
+    points["row"] = points["row"].astype(int)
+    rows = pack(list(rows.T), dtype, rows.shape[:1]).T
+    found = _filled_program(function, model)(
+        points | {"gamma": np.asarray(gamma, dtype), "N": rows}
+    )
     return jax.tree.map(lambda v: jax.device_put(np.asarray(v)[:size].reshape(shape)), found)
 
 
-def _filled(values: Any, size: int) -> Any:
-    flat = values.reshape(-1)
-    return np.concatenate([flat, np.broadcast_to(flat[-1:], (size - len(flat),))])
-
-
 def _arranged(
-    values: Mapping[str, Numbers], gamma: Numbers, n: Numbers, dtype: np.dtype, shape: Shape
+    values: Mapping[str, Numbers], gamma: Numbers, n: Numbers, dtype: np.dtype
 ) -> dict[str, Any]:
-    rows = jnp.asarray(n, dtype).reshape(-1, np.shape(n)[-1])
-    which = jnp.arange(rows.shape[0]).reshape(np.shape(n)[:-1])
-    points = {k: jnp.broadcast_to(jnp.asarray(v, dtype), shape) for k, v in values.items()}
-    return {
-        **points,
-        "row": jnp.broadcast_to(which, shape),
-        "gamma": jnp.asarray(gamma, dtype),
-        "N": rows,
-    }
+    rows = jnp.asarray(n, dtype).reshape(-1, n.shape[-1])
+    points = {k: jnp.asarray(v, dtype) for k, v in values.items()}
+    points["row"] = jnp.arange(rows.shape[0]).reshape(n.shape[:-1])
+    shape = broadcast_shapes([v.shape for v in points.values()])
+    points = {k: jnp.broadcast_to(v, shape) for k, v in points.items()}
+    return points | {"gamma": jnp.asarray(gamma, dtype), "N": rows}
 
 
 @functools.lru_cache(maxsize=256)
-def _program(function: Callable, model: Hashable, dtype: np.dtype, shape: Shape) -> Callable:
-    return jax.jit(
-        lambda values, gamma, n: function(model, _arranged(values, gamma, n, dtype, shape))
-    )
+def _program(function: Callable, model: Hashable, dtype: np.dtype) -> Callable:
+    return jax.jit(lambda values, gamma, n: function(model, _arranged(values, gamma, n, dtype)))
 
 
 @functools.lru_cache(maxsize=256)
-def _flat_program(function: Callable, model: Hashable) -> Callable:
+def _filled_program(function: Callable, model: Hashable) -> Callable:
     return jax.jit(lambda values: function(model, values))

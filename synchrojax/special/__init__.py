@@ -8,8 +8,8 @@ against SciPy or mpmath beside the others.
 """
 
 from synchrojax.special._bessel import bessel, debye_angle, debye_products, scaled_bessel
-from synchrojax.special._modified_bessel import scaled_k012
-from synchrojax.special._powers import log_power_until
+from synchrojax.special._modified_bessel import horner, scaled_k012
+from synchrojax.special._powers import log_power_until, power_until
 from synchrojax.special._quadrature import (
     composite,
     gregory_weights,
@@ -26,10 +26,12 @@ __all__ = [
     "debye_angle",
     "debye_products",
     "gregory_weights",
+    "horner",
     "kinks",
     "legendre",
     "log_power_until",
     "maximise",
+    "power_until",
     "scaled_bessel",
     "scaled_k012",
     "scan",

@@ -11,12 +11,12 @@ from synchrojax.families import FAMILIES
 _NODES = (32, 64, 256)
 _EACH = 80  # spectra and directions on one grid: more than the integrals count as few
 _HIGHEST = 1e8  # of s
-# emission and absorption count above this share of the size of rho_V and rho_Q: the rest has
-# fallen by more than e^-100
+# absorption counts above this share of rho_Q, a choice: the rest has fallen by about e^-100; and
+# emission above m_e times that, since j / alpha of electrons is of order m_e nu^2
 LOWEST = 1e-45
 
 
-class Spectra(NamedTuple):
+class Drawn(NamedTuple):
     """Spectra on one grid, each seen from a direction."""
 
     kind: str
@@ -73,7 +73,7 @@ SHAPES = {
 }
 
 
-def drawn(n: int, seed: int) -> Iterator[Spectra]:
+def drawn(n: int, seed: int) -> Iterator[Drawn]:
     """``n`` random spectra and directions in the box of "tabulated", a few on each grid."""
     rng = np.random.default_rng(seed)
     domain = FAMILIES["tabulated"].domain
@@ -96,4 +96,4 @@ def drawn(n: int, seed: int) -> Iterator[Spectra]:
         s = domain["s"][0] * (_HIGHEST / domain["s"][0]) ** rng.random(count)
         lowest_sine = np.minimum(domain["s_sin_theta"][0] / s, 1.0)
         cosine = rng.uniform(-1.0, 1.0, count) * np.sqrt(1.0 - lowest_sine**2)
-        yield Spectra(kind, s, np.arccos(cosine), gamma, spectra)
+        yield Drawn(kind, s, np.arccos(cosine), gamma, spectra)

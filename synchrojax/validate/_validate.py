@@ -12,7 +12,16 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped
 
 from synchrojax import exact
-from synchrojax.core import GYRO, Columns, PathLike, Points, Reals, progress, quick_jit
+from synchrojax.core import (
+    ELECTRON_MASS,
+    GYRO,
+    Columns,
+    PathLike,
+    Points,
+    Reals,
+    progress,
+    quick_jit,
+)
 from synchrojax.families import AbstractFamily, Family, SampledFamily, TableFamily, is_packaged
 from synchrojax.generate import draw
 from synchrojax.model import Model
@@ -313,6 +322,14 @@ def validate(
     )
 
 
+def _without_fits(
+    values: Mapping[str, Float[np.ndarray, " points"]],
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """``fits`` and ``stated`` of what no published formula is for."""
+    nothing = {c: np.full(len(v), np.nan) for c, v in values.items()}
+    return nothing, {c: np.zeros(len(v), bool) for c, v in values.items()}
+
+
 def _of_spectra(model: Model, n: int, seed: int, quiet: bool) -> Validation:
     """``validate`` of a model whose electrons are given on a grid: random spectra, no slopes."""
     points, truth, ours = [], [], []
@@ -329,13 +346,11 @@ def _of_spectra(model: Model, n: int, seed: int, quiet: bool) -> Validation:
     together = {k: np.concatenate([rows[k] for rows in points]) for k in ("s", "theta")}
     used, values = {}, {}
     for k, coefficient in enumerate(RESULTS):
-        use = np.flatnonzero(
-            np.abs(exactly[:, k]) > _spectra.LOWEST * np.abs(exactly[:, 6 + k % 2])
-        )
+        least = _spectra.LOWEST * np.abs(exactly[:, 6]) * (ELECTRON_MASS if k < 3 else 1.0)
+        use = np.flatnonzero(np.abs(exactly[:, k]) > least)
         used[coefficient] = use
         values[coefficient] = np.abs(found[use, k] / exactly[use, k] - 1.0)
-    nothing = {c: np.full(len(v), np.nan) for c, v in values.items()}
-    nowhere = {c: np.zeros(len(v), bool) for c, v in values.items()}
+    nothing, nowhere = _without_fits(values)
     return Validation(together, used, values, {}, nothing, nowhere, (), exactly, found, {})
 
 
@@ -389,8 +404,7 @@ def validate_table(
     )
     used = {c: np.flatnonzero(scale[:, k] > 1e-250) for k, c in enumerate(RESULTS)}
     values = {c: (np.abs(ours - truth)[:, k] / scale[:, k])[used[c]] for k, c in enumerate(RESULTS)}
-    nothing = {c: np.full(len(v), np.nan) for c, v in values.items()}
-    nowhere = {c: np.zeros(len(v), bool) for c, v in values.items()}
+    nothing, nowhere = _without_fits(values)
     return Validation(points, used, values, {}, nothing, nowhere, linear, truth, ours, squares)
 
 

@@ -22,15 +22,12 @@ from synchrojax.families._base import (
     Sample,
     only_of_rho_q,
 )
-from synchrojax.families._box import S_PERP, THETA_RANGE, anywhere
+from synchrojax.families._box import S_OF_FORMULAS, S_PERP, S_RANGE, THETA_RANGE, anywhere
 from synchrojax.families._learning import FLOOR
 from synchrojax.families.monoenergetic import kernels as physics
 from synchrojax.families.monoenergetic._learning import rows_of
 
-S_RANGE = (1e1, 1e17)
-HIGHEST_X = 1e2  # of emission, a choice: e^-100 is left of it
-HEAD = Head(4, 8, (16, 16))
-_LEARNED = 1e8  # highest s that is sampled: nothing is left to learn above
+_HIGHEST_X = 1e2  # of emission, a choice: e^-100 is left of it
 
 
 class Point(NamedTuple):
@@ -48,15 +45,15 @@ class MonoenergeticFamily(PackagedFamily):
     parameters = ("gamma",)
     domain = MappingProxyType(
         {
-            "s": S_RANGE,
+            "s": S_OF_FORMULAS,
             "theta": THETA_RANGE,
             "gamma": (1.0, HIGHEST_GAMMA),
-            "s_sin_theta": (S_PERP, S_RANGE[1]),
-            "x": (0.0, HIGHEST_X),
+            "s_sin_theta": (S_PERP, S_OF_FORMULAS[1]),
+            "x": (0.0, _HIGHEST_X),
         }
     )
     distribution = get_distribution("monoenergetic")
-    heads = MappingProxyType({"kernels": HEAD})
+    heads = MappingProxyType({"kernels": Head(4, 8, (16, 16))})
     block = 4096
     dimensions = 4
     linear = ("theta",)
@@ -87,7 +84,7 @@ class MonoenergeticFamily(PackagedFamily):
         found = physics.smooth(networks["kernels"], p.direction, p.log_gamma)
         c = physics.kernels(p.direction.cosine, p.log_gamma, found)
         unit_q, unit_v = physics.turn_units(p.direction)
-        return Dimensionless(*c[:6], unit_q * c.rho_q, unit_v * c.rho_v)
+        return c._replace(rho_q=unit_q * c.rho_q, rho_v=unit_v * c.rho_v)
 
     def error_scale(self, p: Point, truth: Eight) -> Eight:
         """rho_Q, which changes sign, is relative to no less than ``FLOOR`` of its scale."""
@@ -100,10 +97,10 @@ class MonoenergeticFamily(PackagedFamily):
     # To learn from ---------------------------------------------------------------------------
 
     def sample(self, u: Cube, margin: float | int) -> Sample:
-        return _sampled(u, margin, HIGHEST_X)
+        return _sampled(u, margin, _HIGHEST_X)
 
     def sample_to_learn(self, u: Cube, margin: float | int) -> Sample:
-        return _sampled(u, margin, 3.0 * HIGHEST_X)
+        return _sampled(u, margin, 3.0 * _HIGHEST_X)
 
     def training_rows(self, head: str, table: Columns, networks: Networks) -> Rows:
         return rows_of(table)
@@ -119,14 +116,14 @@ class MonoenergeticFamily(PackagedFamily):
 
 def _sampled(u: Cube, margin: float | int, highest: float) -> Sample:
     """Half by x up to ``highest``, half by gamma - 1; there are more points at low s sin(theta)."""
-    turn, lowest = 2.0 * u[:, 1] % 1.0, S_PERP / _LEARNED
+    turn, lowest = 2.0 * u[:, 1] % 1.0, S_PERP / S_RANGE[1]
     right = 0.5 * np.pi
     theta = np.where(
         u[:, 1] < 0.5, lowest + (right - lowest) * turn, lowest * (right / lowest) ** turn
     )
     sine = np.sin(theta)
     low = np.maximum(S_RANGE[0] * sine, S_PERP) / margin
-    high = np.maximum(_LEARNED * margin * sine, low)
+    high = np.maximum(S_RANGE[1] * margin * sine, low)
     perp = low * (high / low) ** (u[:, 0] ** 2)
     x = 1e-7 * (highest / 1e-7) ** (u[:, 2] ** 0.7)
     by_x = np.sqrt(1.0 + 2.0 * perp / (3.0 * x) / sine**2)

@@ -6,13 +6,13 @@ are closed forms in modified Bessel functions (eqs. 6.31 to 6.33 there; Legg & W
 right to 3e-5.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 
 from synchrojax.core import Points, Reals, reciprocal
 from synchrojax.families._single_electron import KERNEL, KERNEL_POLES
+from synchrojax.special import horner
 
 # in m = (x / (3 + x))^(1/3), of the logarithm of what is left of each after powers of x^(1/3) and
 # (1 + x / 3)^(1/3)
@@ -76,14 +76,6 @@ class Limits(NamedTuple):
     turn_v: Points
 
 
-def polynomial(coefficients: Sequence[float], m: Reals) -> Reals:
-    """With ``coefficients``, constant first."""
-    value: Reals = coefficients[-1]
-    for c in coefficients[-2::-1]:
-        value = value * m + c
-    return value
-
-
 def cubic(log_x: Points) -> tuple[Points, Points, Points]:
     """ln x^(1/3), ln (1 + x / 3)^(1/3) and m."""
     near, far = log_x / 3.0, jnp.log1p(jnp.exp(log_x) / 3.0) / 3.0
@@ -95,17 +87,17 @@ def limits(near: Points, far: Points, m: Points) -> Limits:
     square = _TO_POLES * jnp.exp(2.0 * near)
     turn = square * reciprocal(1.0 + square)
     turn_q: Reals = KERNEL
-    turn_v: Reals = polynomial(_ROTATION, turn)
+    turn_v: Reals = horner(_ROTATION, turn)
     for (a, b, c, d), (e, f) in zip(KERNEL_POLES, _ROTATION_POLES, strict=True):
         over = reciprocal((turn + c) * turn + d)
         turn_q, turn_v = turn_q + (a * turn + b) * over, turn_v + (e * turn + f) * over
     return Limits(
-        polynomial(_EMISSION, m) + near + 0.5 * far,
-        polynomial(_EMISSION_Q, m) + 1.5 * far,
-        polynomial(_EMISSION_V, m) - near + 2.5 * far,
-        polynomial(_ABSORPTION, m) + near + 3.5 * far,
-        polynomial(_ABSORPTION_Q, m) + 1.5 * far,
-        polynomial(_ABSORPTION_V, m) - near + 2.5 * far,
+        horner(_EMISSION, m) + near + 0.5 * far,
+        horner(_EMISSION_Q, m) + 1.5 * far,
+        horner(_EMISSION_V, m) - near + 2.5 * far,
+        horner(_ABSORPTION, m) + near + 3.5 * far,
+        horner(_ABSORPTION_Q, m) + 1.5 * far,
+        horner(_ABSORPTION_V, m) - near + 2.5 * far,
         turn * turn * turn_q,
         0.5 * jnp.log(turn) + turn_v,
     )

@@ -20,9 +20,10 @@ from synchrojax.core import (
     square_root,
     stacked,
 )
-from synchrojax.families._base import Network
+from synchrojax.families._base import Dimensionless, Network
 from synchrojax.families._box import S_PERP
-from synchrojax.families.monoenergetic._limits import Limits, cubic, limits, polynomial
+from synchrojax.families.monoenergetic._limits import Limits, cubic, limits
+from synchrojax.special import horner
 
 # for all points along some axes
 Shared: TypeAlias = Float[Arrays, "*#points"]
@@ -78,28 +79,12 @@ class Smooth(NamedTuple):
     turn_v: Points
 
 
-class Kernels(NamedTuple):
-    """The eight of one electron at nu = 1 Hz and n_e = 1 cm^-3.
-
-    Logarithms of emission and absorption, Q and V over I of both; rotativities in ``turn_units``.
-    """
-
-    log_j: Points
-    j_q: Points
-    j_v: Points
-    log_alpha: Points
-    alpha_q: Points
-    alpha_v: Points
-    rho_q: Points
-    rho_v: Points
-
-
 def electron(p: Direction, log_gamma: Points) -> Electron:
     """x and q at the saddle of the exponent s' (g' artanh(w / g') - w) over parallel momentum."""
     square = -jnp.expm1(-2.0 * log_gamma)  # beta^2
     slow, beta, gamma = 1.0 - square, square_root(square), jnp.exp(log_gamma)
     across, along = gamma * p.sine, p.cosine * p.cosine
-    # the saddle, to about 1 % of u', by a fit to its equation; a Newton step follows
+    # a rough form of the saddle, chosen by hand: a Newton step follows, the rest is learned
     behind = 1.0 / 3.0 + 0.13 * reciprocal(1.0 + 4.0 * across)
     lag = 1.0 - beta * behind
     # w and g' times gamma sin(theta), and 1 - q^2 = far * rest without cancellation
@@ -115,7 +100,7 @@ def electron(p: Direction, log_gamma: Points) -> Electron:
     log_rest = jnp.log(jnp.where(small, 0.75, far * rest))
     grow = jnp.where(  # artanh(q) - q
         small,
-        near * near * near * polynomial(_SERIES, near * near),
+        near * near * near * horner(_SERIES, near * near),
         jnp.log1p(distant) - 0.5 * log_rest - distant,
     )
     # slope and curvature of the exponent with u', over far and far^2
@@ -195,13 +180,13 @@ def smooth(network: Network, p: Direction, log_gamma: Points) -> Smooth:
     return Smooth(found.log_x, *(value + learned[k] for k, value in enumerate(found[1:])))
 
 
-def kernels(cosine: Shared, log_gamma: Shared, found: Smooth) -> Kernels:
-    """Put together at the electron's gamma."""
+def kernels(cosine: Shared, log_gamma: Shared, found: Smooth) -> Dimensionless:
+    """Put together at the electron's gamma, rotativities in ``turn_units``."""
     gamma, x = jnp.exp(log_gamma), jnp.exp(found.log_x)
     beta = square_root(-jnp.expm1(-2.0 * log_gamma))
     per_gamma = reciprocal(gamma)
     log_both = -x - 2.0 * log_gamma - jnp.log(beta)
-    return Kernels(
+    return Dimensionless(
         found.log_j + log_both + _LOG_EMISSION,
         *polarization(cosine, found.log_j_q, found.log_j_v),
         found.log_alpha + log_both - log_gamma + _LOG_ABSORPTION,
@@ -223,7 +208,7 @@ def polarization(cosine: Shared, log_q: Points, log_v: Points) -> tuple[Points, 
 
 
 def turn_units(p: Direction) -> tuple[Points, Points]:
-    """What the rotativities of ``Kernels`` are in units of.
+    """What ``kernels`` gives the rotativities in units of.
 
     Limits for high frequency of one electron: those of Shcherbakov & Huang 2011 (MNRAS 410, 1052)
     are their averages over thermal electrons.

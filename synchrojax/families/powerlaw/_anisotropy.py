@@ -9,9 +9,10 @@ from jaxtyping import Array, Float
 from synchrojax.core import Arrays, Points, Reals, at_most, fused, reciprocal, rows_of, softplus
 from synchrojax.families import _pitch
 from synchrojax.families._base import Networks
-from synchrojax.families._single_electron import conversion_cone, power_until
+from synchrojax.families._single_electron import conversion_cone
 from synchrojax.families.powerlaw import _cumulative as physics
 from synchrojax.families.powerlaw._cumulative import Cumulative, Edge, Features, Point
+from synchrojax.special import power_until
 
 
 def rotation_v(p: Point, cone: Points) -> tuple[Points, Points]:
@@ -141,7 +142,7 @@ class Learned(NamedTuple):
 
 
 def learned_at(networks: Networks, p: Point, edge: Edge, known: Known) -> Learned:
-    outputs: dict[str, Float[Arrays, outputs * points]] = {
+    outputs: dict[str, Arrays] = {
         head: networks[head](jnp.stack(features))
         for head, (features, _) in known.inputs.items()
         if head in networks

@@ -28,7 +28,7 @@ from synchrojax.core import (
 from synchrojax.families._base import Networks
 from synchrojax.families._box import direction_features
 from synchrojax.families._pitch import log_mean
-from synchrojax.families._single_electron import power_until
+from synchrojax.special import power_until
 
 # one array for each
 Features: TypeAlias = tuple[Points, ...]

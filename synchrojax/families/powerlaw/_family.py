@@ -31,7 +31,7 @@ from synchrojax.families._base import (
     Sample,
     only_of_rho_q,
 )
-from synchrojax.families._box import S_RANGE, Box, anywhere
+from synchrojax.families._box import S_OF_FORMULAS, S_RANGE, Box, anywhere
 from synchrojax.families._learning import FLOOR
 from synchrojax.families.powerlaw import _anisotropy, _ends, _learning
 from synchrojax.families.powerlaw import _cumulative as physics
@@ -58,8 +58,6 @@ _ISOTROPIC = {
     "rho_Q_total": Head(3, 1, (24, 24)),
     "rho_Q_edge": Head(7, 2, (32, 32), needs=("rho_Q_total",)),
 }
-# of s: corrections have vanished far below, and what is left are formulas
-_HIGHEST_S = 1e17
 _NARROWEST = 5e-8  # of sin(theta), where s = 1e8 ended the box
 _AT_EDGE = ("edge", "rho_V_far", "rho_V", "rho_Q_total", "rho_Q_edge")
 _PITCH = {
@@ -103,8 +101,7 @@ class PowerLawFamily(PackagedFamily):
         own |= _pitch.BOX if pitch else {}
         # with sin^k, smaller angles leave float32: (gamma sin(theta))^-k
         narrowest = _NARROWEST if pitch else 0.0
-        ends = (S_RANGE[0], _HIGHEST_S)
-        self.box = Box(own, ends, _REACH, drawn=S_RANGE[1], narrowest=narrowest)
+        self.box = Box(own, S_OF_FORMULAS, _REACH, drawn=S_RANGE[1], narrowest=narrowest)
         self.parameters, self.domain = tuple(self.box.own), self.box.domain
         self.distribution = get_distribution(name)
         self.heads = _ISOTROPIC | (_PITCH if pitch else {})

@@ -20,10 +20,9 @@ from synchrojax.families._base import (
     Sample,
     only_of_rho_q,
 )
-from synchrojax.families._box import S_PERP, THETA_RANGE, anywhere
+from synchrojax.families._box import anywhere
 from synchrojax.families.monoenergetic import MONOENERGETIC
 from synchrojax.families.monoenergetic import kernels as physics
-from synchrojax.families.monoenergetic._family import S_RANGE
 from synchrojax.families.tabulated._grid import grid_of
 from synchrojax.families.tabulated._spectrum import spectrum_of
 from synchrojax.families.tabulated._sum import summed
@@ -48,7 +47,7 @@ class TabulatedFamily(PackagedFamily):
     parameters = ("gamma", "N")
     spectral = True
     domain = MappingProxyType(
-        {"s": S_RANGE, "theta": THETA_RANGE, "s_sin_theta": (S_PERP, S_RANGE[1])}
+        {name: MONOENERGETIC.domain[name] for name in ("s", "theta", "s_sin_theta")}
     )
     distribution = get_distribution("tabulated")
     heads = MONOENERGETIC.heads

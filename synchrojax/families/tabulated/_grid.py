@@ -109,6 +109,6 @@ def interpolated(
 ) -> Float[Array, "dense *rows"]:
     """From the nodes of the kernels to those of the sum."""
     ones = (1,) * (values.ndim - 2)
-    # few nodes count at each position: a product with a full matrix takes twice as long
+    # few nodes count at each position: a full matrix would be nearly all zeros
     terms = (grid.between[:, i].reshape(-1, *ones) * values[:, i][grid.panel] for i in range(ORDER))
     return functools.reduce(jnp.add, terms)
