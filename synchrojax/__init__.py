@@ -18,13 +18,14 @@ from synchrojax import (
     tables,
     transfer,
 )
-from synchrojax.core import Coefficients, SkyCoefficients, as_array, rotate
+from synchrojax.core import Coefficients, LogCoefficients, SkyCoefficients, as_array, rotate
 from synchrojax.families import Family
 from synchrojax.model import Model, load, models
 
 __all__ = [
     "Coefficients",
     "Family",
+    "LogCoefficients",
     "Model",
     "SkyCoefficients",
     "as_array",

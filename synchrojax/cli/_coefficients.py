@@ -183,7 +183,8 @@ def _explain_flags(model: Any, bits: int, count: int, total: int, widest: float)
         ends["theta"] += f" ({widest:g} looks like degrees: write {widest:g}deg)"
     if is_packaged(model.family) and model.distribution.startswith("powerlaw"):
         ends["p"] += " (p > 0 with a finite gamma_max: --model tabulated, or --exact)"
-    names = [*ends.values(), "unphysical input"]
+    beyond = "beyond what the dtype holds, 0 or at its limit"
+    names = [*ends.values(), beyond, "unphysical input"]
     what = "; ".join(n for i, n in enumerate(names) if bits >> i & 1)
     print(f"synchrojax: note: {count} of {total} points flagged: {what}", file=sys.stderr)
 

@@ -17,6 +17,7 @@ the command line, give it a kind in ``_quantities``.
 
 from synchrojax.core._coefficients import (
     Coefficients,
+    LogCoefficients,
     SkyCoefficients,
     field_by_field,
     unit_of_coefficient,
@@ -119,6 +120,7 @@ __all__ = [
     "Arrays",
     "Coefficients",
     "Columns",
+    "LogCoefficients",
     "Masks",
     "Numbers",
     "PathLike",

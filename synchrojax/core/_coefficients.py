@@ -188,5 +188,42 @@ class SkyCoefficients(NamedTuple):
     rho_V: Points
 
 
-for _kind in (Coefficients, SkyCoefficients):
+def _no_sums(kind: Any) -> Any:
+    """Refuse what tuples would answer: logarithms have no sums and multiples of their own."""
+
+    def refused(self: tuple, other: Any) -> NoReturn:
+        raise TypeError(
+            f"{kind.__name__} are logarithms, which do not add up as coefficients do: add the "
+            "Coefficients of `coefficients`"
+        )
+
+    for name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv"):
+        setattr(kind, f"__{name}__", refused)
+    kind.__array_ufunc__ = None
+    return kind
+
+
+@_no_sums
+class LogCoefficients(NamedTuple):
+    """The same as ``Coefficients`` where they may leave the range of the dtype.
+
+    Natural logarithms of j_I [erg s^-1 cm^-3 Hz^-1 sr^-1] and alpha_I [cm^-1]; ``q_j`` = j_Q / j_I,
+    ``v_alpha`` = alpha_V / alpha_I and so on; signs (-1, 0 or 1) and natural logarithms of the
+    magnitudes of rho_Q and rho_V [cm^-1]. What is zero has the logarithm -inf, with zero slope.
+    ``transfer.solve`` takes them in place of ``Coefficients``.
+    """
+
+    log_j: Points
+    q_j: Points
+    v_j: Points
+    log_alpha: Points
+    q_alpha: Points
+    v_alpha: Points
+    sign_rho_Q: Points
+    log_rho_Q: Points
+    sign_rho_V: Points
+    log_rho_V: Points
+
+
+for _kind in (Coefficients, SkyCoefficients, LogCoefficients):
     export.register_namedtuple_serialization(_kind, serialized_name=f"synchrojax.{_kind.__name__}")

@@ -33,7 +33,9 @@ class Dimensionless(NamedTuple):
     """The eight at nu = 1 Hz and n_e = 1 cm^-3, arrays over points.
 
     j = n_e nu (...), alpha and rho = n_e / nu (...). ``log_j``, ``log_alpha``: ln j_I and ln
-    alpha_I in CGS; Q and V of both over I; ``rho_q``, ``rho_v`` as they are.
+    alpha_I in CGS; Q and V of both over I. ``rho_q``, ``rho_v`` are in units of those of cold
+    plasma in the direction ``sine``, ``cosine`` at ``s``: -e^2 / (m_e c) (sine / s)^2 and 2 e^2 /
+    (m_e c) cosine / s, since the product may leave float32.
     """
 
     log_j: Points
@@ -44,6 +46,9 @@ class Dimensionless(NamedTuple):
     alpha_v: Points
     rho_q: Points
     rho_v: Points
+    s: Points
+    sine: Points
+    cosine: Points
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The trained box of distributions with a scale-free tail: nearest point, features, sampling.
 
-Below s sin(theta) = 5 other rules hold (harmonics are seen one by one), so that the box ends there.
+At low s sin(theta) harmonics are seen one by one: a box ends above them, and what its default
+policy does below is a choice of the family.
 """
 
 import functools
@@ -47,7 +48,8 @@ class Box:
     Points have s, sine and the parameters as fields. ``reach``: the ranges of parameters to which
     corrections run on outside of the box. ``highest_x``: of s / sin(theta), if it is limited.
     ``drawn``: the highest s of samples, where nothing is left to learn above; ``narrowest``:
-    sin(theta) below which the coefficients are those at that angle.
+    sin(theta) below which the coefficients are those at that angle; ``floor``: the s and s
+    sin(theta) down to which corrections run on below the box, if they do.
     """
 
     own: Mapping[str, tuple[float, float]]
@@ -56,6 +58,7 @@ class Box:
     highest_x: float = np.inf
     drawn: float = np.inf
     narrowest: float = 0.0
+    floor: float | None = None
 
     @property
     def domain(self) -> dict[str, Ends]:
@@ -79,12 +82,13 @@ class Box:
 
     def clamp(self, p: Point) -> Point:
         """The nearest point: s, parameters, sin(theta) by s sin(theta), s by s / sin(theta)."""
-        s = within(p.s, *self.s)
+        lowest, perp = (self.s[0], S_PERP) if self.floor is None else (self.floor, self.floor)
+        s = within(p.s, lowest, self.s[1])
         own = {name: within(getattr(p, name), *ends) for name, ends in self.own.items()}
-        p = p._replace(s=s, sine=within(p.sine, at_least(S_PERP / s, self.narrowest), 1.0), **own)
+        p = p._replace(s=s, sine=within(p.sine, at_least(perp / s, self.narrowest), 1.0), **own)
         if self.highest_x == np.inf:
             return p
-        p = p._replace(sine=at_least(p.sine, np.sqrt(S_PERP / self.highest_x)))
+        p = p._replace(sine=at_least(p.sine, np.sqrt(perp / self.highest_x)))
         return p._replace(s=at_most(p.s, self.highest_x * p.sine))
 
     def within_reach(self, p: Point) -> Point:

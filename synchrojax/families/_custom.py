@@ -344,10 +344,10 @@ class Family(SampledFamily):
             sign * jnp.exp(v) if sign else scale * jnp.sinh(v)
             for v, (sign, scale, _, _) in zip(y, self.maps, strict=True)
         ]
-        unit_q, unit_v = cold(p.s, p.sine, p.cosine)
         q, v = from_plane(value[1], value[2] * p.cosine)
         alpha = value[4], value[5] * p.cosine
-        return Dimensionless(y[0], q, v, y[3], *alpha, unit_q * value[6], unit_v * value[7])
+        seen = p.s, p.sine, p.cosine
+        return Dimensionless(y[0], q, v, y[3], *alpha, value[6], value[7], *seen)
 
     def error_scale(self, p: Point, truth: Eight) -> Eight:
         """A rho_Q that changes sign is relative to no less than the scale of its asinh."""

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from synchrojax.core import Columns, Masks, Points
+from synchrojax.core import E2_OVER_MC, Columns, Masks, Points
 from synchrojax.distributions import Absent
 from synchrojax.families._base import (
     AbstractFamily,
@@ -247,5 +247,7 @@ class TableFamily(AbstractFamily):
             cosine,
             jnp,
         )
-        out = (log_total[0], j_q, j_v, log_total[1], alpha_q, alpha_v, rho_q, rho_v)
-        return Dimensionless(*(jnp.where(bad, jnp.nan, v) for v in out))
+        out = (log_total[0], j_q, j_v, log_total[1], alpha_q, alpha_v)
+        turned = rho_q / -E2_OVER_MC, rho_v / (2.0 * E2_OVER_MC)
+        ones = (jnp.ones_like(rho_q),) * 3  # they are over those of cold plasma there
+        return Dimensionless(*(jnp.where(bad, jnp.nan, v) for v in (*out, *turned, *ones)))

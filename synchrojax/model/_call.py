@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int32
 from synchrojax.core import (
     COMMON,
     Coefficients,
+    LogCoefficients,
     Points,
     broadcast,
     fused,
@@ -38,8 +39,10 @@ from synchrojax.model._files import MODEL_FILE, packaged, read_model
 from synchrojax.model._point import (
     Situation,
     Values,
+    beyond_dtype,
     bits,
     in_cgs,
+    in_logarithms,
     outside_of,
     situation,
     situation_of_spectra,
@@ -169,6 +172,18 @@ class Model:
         return self._pointwise(_coefficients, params, named)
 
     @own_settings
+    def log_coefficients(self, params: Any = None, /, **named: Any) -> LogCoefficients:
+        """The same coefficients as ``LogCoefficients``, whatever the range of the dtype.
+
+        Takes what ``coefficients`` takes. Natural logarithms of j_I and alpha_I in CGS, j_Q / j_I
+        and so on, signs and logarithms of rho_Q and rho_V: finite, with finite first and second
+        derivatives, in float32 too, where j_I itself is 0 or its inverse square overflows. No field
+        or no electrons: -inf with zero slope; unphysical input: NaN. For Fisher matrices, fits of
+        ln j and cells whose coefficients float32 cannot hold; ``transfer.solve`` takes the result.
+        """
+        return self._pointwise(_log_coefficients, params, named)
+
+    @own_settings
     def spread(self, params: Any = None, /, **named: Any) -> Coefficients:
         """Standard deviations of the eight over an ensemble: an estimate of the error.
 
@@ -185,9 +200,11 @@ class Model:
     def flags(self, params: Any = None, /, **named: Any) -> Int32[Array, "*points"]:
         """int32 per point: bit i = entry i of ``domain`` exceeded, highest bit = unphysical.
 
-        The bit of theta tells of angles outside 0..pi, which may be meant in degrees; coefficients
-        are those of the angle folded by symmetry. The rotativities hold for theta_e down to 1e-3
-        and any x even where those bits are set.
+        The bit below the highest tells of a coefficient that the dtype of the result cannot hold,
+        so that it is 0 or ends at the largest number (see ``log_coefficients``). The bit of theta
+        tells of angles outside 0..pi, which may be meant in degrees; coefficients are those of the
+        angle folded by symmetry. The rotativities hold for theta_e down to 1e-3 and any x even
+        where those bits are set.
         """
         return self._pointwise(_flags, params, named)[0]
 
@@ -233,6 +250,10 @@ def _coefficients(model: Model, values: Values) -> Coefficients:
     return _in_blocks(functools.partial(_coefficients_at, model), model, values)
 
 
+def _log_coefficients(model: Model, values: Values) -> LogCoefficients:
+    return _in_blocks(functools.partial(_log_coefficients_at, model), model, values)
+
+
 def _spread(model: Model, values: Values) -> Coefficients:
     def one(networks: Networks) -> Coefficients:
         return _coefficients(replace(model, networks=networks), values)
@@ -249,7 +270,8 @@ def _flags(model: Model, values: Values) -> tuple[Int32[Array, "*points"]]:
         theta = values["theta"]
         slack = 4.0 * jnp.finfo(theta.dtype).eps * np.pi
         outside["theta"] |= ((theta < -slack) | (theta > np.pi + slack)) & ~here.unphysical
-        return (bits([*outside.values(), here.unphysical]),)
+        beyond = beyond_dtype(_log_coefficients_at(model, values)) & ~here.unphysical
+        return (bits([*outside.values(), beyond, here.unphysical]),)
 
     return _in_blocks(flags, model, values)
 
@@ -288,16 +310,35 @@ def _coefficients_at(model: Model, values: Values) -> Coefficients:
         inputs = {"nu": values["nu"], "n_e": n_e}
         return in_cgs(model.family, model.out_of_domain, here, inputs, values["B"], found)
     b = values["B"]
+    scale, scaled, here = _scaled_situation(model, values)
+    found = _evaluated(model, here)
+    to_cgs = functools.partial(in_cgs, model.family, model.out_of_domain)
+    c = fused(to_cgs, here, scaled, b, found)
+    return jax.tree.map(lambda value: with_tangents_times(value, 1.0 / scale), c)
+
+
+def _log_coefficients_at(model: Model, values: Values) -> LogCoefficients:
+    """``LogCoefficients`` of a block of points."""
+    to_logs = functools.partial(in_logarithms, model.family, model.out_of_domain)
+    if model.family.spectral:
+        here, n_e = situation_of_spectra(model.family, values)
+        return to_logs(here, {"nu": values["nu"], "n_e": n_e}, _evaluated(model, here))
+    scale, scaled, here = _scaled_situation(model, values)
+    c = fused(to_logs, here, scaled, _evaluated(model, here))
+    return jax.tree.map(lambda value: with_tangents_times(value, 1.0 / scale), c)
+
+
+def _scaled_situation(
+    model: Model, values: Values
+) -> tuple[Float[Array, "*points"], dict[str, Any], Situation]:
+    """(a scale of the tangents, the inputs beside B with tangents times that, ``Situation``)."""
+    b = values["B"]
     scale = _tangent_scale(b)
     scaled: dict[str, Any] = {
         name: with_tangents_times(v, scale) for name, v in values.items() if name != "B"
     }
     inputs = scaled | {"B": over_with_tangents(b, scale)}
-    here = fused(functools.partial(situation, model.family), inputs, scale)
-    found = _evaluated(model, here)
-    to_cgs = functools.partial(in_cgs, model.family, model.out_of_domain)
-    c = fused(to_cgs, here, scaled, b, found)
-    return jax.tree.map(lambda value: with_tangents_times(value, 1.0 / scale), c)
+    return scale, scaled, fused(functools.partial(situation, model.family), inputs, scale)
 
 
 def _tangent_scale(b: Points) -> Float[Array, "*points"]:
@@ -321,14 +362,15 @@ def load(name: Any, *, out_of_domain: Any = None) -> Model:
     """A packaged model by name (see ``models()``), or one trained by you.
 
     Yours is named by the path of its file or of its directory. ``out_of_domain``: ``"clip"``
-    (default) holds the learned corrections at the edge of the box; of thermal electrons the
-    exponential of the emission and the limits of the rotativities use the true frequency (from s =
-    10 up), angle (down to s sin(theta) = 5) and temperature, of power laws and kappa all but the
-    sign of V and sin(theta)^2 in rho_Q is that of the nearest point of the box. ``"extrapolate"``
-    lets the corrections run on. ``"nan"`` returns NaN outside; rotativities of thermal electrons
-    stay valid down to theta_e = 1e-3 and for any x. A model trained on a table has a policy for
-    each input in its configuration, which holds unless one is given here. Raises ValueError for
-    unknown names, policies and bad files.
+    (default) holds the learned corrections at the edge of the box, but lets them run on below it at
+    low frequency: there j_I and alpha_I stay within a factor of 3 of the exact harmonics, with rare
+    exceptions (see README), down to s sin(theta) = 1. Of thermal electrons the exponential of the
+    emission and the limits of the rotativities use the true frequency, angle and temperature, of
+    power laws and kappa all but the sign of V and sin(theta)^2 in rho_Q is that of the nearest
+    point of the box. ``"extrapolate"`` lets all corrections run on. ``"nan"`` returns NaN outside;
+    rotativities of thermal electrons stay valid down to theta_e = 1e-3 and for any x. A model
+    trained on a table has a policy for each input in its configuration, which holds unless one is
+    given here. Raises ValueError for unknown names, policies and bad files.
     """
     if out_of_domain not in (None, *POLICIES):
         raise ValueError(

@@ -1,6 +1,7 @@
 """From inputs of one shape to a family's point, and from its coefficients to CGS."""
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -11,8 +12,10 @@ from jaxtyping import Array, Float, Int32
 
 from synchrojax.core import (
     COMMON,
+    E2_OVER_MC,
     GYRO,
     Coefficients,
+    LogCoefficients,
     Masks,
     Points,
     Reals,
@@ -24,6 +27,7 @@ from synchrojax.core import (
 )
 from synchrojax.distributions import cells_of, log_number
 from synchrojax.families import AbstractFamily, Dimensionless
+from synchrojax.tables.network_space import cold
 
 # inputs broadcast to one shape, in a program
 Values: TypeAlias = Mapping[str, Any]
@@ -113,6 +117,7 @@ def in_cgs(
     j, alpha = (
         bounded_exp(v) for v in ((found.log_j + log_nu) + log_n, (found.log_alpha - log_nu) + log_n)
     )
+    cold_q, cold_v = cold(found.s, found.sine, found.cosine)
     c = Coefficients(
         j,
         bounded_product(j, found.j_q),
@@ -120,8 +125,8 @@ def in_cgs(
         alpha,
         bounded_product(alpha, found.alpha_q),
         bounded_product(alpha, found.alpha_v),
-        bounded_product(per_nu, found.rho_q),
-        bounded_product(per_nu, found.rho_v),
+        bounded_product(per_nu, cold_q * found.rho_q),
+        bounded_product(per_nu, cold_v * found.rho_v),
     )
     inputs = nu, jnp.where(here.empty, 1.0, b), n_e, *here.own.values()
     smallest = functools.reduce(jnp.minimum, map(jnp.abs, inputs))
@@ -137,6 +142,69 @@ def in_cgs(
         wrong = Coefficients._make([*[emission] * 6, *[rotation] * 2])
         c = jax.tree.map(lambda value, wrong: jnp.where(wrong, jnp.nan, value), c, wrong)
     return c
+
+
+def _sign_and_log(value: Points, log_unit: Points) -> tuple[Points, Points]:
+    """Of ``value`` times a positive unit; 0 and -inf where it is 0."""
+    none = (value == 0.0) | (log_unit == -jnp.inf)
+    size = jnp.where(none, 1.0, jnp.abs(value))
+    return jnp.where(none, 0.0, jnp.sign(value)), jnp.where(
+        none, -jnp.inf, jnp.log(size) + jnp.where(none, 0.0, log_unit)
+    )
+
+
+def in_logarithms(
+    family: AbstractFamily, policy: str, here: Situation, scaled: Values, found: Dimensionless
+) -> LogCoefficients:
+    """What ``in_cgs`` gives, whatever the range of the dtype."""
+    log_nu, log_n = (jnp.log(jnp.where(here.empty, 1.0, scaled[name])) for name in ("nu", "n_e"))
+    per_nu, log_s = log_n - log_nu, jnp.log(found.s)
+    across, along = (
+        jnp.where(v == 0.0, -jnp.inf, jnp.log(jnp.where(v == 0.0, 1.0, jnp.abs(v))))
+        for v in (found.sine, found.cosine)
+    )
+    unit_q = (2.0 * (across - log_s) + math.log(E2_OVER_MC)) + per_nu
+    unit_v = (along - log_s + math.log(2.0 * E2_OVER_MC)) + per_nu
+    turn = jnp.where(found.cosine < 0.0, -1.0, 1.0)
+    c = LogCoefficients(
+        (found.log_j + log_nu) + log_n,
+        found.j_q,
+        found.j_v,
+        found.log_alpha + per_nu,
+        found.alpha_q,
+        found.alpha_v,
+        *_sign_and_log(-found.rho_q, unit_q),
+        *_sign_and_log(turn * found.rho_v, unit_v),
+    )
+
+    def where_empty(name: str, value: Points) -> Points:
+        none = jnp.where(here.unphysical, jnp.nan, -jnp.inf if name.startswith("log") else 0.0)
+        return jnp.where(here.empty, none, value)
+
+    c = LogCoefficients(*map(where_empty, c._fields, c))
+    if policy == "nan":
+        emission, rotation = family.invalid(outside_of(family, here), here.point)
+        wrong = LogCoefficients._make([*[emission] * 6, *[rotation] * 4])
+        c = jax.tree.map(lambda value, wrong: jnp.where(wrong, jnp.nan, value), c, wrong)
+    return c
+
+
+def beyond_dtype(c: LogCoefficients) -> Masks:
+    """Where one of the eight is smaller or larger than what the dtype holds, but for true zeros."""
+    limits = jnp.finfo(c.log_j.dtype)
+    low, high = math.log(limits.tiny), math.log(limits.max)
+    parts = [
+        log + jnp.where(part == 0.0, -jnp.inf, jnp.log(jnp.where(part == 0.0, 1.0, jnp.abs(part))))
+        for log, parts in (
+            (c.log_j, (c.q_j, c.v_j)),
+            (c.log_alpha, (c.q_alpha, c.v_alpha)),
+        )
+        for part in parts
+    ]
+    every = [c.log_j, c.log_alpha, c.log_rho_Q, c.log_rho_V, *parts]
+    return functools.reduce(
+        jnp.logical_or, [(v > high) | ((v < low) & (v > -jnp.inf)) for v in every]
+    )
 
 
 def bits(masks: Sequence[Masks]) -> Int32[Array, "*points"]:

@@ -44,7 +44,7 @@ def refuse(name: str, array: Any, broken: Any, what: str) -> None:
         )
 
 
-def _unit(name: str) -> str:
+def unit_of_argument(name: str) -> str:
     """The unit in which an argument is wanted."""
     own = {"ds": "cm", "psi": "rad", "g": ""}
     if name.startswith("c."):
@@ -75,7 +75,8 @@ def _kind_of(c: Any, psi: Any) -> Any:
     kind = kinds.get(getattr(c, "_fields", None))
     if kind is None:
         raise ValueError(
-            "transfer: needs Coefficients with psi, or SkyCoefficients (synchrojax.rotate), got "
+            "transfer: needs Coefficients or LogCoefficients with psi, or SkyCoefficients "
+            "(synchrojax.rotate), got "
             f"{type(c).__name__}"
         )
     if (kind is SkyCoefficients) == (psi is not None):
@@ -88,7 +89,7 @@ def _kind_of(c: Any, psi: Any) -> Any:
     return kind
 
 
-def _entering(background: Any) -> dict[str, Any]:
+def entering(background: Any) -> dict[str, Any]:
     """The light behind the cells, by name; nothing for None."""
     if background is None:
         return {}
@@ -134,11 +135,11 @@ def _require_physical(values: Mapping[str, Numbers]) -> None:
 
 def read_arguments(c: Any, ds: Any, psi: Any, g: Any, background: Any) -> Given:
     """The arguments, checked."""
-    kind, light = _kind_of(c, psi), _entering(background)
+    kind, light = _kind_of(c, psi), entering(background)
     named = {f"c.{n}": v for n, v in zip(c._fields, c, strict=True)} | {"ds": ds}
     named |= {} if psi is None else {"psi": psi}
     named |= {"g": 1.0 if g is None else g}
-    values, dtype = reals(named | light, lambda n: f"transfer: {n}", _unit)
+    values, dtype = reals(named | light, lambda n: f"transfer: {n}", unit_of_argument)
     values["ds"] = within_range(values["ds"], dtype)
     rays, cells = _shapes(values, light)
     known = not is_traced(values.values())

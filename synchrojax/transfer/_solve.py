@@ -25,6 +25,7 @@ from synchrojax.core import (
 from synchrojax.transfer._arguments import Given, read_arguments, refuse, require_bool, within_range
 from synchrojax.transfer._arithmetic import Values
 from synchrojax.transfer._integrate import Cells, ways
+from synchrojax.transfer._logarithms import in_units_of_rays, is_logarithmic, times_lengths
 
 METHODS = ("scan", "associative")
 
@@ -74,13 +75,15 @@ def solve(
     """Stokes parameters where the rays leave the last of their cells.
 
     ``c``: ``SkyCoefficients``, or ``Coefficients`` together with ``psi`` [rad] (see
-    ``synchrojax.rotate``); all [..., cells], constant within a cell, the cell farthest from the
-    observer first. ``ds`` [cm]: lengths of the cells, >= 0 (``lengths`` makes them from positions);
-    one number is a length only where there is one cell. Everything broadcasts. A spectrum of a slab
-    is many rays of one cell each: ``params`` with one more axis, ``nu[..., None]``. ``g``:
-    nu_observed / nu_fluid per cell, redshift and Doppler shift together. ``c`` then is in the frame
-    of the fluid at nu / g, ``ds`` in the observer's frame (in curved space: the affine parameter
-    that makes the energy of a photon 1 at the observer), and the result is I = g^3 I' at nu.
+    ``synchrojax.rotate``), or with it ``LogCoefficients`` (``model.log_coefficients``), for cells
+    whose coefficients are smaller or larger than float32 holds. All are [..., cells], constant
+    within a cell, the cell farthest from the observer first. ``ds`` [cm]: lengths of the cells, >=
+    0 (``lengths`` makes them from positions); one number is a length only where there is one cell.
+    Everything broadcasts. A spectrum of a slab is many rays of one cell each: ``params`` with one
+    more axis, ``nu[..., None]``. ``g``: nu_observed / nu_fluid per cell, redshift and Doppler shift
+    together. ``c`` then is in the frame of the fluid at nu / g, ``ds`` in the observer's frame (in
+    curved space: the affine parameter that makes the energy of a photon 1 at the observer), and the
+    result is I = g^3 I' at nu.
     ``background``: I, Q, U, V that enter the first cell, each broadcasting over the rays (default:
     dark); also light that is none by itself, such as (0, 1, 0, 0) for a column of the Mueller
     matrix, since what leaves is linear in it. ``method``: ``"scan"`` goes cell by cell;
@@ -104,6 +107,12 @@ def solve(
     if method not in METHODS:
         raise ValueError(f"transfer: unknown method {method!r}; available: {', '.join(METHODS)}")
     require_bool(along)
+    if is_logarithmic(c):
+        c, ds, background, log_unit = in_units_of_rays(c, ds, background)
+        light = solve(c, ds, psi=psi, g=g, background=background, method=method, along=along)
+        # in two steps, since the unit alone may leave the range of the numbers
+        unit = jnp.exp(0.5 * (log_unit[..., None] if along else log_unit))
+        return Stokes(*(x * unit * unit for x in light))
     given = read_arguments(c, ds, psi, g, background)
     if isinstance(given.cells, int) and given.cells == 0:
         return _without_cells(given, along)
@@ -210,6 +219,8 @@ def depths(
     ``along``: of what lies between the near end of every cell and the observer [..., cells].
     """
     require_bool(along)
+    if is_logarithmic(c):
+        c, ds = times_lengths(c, ds)
     given = read_arguments(c, ds, psi, g, None)
     return Depths(*_depths(given.values, given.kind, given.dtype, along))
 

@@ -161,7 +161,7 @@ def check_every_number(model, n, seed, dtype, compiled):
         )
 
     value, forward, reverse = jax.tree.map(np.asarray, compiled(found)(params))
-    flags, unphysical = np.asarray(model.flags(params)), 1 << len(model.domain)
+    flags, unphysical = np.asarray(model.flags(params)), 2 << len(model.domain)
     use = flags == 0 if model.out_of_domain == "nan" else flags < unphysical
     assert use.sum() > 0.4 * n or model.out_of_domain == "nan"
     found = {"value": value, "forward": forward.reshape(-1, n)} | {
@@ -207,7 +207,7 @@ def test_bad_input(name, shipped):
         "kappa": [("kappa", 2.0), ("w", 0.0)],
     }
     bad = {n: bad[n.removesuffix("_pitch")] + [("k", -1.0)] * n.endswith("_pitch") for n in NAMES}
-    highest = 1 << len(shipped.domain)
+    highest = 2 << len(shipped.domain)
     for key, value in [*bad[name], ("nu", 0.0), ("B", -1.0), ("n_e", np.nan)]:
         params = {**BASE, **POINTS[name], key: value}
         assert np.all(np.isnan(np.array(shipped.coefficients(params)))), key

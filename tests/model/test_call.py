@@ -319,7 +319,7 @@ def test_flags_and_policies(model, point):
     names = list(model.domain)
     assert names[:3] == ["s", "theta", "theta_e"]
     assert int(model.flags(point)) == 0
-    bit = {n: 1 << i for i, n in enumerate(names)} | {"unphysical": 1 << len(names)}
+    bit = {n: 1 << i for i, n in enumerate(names)} | {"unphysical": 2 << len(names)}
     assert int(model.flags({**point, "nu": 1.0})) & bit["s"]
     assert int(model.flags({**point, "theta_e": 200.0})) == bit["theta_e"]
     assert int(model.flags({**point, "theta": 1e-6})) & bit["s_sin_theta"]

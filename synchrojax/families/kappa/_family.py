@@ -37,9 +37,11 @@ from synchrojax.families._box import Box, anywhere
 from synchrojax.families._learning import FLOOR
 from synchrojax.families.kappa import _anisotropy, _learning
 from synchrojax.families.kappa import _physics as physics
+from synchrojax.tables.network_space import cold
 
 # where corrections run on to outside of the box, a choice, so that numbers stay in float32; kappa
 # stays above 2, where the norm ends
+_LOWEST = 1.25  # s and s sin(theta), below the box, a choice likewise
 _REACH = MappingProxyType({"kappa": (2.01, 16.0), "w": (1e-2, 2e3), "k": (-0.2, 4.2)})
 # beside the length of ``features`` (7)
 _ISOTROPIC = {
@@ -67,7 +69,7 @@ class KappaFamily(PackagedFamily):
     def __init__(self, name: str, *, pitch: bool) -> None:
         self.name, self.pitch = name, pitch
         own = {"kappa": (2.5, 8.0), "w": (0.1, 200.0)} | (_pitch.BOX if pitch else {})
-        self.box = Box(own, reach=_REACH)
+        self.box = Box(own, reach=_REACH, floor=_LOWEST)
         self.parameters, self.domain = tuple(own), self.box.domain
         self.distribution = get_distribution(name)
         self.heads = _ISOTROPIC | (_PITCH if pitch else {})
@@ -120,14 +122,14 @@ class KappaFamily(PackagedFamily):
                 rho_q + size_q * (far_q + near_q)[0],
                 rho_v * jnp.exp(log_v + (far_v + near_v)[0]),
             )
-        thin = at_most(true.sine / p.sine, 1.0)
         j_q, j_v = from_plane(*j)
-        rho_q = rho_q * thin * thin
-        return Dimensionless(log_j, j_q, j_v, log_alpha, alpha[0], alpha[1], rho_q, rho_v)
+        seen = p.s, at_most(true.sine, p.sine), p.cosine
+        return Dimensionless(log_j, j_q, j_v, log_alpha, alpha[0], alpha[1], rho_q, rho_v, *seen)
 
     def error_scale(self, p: Point, truth: Eight) -> Eight:
         """rho_Q changes sign: it is relative to no less than ``FLOOR`` of its scale."""
-        return only_of_rho_q(FLOOR * jnp.abs(physics.rotation_scales(p, physics.frame_of(p))[2]))
+        size = physics.rotation_scales(p, physics.frame_of(p))[2]
+        return only_of_rho_q(FLOOR * size * jnp.abs(cold(p.s, p.sine, p.cosine)[0]))
 
     # To learn from ---------------------------------------------------------------------------
 

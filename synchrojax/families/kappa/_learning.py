@@ -14,6 +14,7 @@ from synchrojax.families._base import Networks, Rows
 from synchrojax.families._learning import FLOOR, oblique
 from synchrojax.families.kappa import _anisotropy
 from synchrojax.families.kappa import _physics as physics
+from synchrojax.tables.network_space import cold
 
 
 def read(
@@ -21,12 +22,14 @@ def read(
 ) -> tuple[Int[np.ndarray, " rows"], dict[str, np.ndarray], physics.Point, physics.Frame]:
     """(numbers of the rows used, their columns, points and frames).
 
-    ``point``: (s, theta, own) -> ``Point``.
+    Rotativities are over those of cold plasma. ``point``: (s, theta, own) -> ``Point``.
     """
     table = {k: np.asarray(v) for k, v in table.items()}
     keep = np.flatnonzero(oblique(table["theta"]))
     row = {k: v[keep] for k, v in table.items()}
     p = point(row["s"], row["theta"], row)
+    for name, unit in zip(("rho_Q", "rho_V"), cold(p.s, p.sine, p.cosine), strict=True):
+        row[name] = row[name] / np.asarray(unit)
     return keep, row, p, physics.frame_of(p)
 
 
@@ -57,9 +60,7 @@ def isotropic_rows(
         rotation_q, step_q, size_q, rotation_v = physics.rotation_scales(p, frame)
         if head == "rho_Q":
             target = ((row["rho_Q"] - rotation_q) / step_q)[None]
-            weight = (
-                jnp.abs(step_q) / jnp.maximum(jnp.abs(row["rho_Q"]), FLOOR * jnp.abs(size_q))
-            )[None]
+            weight = (step_q / jnp.maximum(jnp.abs(row["rho_Q"]), FLOOR * size_q))[None]
         else:
             target = jnp.log(row["rho_V"] / rotation_v)[None]
             weight = jnp.ones_like(target)
@@ -139,5 +140,5 @@ def _change(
         return change[None] - isotropic, weight[None]
     scale = scales[2]
     known = scales[0] + scales[1] * isotropic[0]
-    weight = jnp.abs(scale) / jnp.maximum(jnp.abs(row["rho_Q"]), _pitch.FLOOR * jnp.abs(scale))
+    weight = scale / jnp.maximum(jnp.abs(row["rho_Q"]), _pitch.FLOOR * scale)
     return ((row["rho_Q"] - known) / scale)[None], weight[None]

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from synchrojax.core import E2_OVER_MC, Arrays, Points, rows_of, softplus
+from synchrojax.core import Arrays, Points, rows_of, softplus
 from synchrojax.families import _pitch
 from synchrojax.families._box import direction_features
 from synchrojax.families._single_electron import conversion_kernel
@@ -90,22 +90,15 @@ def conversion(p: Point, frame: Frame) -> tuple[Points, Points]:
 def rotation_scales(p: Point, frame: Frame) -> tuple[Points, Points, Points, Points]:
     """rho_Q at high s sin(theta), the size of its corrections, its own size, and rho_V.
 
-    The last is right up to a factor of order one.
+    All over those of cold plasma; the last is right up to a factor of order one.
     """
     # rho_V joins that of cold electrons and ln(w) / w^2 of hot ones; the 10 leaves it of order one.
     # Corrections of rho_Q fall as s'^(-2/3); 1e-3 is a choice of scale for what is left of them and
     # of the errors of ``conversion``
     value, size = conversion(p, frame)
-    ratio = p.sine / p.s
-    unit = -E2_OVER_MC * ratio * ratio
     scale_v = (1.0 + jnp.log1p(p.w)) / (1.0 + 10.0 * p.w * p.w)
     small = 1e-3 + jnp.exp(-(frame.log_s + frame.log_sine) * (2.0 / 3.0))
-    return (
-        unit * value,
-        unit * size * small,
-        unit * size,
-        2.0 * E2_OVER_MC * p.cosine / p.s * scale_v,
-    )
+    return value, size * small, size, scale_v
 
 
 def features(p: Point, frame: Frame) -> list[Points]:

@@ -26,6 +26,7 @@ from synchrojax.families._box import S_OF_FORMULAS, S_PERP, S_RANGE, THETA_RANGE
 from synchrojax.families._learning import FLOOR
 from synchrojax.families.monoenergetic import kernels as physics
 from synchrojax.families.monoenergetic._learning import rows_of
+from synchrojax.tables.network_space import cold
 
 _HIGHEST_X = 1e2  # of emission, a choice: e^-100 is left of it
 
@@ -82,9 +83,7 @@ class MonoenergeticFamily(PackagedFamily):
 
     def evaluate(self, networks: Networks, p: Point, *, clip: bool) -> Dimensionless:
         found = physics.smooth(networks["kernels"], p.direction, p.log_gamma)
-        c = physics.kernels(p.direction.cosine, p.log_gamma, found)
-        unit_q, unit_v = physics.turn_units(p.direction)
-        return c._replace(rho_q=unit_q * c.rho_q, rho_v=unit_v * c.rho_v)
+        return physics.kernels(p.direction, p.log_gamma, found)
 
     def error_scale(self, p: Point, truth: Eight) -> Eight:
         """rho_Q, which changes sign, is relative to no less than ``FLOOR`` of its scale."""
@@ -92,7 +91,7 @@ class MonoenergeticFamily(PackagedFamily):
         # as the kernel falls towards low x
         fourth = jnp.exp(4.0 / 3.0 * e.log_x)
         size = (2.0 * jnp.exp(p.log_gamma) - jnp.exp(-p.log_gamma)) * fourth / (1.0 + fourth)
-        return only_of_rho_q(FLOOR * jnp.abs(physics.turn_units(p.direction)[0]) * size)
+        return only_of_rho_q(FLOOR * jnp.abs(cold(*p.direction)[0]) * size)
 
     # To learn from ---------------------------------------------------------------------------
 

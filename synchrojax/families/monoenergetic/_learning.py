@@ -8,6 +8,7 @@ from synchrojax.families._base import Rows
 from synchrojax.families._learning import oblique
 from synchrojax.families.monoenergetic import kernels as physics
 from synchrojax.families.monoenergetic._limits import cubic, limits
+from synchrojax.tables.network_space import cold
 
 # choices: emission counts less above x = 60, where nothing is left of it, and not above 400, where
 # the table holds it in few digits; rho_Q at no less than 3 % of what it falls with at low x
@@ -24,7 +25,7 @@ def rows_of(table: Columns) -> Rows:
     near, far, m = cubic(e.log_x)
     known = physics.limiting(p, e, limits(near, far, m))
     features, scales = physics.inputs(p, e, near, m)
-    bare = physics.kernels(p.cosine, log_gamma, known)
+    bare = physics.kernels(p, log_gamma, known)
     x = jnp.exp(e.log_x)
     usable = (x < _HIGHEST) & (row["j_I"] > 0.0) & (row["alpha_I"] > 0.0)
 
@@ -38,7 +39,7 @@ def rows_of(table: Columns) -> Rows:
             jnp.log(b / p.cosine) - log_v,
         ]
 
-    unit_q, unit_v = physics.turn_units(p)
+    unit_q, unit_v = cold(p.s, p.sine, p.cosine)
     gamma, fast = row["gamma"], jnp.arccosh(row["gamma"])
     momentum = jnp.sqrt((gamma - 1.0) * (gamma + 1.0))
     turn_q = row["rho_Q"] / unit_q / (2.0 * gamma - 1.0 / gamma)

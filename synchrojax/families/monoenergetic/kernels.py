@@ -9,7 +9,6 @@ from jaxtyping import Array, Float
 
 from synchrojax.core import (
     ABSORPTION,
-    E2_OVER_MC,
     EMISSION,
     Arrays,
     Points,
@@ -180,19 +179,24 @@ def smooth(network: Network, p: Direction, log_gamma: Points) -> Smooth:
     return Smooth(found.log_x, *(value + learned[k] for k, value in enumerate(found[1:])))
 
 
-def kernels(cosine: Shared, log_gamma: Shared, found: Smooth) -> Dimensionless:
-    """Put together at the electron's gamma, rotativities in ``turn_units``."""
+def kernels(p: Direction, log_gamma: Shared, found: Smooth) -> Dimensionless:
+    """Put together at the electron's gamma.
+
+    Limits of the rotativities for high frequency: those of Shcherbakov & Huang 2011 (MNRAS 410,
+    1052) are their averages over thermal electrons.
+    """
     gamma, x = jnp.exp(log_gamma), jnp.exp(found.log_x)
     beta = square_root(-jnp.expm1(-2.0 * log_gamma))
     per_gamma = reciprocal(gamma)
     log_both = -x - 2.0 * log_gamma - jnp.log(beta)
     return Dimensionless(
         found.log_j + log_both + _LOG_EMISSION,
-        *polarization(cosine, found.log_j_q, found.log_j_v),
+        *polarization(p.cosine, found.log_j_q, found.log_j_v),
         found.log_alpha + log_both - log_gamma + _LOG_ABSORPTION,
-        *polarization(cosine, found.log_alpha_q, found.log_alpha_v),
+        *polarization(p.cosine, found.log_alpha_q, found.log_alpha_v),
         (2.0 * gamma - per_gamma) * found.turn_q,
         (log_gamma + jnp.log1p(beta) + found.turn_v) * (per_gamma * per_gamma * reciprocal(beta)),
+        *p,
     )
 
 
@@ -205,16 +209,6 @@ def polarization(cosine: Shared, log_q: Points, log_v: Points) -> tuple[Points, 
         1.0 - 4.0 * jnp.finfo(q.dtype).eps
     )
     return -inside * q, inside * circular
-
-
-def turn_units(p: Direction) -> tuple[Points, Points]:
-    """What ``kernels`` gives the rotativities in units of.
-
-    Limits for high frequency of one electron: those of Shcherbakov & Huang 2011 (MNRAS 410, 1052)
-    are their averages over thermal electrons.
-    """
-    ratio = p.sine * reciprocal(p.s)
-    return -E2_OVER_MC * ratio * ratio, 2.0 * E2_OVER_MC * p.cosine * reciprocal(p.s)
 
 
 def direction(s: Points, theta: Points) -> Direction:

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from synchrojax.core import (
-    E2_OVER_MC,
     Arrays,
     Points,
     Reals,
@@ -18,6 +17,7 @@ from synchrojax.core import (
     kept,
     limit_polarization,
     reciprocal,
+    within,
 )
 from synchrojax.families._base import Dimensionless, Networks
 from synchrojax.families.powerlaw import _anisotropy
@@ -47,6 +47,10 @@ def _log_between_slope(
     by_b = jnp.where(b > 0.0, 1.0, small_b) * far
     by_gap = (1.0 - between) * reciprocal(between)
     return _log_between(a, b, gap), by_a * da - by_b * db + by_gap * dgap
+
+
+# s and s sin(theta) down to which corrections run on below the box
+LOWEST = 2.0
 
 
 class _Start(NamedTuple):
@@ -100,7 +104,7 @@ def _learned(networks: Networks, start: _Start, ends: _Ends) -> _Learned:
     return _Learned(total, isotropic, total_turned, turned)
 
 
-def _joined(sine: Points, start: _Start, ends: _Ends, learned: _Learned) -> Dimensionless:
+def _joined(true: physics.Point, start: _Start, ends: _Ends, learned: _Learned) -> Dimensionless:
     (p, norm, *_), edge = start, ends.edge
     found = physics.cumulative(ends.p, edge, ends.isotropic, learned.isotropic)
     total: Points = learned.total
@@ -124,10 +128,26 @@ def _joined(sine: Points, start: _Start, ends: _Ends, learned: _Learned) -> Dime
         jnp.exp(norm[None] + power[None] * edge.log_gamma) for power in (2.0 - p.p, -1.0 - p.p)
     )
     above_q, above_v = (v[0] - v[1] for v in (unit_q * found.rho_q, unit_v * found.rho_v))
-    thin = sine / p.s
-    rho_q = -E2_OVER_MC * thin * thin * above_q
-    rho_v = 2.0 * E2_OVER_MC * p.cosine / p.s * above_v
-    return Dimensionless(log_j + norm, *j, log_alpha + norm, *alpha, rho_q, rho_v)
+    fall_j, fall_alpha = _fall(true, p)
+    log_j, log_alpha = log_j + norm + fall_j, log_alpha + norm + fall_alpha
+    return Dimensionless(log_j, *j, log_alpha, *alpha, above_q, above_v, p.s, true.sine, p.cosine)
+
+
+def _fall(true: physics.Point, p: physics.Point) -> tuple[Points, Points]:
+    """What ln j and ln alpha lose between the lowest s sin(theta) that is seen and the true one.
+
+    Fitted to the exact harmonics down to the fundamental: within a factor of 3 for 99 % of
+    electrons.
+    """
+    perp = p.s * p.sine
+    below = jnp.log(within(true.s * true.sine / at_most(perp, LOWEST), 0.01, 1.0))
+    j, alpha = (0.4 + 0.1 * p.p) * below, (0.5 + 0.12 * p.p) * below
+    if p.k is None:
+        return j, alpha
+    # an angle that was raised has more electrons
+    raised = jnp.where(perp < 1.01 * LOWEST, within(true.sine / p.sine, 0.5, 1.0), 1.0)
+    turned = p.k * (jnp.log(raised) - 0.5 * below)
+    return j + turned, alpha + turned
 
 
 def coefficients(
@@ -138,4 +158,4 @@ def coefficients(
     p = start.p
     both = jax.tree.map(lambda v: jnp.stack([v, v]), (p, start.isotropic))
     ends = fused(_ends_of, *kept((*both, jnp.stack([p.gamma_min, p.gamma_max]))))
-    return fused(_joined, true.sine, start, ends, _learned(networks, start, ends))
+    return fused(_joined, true, start, ends, _learned(networks, start, ends))

@@ -101,7 +101,8 @@ class PowerLawFamily(PackagedFamily):
         own |= _pitch.BOX if pitch else {}
         # with sin^k, smaller angles leave float32: (gamma sin(theta))^-k
         narrowest = _NARROWEST if pitch else 0.0
-        self.box = Box(own, S_OF_FORMULAS, _REACH, drawn=S_RANGE[1], narrowest=narrowest)
+        ends = {"drawn": S_RANGE[1], "narrowest": narrowest, "floor": _ends.LOWEST}
+        self.box = Box(own, S_OF_FORMULAS, _REACH, **ends)
         self.parameters, self.domain = tuple(self.box.own), self.box.domain
         self.distribution = get_distribution(name)
         self.heads = _ISOTROPIC | (_PITCH if pitch else {})

@@ -41,13 +41,14 @@ def summed(
     rows = _at(network, p, nodes)
     shape = (*grid.nodes.shape, *p.s.shape)
     found = physics.Smooth(*kept([interpolated(grid, v.reshape(shape)) for v in rows]))
-    c = physics.kernels(p.cosine[None], log_gamma, found)
+    shared = physics.Direction(*(v[None] for v in p))
+    c = physics.kernels(shared, log_gamma, found)
     log_number = at_nodes(spectrum, grid)
     # towards the end of the spectrum emission may rise by many orders in its last part
     top = jax.lax.stop_gradient(grid.top[spectrum.end])
     steepness = 4.0 / 3.0 * jnp.exp(jnp.log(p.s) - jnp.log(p.sine) - 2.0 * top)
     log_gamma, log_few = near_end(spectrum, grid, steepness)
-    few = physics.kernels(p.cosine[None], log_gamma, _at(network, p, log_gamma))
+    few = physics.kernels(shared, log_gamma, _at(network, p, log_gamma))
     log_rest = jnp.where(part == grid.last[spectrum.end][None], NOTHING, log_number)
 
     def joined(
@@ -56,7 +57,6 @@ def summed(
         return jnp.concatenate([rest, end])
 
     number = jnp.exp(log_number)
-    unit_q, unit_v = physics.turn_units(p)
     return Dimensionless(
         *_stokes(
             joined(c.log_j + log_rest, few.log_j + log_few),
@@ -68,6 +68,7 @@ def summed(
             joined(c.alpha_q, few.alpha_q),
             joined(c.alpha_v, few.alpha_v),
         ),
-        unit_q * jnp.sum(number * c.rho_q, 0),
-        unit_v * jnp.sum(number * c.rho_v, 0),
+        jnp.sum(number * c.rho_q, 0),
+        jnp.sum(number * c.rho_v, 0),
+        *p,
     )

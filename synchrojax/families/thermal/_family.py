@@ -37,12 +37,14 @@ from synchrojax.families.thermal._physics import (
     decode_stokes,
     emission_features,
     faraday_limits,
+    faraday_ratios,
     log_emissivity,
     rotation_features,
     rotation_frame,
 )
 from synchrojax.families.thermal._point import (
     DOMAIN,
+    FLOOR,
     ROTATION_THETA_E,
     Point,
     clamp,
@@ -56,30 +58,34 @@ class _Known(NamedTuple):
     """What goes into the coefficients beside networks: the true point and what is known there.
 
     ``emission`` and ``rotation``: features of the networks, at the nearest point of their box.
-    ``log_base``: of j_I. ``limits``: of rho_Q and rho_V.
+    ``log_base``: of j_I. ``limits``: of rho_Q and rho_V, over those of cold plasma at ``s``.
     """
 
     true: Point
     wave: Saddle
     log_base: Points
     limits: tuple[Points, Points]
+    s: Points
+    sine: Points
     emission: list[Points]
     rotation: list[Points]
 
 
 def _known_at(clip: bool, p: Point) -> _Known:
-    lowest = DOMAIN["s"][0]
-    true = clamp(p, s=(lowest, 1e14), theta_e=(1e-5, 1e6))
+    true = clamp(p, s=(FLOOR, 1e14), theta_e=(1e-5, 1e6))
     inner = outer = true
     if clip:
-        inner = clamp(p, s=DOMAIN["s"], theta_e=DOMAIN["theta_e"])
-        outer = clamp(p, s=DOMAIN["s"], theta_e=(ROTATION_THETA_E, DOMAIN["theta_e"][1]))
+        reach, (cool, hot) = (FLOOR, DOMAIN["s"][1]), DOMAIN["theta_e"]
+        inner = clamp(p, s=reach, theta_e=(cool, hot))
+        outer = clamp(p, s=reach, theta_e=(ROTATION_THETA_E, hot))
     wave = saddle(true)
     return _Known(
         true,
         wave,
         log_emissivity(true, wave.exponent),
-        faraday_limits(true._replace(s=at_least(p.s, lowest), sine=p.sine)),
+        faraday_ratios(true),
+        at_least(p.s, FLOOR),
+        p.sine,
         emission_features(inner, DOMAIN["x"][1] if clip else math.inf),
         rotation_features(outer),
     )
@@ -101,7 +107,8 @@ def _joined(known: _Known, learned: Sequence[Float[Arrays, "_ *points"]]) -> Dim
     log_alpha = log_j - true.log_theta_e - math.log(2.0 * ELECTRON_MASS)
     ratio_q, ratio_v = decode_rotation(jnp.concatenate(rotation), true)
     limit_q, limit_v = known.limits
-    return Dimensionless(log_j, q, v, log_alpha, q, v, limit_q * ratio_q, limit_v * ratio_v)
+    turned = limit_q * ratio_q, limit_v * ratio_v
+    return Dimensionless(log_j, q, v, log_alpha, q, v, *turned, known.s, known.sine, true.cosine)
 
 
 @final

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from synchrojax.core import (
-    E2_OVER_MC,
     ELECTRON_CHARGE,
     SPEED_OF_LIGHT,
     Arrays,
@@ -20,6 +19,7 @@ from synchrojax.core import (
 )
 from synchrojax.families.thermal._point import Point
 from synchrojax.special import scaled_k012
+from synchrojax.tables.network_space import cold
 
 _MAHADEVAN = (4.0505, 0.40, 0.5316)  # Mahadevan, Narayan & Yi 1996 (ApJ 465, 327), eq. 33
 
@@ -42,19 +42,20 @@ def log_emissivity(p: Point, exponent: Points) -> Points:
     return norm - x / 6.0 + jnp.log(shape * per_k2) - exponent
 
 
-def faraday_limits(p: Point) -> tuple[Points, Points]:
-    """rho_Q and rho_V at high frequency for nu = 1 Hz, n_e = 1 cm^-3.
+def faraday_ratios(p: Point) -> tuple[Points, Points]:
+    """rho_Q and rho_V at high frequency over those of cold plasma.
 
-    Shcherbakov 2008 (ApJ 688, 695). Cold plasma and hot plasma are the two ends of the ratios of
-    modified Bessel functions.
+    Shcherbakov 2008 (ApJ 688, 695).
     """
     k0, k1, k2 = scaled_k012(reciprocal(p.theta_e))
-    per_s, per_k2 = reciprocal(p.s), reciprocal(k2)
-    ratio = p.sine * per_s
-    return (
-        -E2_OVER_MC * ratio * ratio * (k1 * per_k2 + 6.0 * p.theta_e),
-        2.0 * E2_OVER_MC * p.cosine * per_s * (k0 * per_k2),
-    )
+    per_k2 = reciprocal(k2)
+    return k1 * per_k2 + 6.0 * p.theta_e, k0 * per_k2
+
+
+def faraday_limits(p: Point) -> tuple[Points, Points]:
+    """rho_Q and rho_V at high frequency for nu = 1 Hz, n_e = 1 cm^-3."""
+    (cold_q, cold_v), (ratio_q, ratio_v) = cold(p.s, p.sine, p.cosine), faraday_ratios(p)
+    return cold_q * ratio_q, cold_v * ratio_v
 
 
 # Network input -------------------------------------------------------------------------

@@ -18,6 +18,9 @@ DOMAIN = {
     "s_sin_theta": (5.0, 1e8),
     "x": (0.0, 1e5),  # s / (theta_e^2 sin(theta))
 }
+# s and s sin(theta) down to which corrections run on below the box, a choice: from there on they
+# leave the harmonics
+FLOOR = 1.2
 ROTATION_THETA_E = 1e-3  # rotativities: lowest theta_e, a choice, and any x
 
 
@@ -39,7 +42,7 @@ class Point(NamedTuple):
 def point_of(s: Points, theta: Points, theta_e: Points) -> Point:
     """A ``Point`` of s, theta [rad] and theta_e."""
     sine, cosine = sine_cosine(theta)
-    # no slope of a logarithm leaves the range of float32; what follows uses s from 10 up
+    # no slope of a logarithm leaves the range of float32; what follows uses s from FLOOR up
     logs = jnp.log(at_least(s, 1e-30)), jnp.log(at_least(sine, 1e-30)), jnp.log(theta_e)
     return Point(s, sine, cosine, theta_e, *logs)
 
@@ -50,8 +53,8 @@ def x_of(p: Point) -> Points:
 
 
 def clamp(p: Point, *, s: Ends, theta_e: Ends) -> Point:
-    """The nearest point with s and theta_e inside given ranges, then sin(theta) up to s' = 5."""
-    perp, highest = DOMAIN["s_sin_theta"]
+    """The nearest point: s and theta_e inside of ranges, then sin(theta) up to s' = FLOOR."""
+    perp, highest = FLOOR, DOMAIN["s_sin_theta"][1]
     clipped = within(p.s, *s)
     lowest = at_least(perp * reciprocal(clipped), perp / highest)
     log_s, log_theta_e = (
