@@ -62,7 +62,7 @@ PRESETS = {
     ),
     "solar flare, hot loop": (
         "thermal",
-        {"nu": 5e9, "B": 400.0, "n_e": 1e9, "theta": 0.9, "theta_e": 0.12},
+        {"nu": 17e9, "B": 400.0, "n_e": 1e9, "theta": 0.9, "theta_e": 0.12},
     ),
     "solar flare, electrons on a grid": (
         "tabulated",

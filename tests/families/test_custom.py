@@ -7,11 +7,12 @@ import pickle
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pinned
 import pytest
 
 import synchrojax
 from synchrojax.generate import generate
-from synchrojax.model import Model, ModelFileError, require_readable
+from synchrojax.model import ModelFileError, require_readable
 from synchrojax.train import Options, train
 from synchrojax.validate import summary, validate
 
@@ -209,9 +210,6 @@ def test_a_damaged_description(trained, tmp_path):
 @pytest.mark.filterwarnings("ignore:f integrates to")
 def test_the_edges_of_a_box_are_inside(precision):
     """Those below zero, too, whatever the rounding."""
-    family = synchrojax.Family(
-        "tilted", lambda gamma, mu, a: gamma ** (a - 4.0), {"a": (-0.7, 0.7)}, gamma_max=1e3
-    )
-    model = Model({}, family, "clip", "{}")
+    model = pinned.family_model()  # a from -0.7 to 0.7
     flags = model.flags({**BASE, "a": jnp.asarray([-0.7, 0.7, -0.7001, 0.7001, 0.0], precision)})
     assert flags.tolist() == [0, 0, 4, 4, 0]

@@ -471,7 +471,7 @@ def test_depths_and_lengths(x64, rng):
         ({"ds": ["a", "b", "c"]}, "ds must be real numbers"),
         ({"ds": np.ones(3) * 1j}, "ds must be real numbers"),
         ({"c": sky(j_I=np.array([1.0, 2.0, np.nan]))}, r"c.j_I\[2\] = nan: not finite"),
-        ({"c": (1.0, 2.0)}, "needs Coefficients with psi, or SkyCoefficients"),
+        ({"c": (1.0, 2.0)}, "needs Coefficients or LogCoefficients with psi, or SkyCoefficients"),
         ({"c": Coefficients(*np.ones((8, 3)))}, r"Coefficients need psi \[rad\]"),
         ({"psi": 0.3}, "leave psi out"),
         ({"g": [1.0, 0.0, 1.0]}, "frequency ratio must be positive"),
