@@ -9,8 +9,6 @@ from presets import PRESETS, exact_values, params_of
 import synchrojax
 from synchrojax import transfer
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-
 LOBE = params_of("radio lobe")[1]
 THERMAL = {"nu": 230e9, "B": 30.0, "n_e": 1e6, "theta": 1.0, "theta_e": 1.0}
 
