@@ -12,7 +12,7 @@ from scipy.integrate import quad
 from scipy.special import kve
 
 from synchrojax import exact
-from synchrojax.core import E2_OVER_MC
+from synchrojax.core import cold
 from synchrojax.families._single_electron import KERNEL_POLES
 
 SCALE, DEGREE = 3.0, 10
@@ -77,7 +77,7 @@ def main():
             resolution=exact.Resolution(rotation_inner=(72, 96)),
         )
     momentum = np.sqrt((gamma - 1.0) * (gamma + 1.0))
-    ratio = exactly[:, 7] / (2.0 * E2_OVER_MC * np.cos(theta) / s)
+    ratio = exactly[:, 7] / cold(s, np.sin(theta), np.cos(theta))[1]
     y = ratio * gamma * momentum - np.arccosh(gamma)
     m = (1.5 * x) ** (2 / 3) / (1.0 + (1.5 * x) ** (2 / 3))
     y = y - 0.5 * np.log(m)

@@ -31,6 +31,7 @@ from synchrojax.core._constants import (
     EMISSION,
     GYRO,
     SPEED_OF_LIGHT,
+    cold,
 )
 from synchrojax.core._files import (
     existing_place,
@@ -139,6 +140,7 @@ __all__ = [
     "bounded_product",
     "broadcast",
     "broadcast_shapes",
+    "cold",
     "complex_root",
     "cosine_sine",
     "describe",

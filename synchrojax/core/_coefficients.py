@@ -191,14 +191,15 @@ class SkyCoefficients(NamedTuple):
 def _no_sums(kind: Any) -> Any:
     """Refuse what tuples would answer: logarithms have no sums and multiples of their own."""
 
-    def refused(self: tuple, other: Any) -> NoReturn:
+    def refused(self: tuple, *_: Any) -> NoReturn:
         raise TypeError(
             f"{kind.__name__} are logarithms, which do not add up as coefficients do: add the "
             "Coefficients of `coefficients`"
         )
 
-    for name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv"):
-        setattr(kind, f"__{name}__", refused)
+    arithmetic = (f"__{name}__" for name in ("add", "radd", "sub", "mul", "rmul", "truediv"))
+    for name in (*arithmetic, *_REFUSED):
+        setattr(kind, name, refused)
     kind.__array_ufunc__ = None
     return kind
 

@@ -20,6 +20,7 @@ from synchrojax.core import (
     Columns,
     Masks,
     Points,
+    cold,
     from_plane,
     low_and_high,
     number,
@@ -50,7 +51,7 @@ from synchrojax.families._base import (
 )
 from synchrojax.families._box import S_PERP, S_RANGE, Box, anywhere, direction_features
 from synchrojax.families._learning import oblique
-from synchrojax.tables import RESULTS, cold
+from synchrojax.tables import RESULTS
 
 # head -> its results among the eight coefficients, from .. before
 _RESULTS = {"emission": (0, 3), "absorption": (3, 6), "rho_Q": (6, 7), "rho_V": (7, 8)}

@@ -265,12 +265,14 @@ def _spread(model: Model, values: Values) -> Coefficients:
 
 def _flags(model: Model, values: Values) -> tuple[Int32[Array, "*points"]]:
     def flags(values: Values) -> tuple[Int32[Array, "*points"]]:
-        here = _situation(model, values)
+        here, inputs = _situation(model, values)
         outside = outside_of(model.family, here)
         theta = values["theta"]
         slack = 4.0 * jnp.finfo(theta.dtype).eps * np.pi
         outside["theta"] |= ((theta < -slack) | (theta > np.pi + slack)) & ~here.unphysical
-        beyond = beyond_dtype(_log_coefficients_at(model, values)) & ~here.unphysical
+        found = _evaluated(model, here)
+        logs = in_logarithms(model.family, model.out_of_domain, here, inputs, found)
+        beyond = beyond_dtype(logs) & ~here.unphysical
         return (bits([*outside.values(), beyond, here.unphysical]),)
 
     return _in_blocks(flags, model, values)
@@ -278,7 +280,7 @@ def _flags(model: Model, values: Values) -> tuple[Int32[Array, "*points"]]:
 
 def _output_flags(model: Model, values: Values) -> tuple[Int32[Array, "*points"]]:
     def flags(values: Values) -> tuple[Int32[Array, "*points"]]:
-        here = _situation(model, values)
+        here, _ = _situation(model, values)
         return (
             bits(
                 [
@@ -291,10 +293,12 @@ def _output_flags(model: Model, values: Values) -> tuple[Int32[Array, "*points"]
     return _in_blocks(flags, model, values)
 
 
-def _situation(model: Model, values: Values) -> Situation:
+def _situation(model: Model, values: Values) -> tuple[Situation, Values]:
+    """``Situation``, and the inputs with the n_e of the electrons."""
     if model.family.spectral:
-        return situation_of_spectra(model.family, values)[0]
-    return situation(model.family, values)
+        here, n_e = situation_of_spectra(model.family, values)
+        return here, {**values, "n_e": n_e}
+    return situation(model.family, values), values
 
 
 def _evaluated(model: Model, here: Situation) -> Any:
@@ -304,16 +308,12 @@ def _evaluated(model: Model, here: Situation) -> Any:
 
 def _coefficients_at(model: Model, values: Values) -> Coefficients:
     """``Coefficients`` of a block of points."""
-    if model.family.spectral:
-        here, n_e = situation_of_spectra(model.family, values)
-        found = _evaluated(model, here)
-        inputs = {"nu": values["nu"], "n_e": n_e}
-        return in_cgs(model.family, model.out_of_domain, here, inputs, values["B"], found)
-    b = values["B"]
-    scale, scaled, here = _scaled_situation(model, values)
-    found = _evaluated(model, here)
     to_cgs = functools.partial(in_cgs, model.family, model.out_of_domain)
-    c = fused(to_cgs, here, scaled, b, found)
+    if model.family.spectral:
+        here, inputs = _situation(model, values)
+        return to_cgs(here, inputs, values["B"], _evaluated(model, here))
+    scale, scaled, here = _scaled_situation(model, values)
+    c = fused(to_cgs, here, scaled, values["B"], _evaluated(model, here))
     return jax.tree.map(lambda value: with_tangents_times(value, 1.0 / scale), c)
 
 
@@ -321,8 +321,8 @@ def _log_coefficients_at(model: Model, values: Values) -> LogCoefficients:
     """``LogCoefficients`` of a block of points."""
     to_logs = functools.partial(in_logarithms, model.family, model.out_of_domain)
     if model.family.spectral:
-        here, n_e = situation_of_spectra(model.family, values)
-        return to_logs(here, {"nu": values["nu"], "n_e": n_e}, _evaluated(model, here))
+        here, inputs = _situation(model, values)
+        return to_logs(here, inputs, _evaluated(model, here))
     scale, scaled, here = _scaled_situation(model, values)
     c = fused(to_logs, here, scaled, _evaluated(model, here))
     return jax.tree.map(lambda value: with_tangents_times(value, 1.0 / scale), c)

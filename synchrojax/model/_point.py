@@ -21,13 +21,13 @@ from synchrojax.core import (
     Reals,
     bounded_exp,
     bounded_product,
+    cold,
     ratio,
     slopes_that_fit,
     unphysical,
 )
 from synchrojax.distributions import cells_of, log_number
 from synchrojax.families import AbstractFamily, Dimensionless
-from synchrojax.tables.network_space import cold
 
 # inputs broadcast to one shape, in a program
 Values: TypeAlias = Mapping[str, Any]
@@ -104,6 +104,15 @@ def situation_of_spectra(family: AbstractFamily, values: Values) -> tuple[Situat
     return Situation(bad, empty, {}, point), n_e
 
 
+def _by_policy(family: AbstractFamily, policy: str, here: Situation, c: Any) -> Any:
+    """``c``, six fields of emission and absorption and those of rotativities; NaN for "nan"."""
+    if policy != "nan":
+        return c
+    emission, rotation = family.invalid(outside_of(family, here), here.point)
+    wrong = [*[emission] * 6, *[rotation] * (len(c) - 6)]
+    return type(c)(*(jnp.where(w, jnp.nan, v) for w, v in zip(wrong, c, strict=True)))
+
+
 def in_cgs(
     family: AbstractFamily,
     policy: str,
@@ -137,20 +146,20 @@ def in_cgs(
         return jnp.where(here.empty, nothing, slopes_that_fit(value, size, smallest))
 
     c = jax.tree.map(with_limits, c, sizes)
-    if policy == "nan":
-        emission, rotation = family.invalid(outside_of(family, here), here.point)
-        wrong = Coefficients._make([*[emission] * 6, *[rotation] * 2])
-        c = jax.tree.map(lambda value, wrong: jnp.where(wrong, jnp.nan, value), c, wrong)
-    return c
+    return _by_policy(family, policy, here, c)
+
+
+def _log_size(value: Points) -> Float[Array, "*points"]:
+    """ln of the magnitude; -inf, with zero slope, for 0."""
+    none = value == 0.0
+    return jnp.where(none, -jnp.inf, jnp.log(jnp.where(none, 1.0, jnp.abs(value))))
 
 
 def _sign_and_log(value: Points, log_unit: Points) -> tuple[Points, Points]:
-    """Of ``value`` times a positive unit; 0 and -inf where it is 0."""
-    none = (value == 0.0) | (log_unit == -jnp.inf)
-    size = jnp.where(none, 1.0, jnp.abs(value))
-    return jnp.where(none, 0.0, jnp.sign(value)), jnp.where(
-        none, -jnp.inf, jnp.log(size) + jnp.where(none, 0.0, log_unit)
-    )
+    """Of ``value`` times a positive unit; 0 and -inf where either is 0."""
+    log = _log_size(value) + log_unit
+    none = log == -jnp.inf
+    return jnp.where(none, 0.0, jnp.sign(value)), jnp.where(none, -jnp.inf, log)
 
 
 def in_logarithms(
@@ -159,10 +168,7 @@ def in_logarithms(
     """What ``in_cgs`` gives, whatever the range of the dtype."""
     log_nu, log_n = (jnp.log(jnp.where(here.empty, 1.0, scaled[name])) for name in ("nu", "n_e"))
     per_nu, log_s = log_n - log_nu, jnp.log(found.s)
-    across, along = (
-        jnp.where(v == 0.0, -jnp.inf, jnp.log(jnp.where(v == 0.0, 1.0, jnp.abs(v))))
-        for v in (found.sine, found.cosine)
-    )
+    across, along = _log_size(found.sine), _log_size(found.cosine)
     unit_q = (2.0 * (across - log_s) + math.log(E2_OVER_MC)) + per_nu
     unit_v = (along - log_s + math.log(2.0 * E2_OVER_MC)) + per_nu
     turn = jnp.where(found.cosine < 0.0, -1.0, 1.0)
@@ -182,11 +188,7 @@ def in_logarithms(
         return jnp.where(here.empty, none, value)
 
     c = LogCoefficients(*map(where_empty, c._fields, c))
-    if policy == "nan":
-        emission, rotation = family.invalid(outside_of(family, here), here.point)
-        wrong = LogCoefficients._make([*[emission] * 6, *[rotation] * 4])
-        c = jax.tree.map(lambda value, wrong: jnp.where(wrong, jnp.nan, value), c, wrong)
-    return c
+    return _by_policy(family, policy, here, c)
 
 
 def beyond_dtype(c: LogCoefficients) -> Masks:
@@ -194,12 +196,9 @@ def beyond_dtype(c: LogCoefficients) -> Masks:
     limits = jnp.finfo(c.log_j.dtype)
     low, high = math.log(limits.tiny), math.log(limits.max)
     parts = [
-        log + jnp.where(part == 0.0, -jnp.inf, jnp.log(jnp.where(part == 0.0, 1.0, jnp.abs(part))))
-        for log, parts in (
-            (c.log_j, (c.q_j, c.v_j)),
-            (c.log_alpha, (c.q_alpha, c.v_alpha)),
-        )
-        for part in parts
+        log + _log_size(part)
+        for log, shares in ((c.log_j, (c.q_j, c.v_j)), (c.log_alpha, (c.q_alpha, c.v_alpha)))
+        for part in shares
     ]
     every = [c.log_j, c.log_alpha, c.log_rho_Q, c.log_rho_V, *parts]
     return functools.reduce(

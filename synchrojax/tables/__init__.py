@@ -12,7 +12,7 @@ over all of them takes it up by itself.
 from synchrojax.tables import configuration, listing, mapping, network_space, table_files
 from synchrojax.tables._summarize import picture, report_lines, summarize
 from synchrojax.tables._transform import REJECTED, transform
-from synchrojax.tables.network_space import CONVENTIONS, RHO_Q_SIGN, SPACES, cold
+from synchrojax.tables.network_space import CONVENTIONS, RHO_Q_SIGN, SPACES
 from synchrojax.tables.table_files import RESULTS, parts
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "RESULTS",
     "RHO_Q_SIGN",
     "SPACES",
-    "cold",
     "configuration",
     "listing",
     "mapping",

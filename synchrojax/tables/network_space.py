@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 from jaxtyping import Bool, Float
 
-from synchrojax.core import E2_OVER_MC, Columns, Points, from_plane, to_plane
+from synchrojax.core import Columns, Points, cold, from_plane, to_plane
 from synchrojax.tables.table_files import RESULTS
 
 SPACES = {
@@ -79,12 +79,6 @@ def reasons(columns: Columns, space: str) -> dict[str, Bool[np.ndarray, " rows"]
                 np.abs(np.sin(2.0 * columns["theta"])) < _RIGHT
             )
     return found
-
-
-def cold(s: Points, sine: Points, cosine: Points) -> tuple[Points, Points]:
-    """rho_Q and rho_V of cold plasma at nu = 1 Hz, n_e = 1 cm^-3."""
-    ratio = sine / s
-    return -E2_OVER_MC * ratio * ratio, 2.0 * E2_OVER_MC * cosine / s
 
 
 def to_network(

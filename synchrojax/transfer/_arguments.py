@@ -76,8 +76,7 @@ def _kind_of(c: Any, psi: Any) -> Any:
     if kind is None:
         raise ValueError(
             "transfer: needs Coefficients or LogCoefficients with psi, or SkyCoefficients "
-            "(synchrojax.rotate), got "
-            f"{type(c).__name__}"
+            f"(synchrojax.rotate), got {type(c).__name__}"
         )
     if (kind is SkyCoefficients) == (psi is not None):
         hint = (

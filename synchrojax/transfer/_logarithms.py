@@ -15,7 +15,6 @@ from jaxtyping import Array, Float
 from synchrojax.core import (
     Coefficients,
     LogCoefficients,
-    Numbers,
     at_most,
     bounded_exp,
     is_traced,
@@ -46,7 +45,12 @@ def _read(c: Any, ds: Any, background: Any) -> tuple[LogCoefficients, Values, li
         v = values[name]
         if not is_traced([v]):
             nothing = name.startswith("c.log") & np.isneginf(np.asarray(v))
-            refuse(name, v, ~np.isfinite(v) & ~nothing, "neither a number nor -inf for nothing")
+            refuse(
+                name,
+                v,
+                ~np.isfinite(v) & ~nothing,
+                "not finite; only logarithms may be -inf, where there is nothing",
+            )
     arrays = {name: jnp.asarray(v, dtype) for name, v in values.items()}
     return (
         LogCoefficients(*(arrays[n] for n in fields)),
@@ -55,58 +59,50 @@ def _read(c: Any, ds: Any, background: Any) -> tuple[LogCoefficients, Values, li
     )
 
 
-def _times(log: Values, log_ds: Values, log_unit: Values, ds: Values) -> Float[Array, "..."]:
-    """exp(log - log_unit) ds; of a cell without length with the slope by it."""
-    log = log - log_unit
-    return jnp.where(ds > 0.0, bounded_exp(log + log_ds), bounded_exp(log) * ds)
-
-
-def _per_cell(c: LogCoefficients, log_ds: Values, log_unit: Values, ds: Values) -> Coefficients:
-    """j ds over the unit, alpha ds and rho ds."""
-    j = _times(c.log_j, log_ds, log_unit, ds)
-    alpha = _times(c.log_alpha, log_ds, jnp.zeros_like(log_ds), ds)
-    longest = float(np.log(_DEEPEST))
-    rho_q, rho_v = (
-        sign * _times(at_most(log, longest - log_ds), log_ds, jnp.zeros_like(log_ds), ds)
-        for sign, log in ((c.sign_rho_Q, c.log_rho_Q), (c.sign_rho_V, c.log_rho_V))
-    )
-    return Coefficients(
-        j, j * c.q_j, j * c.v_j, alpha, alpha * c.q_alpha, alpha * c.v_alpha, rho_q, rho_v
-    )
-
-
 def _log(ds: Values) -> Values:
     return jnp.log(jnp.where(ds > 0.0, ds, 1.0))
 
 
-def _lengths(ds: Values) -> Values:
-    """Of cells whose coefficients are times their length; what is no length stays as it is."""
-    return jnp.where(ds >= 0.0, 1.0, ds)
+def _per_cell(c: LogCoefficients, log_ds: Values, ds: Values) -> tuple[Coefficients, Values]:
+    """(coefficients times lengths, the lengths of such cells)."""
+    longest = float(np.log(_DEEPEST)) - log_ds
+
+    def times(log: Values) -> Float[Array, "..."]:
+        # of a cell without length with the slope by it
+        return jnp.where(ds > 0.0, bounded_exp(log + log_ds), bounded_exp(log) * ds)
+
+    j, alpha = times(c.log_j), times(c.log_alpha)
+    rho_q = c.sign_rho_Q * times(at_most(c.log_rho_Q, longest))
+    rho_v = c.sign_rho_V * times(at_most(c.log_rho_V, longest))
+    found = Coefficients(
+        j, j * c.q_j, j * c.v_j, alpha, alpha * c.q_alpha, alpha * c.v_alpha, rho_q, rho_v
+    )
+    return found, jnp.where(ds >= 0.0, 1.0, ds)  # what is no length stays, to be refused
 
 
 def in_units_of_rays(
     c: Any, ds: Any, background: Any
 ) -> tuple[Coefficients, Values, Any, Float[Array, "..."]]:
-    """(coefficients, lengths, background, ln of the unit of light) of rays.
+    """(coefficients, lengths, background, ln of the unit of light [..., 1]) of rays.
 
     The coefficients are times lengths. A cell is no longer than what it takes to see nothing
     through it.
     """
     c, ds, light = _read(c, ds, background)
     log_ds = at_most(_log(ds), float(np.log(_DEEPEST)) - c.log_alpha)
-    emitted = jnp.where(ds > 0.0, c.log_j + log_ds, -jnp.inf)
-    log_unit = jnp.max(emitted, axis=-1) if emitted.ndim else emitted
+    log_unit = jnp.where(ds > 0.0, c.log_j + log_ds, -jnp.inf)
+    if log_unit.ndim:  # numbers alone are no ray, and are refused
+        log_unit = jnp.max(log_unit, axis=-1, keepdims=True, initial=-jnp.inf)
     if light:
         brightest = functools.reduce(jnp.maximum, map(jnp.abs, light))
-        log_unit = jnp.maximum(log_unit, jnp.log(brightest))
+        log_unit = jnp.maximum(log_unit, jnp.log(brightest)[..., None])
     log_unit = jax.lax.stop_gradient(jnp.where(jnp.isfinite(log_unit), log_unit, 0.0))
-    light = [x * jnp.exp(-log_unit) for x in light]
-    c = _per_cell(c, log_ds, log_unit[..., None], ds)
-    return c, _lengths(ds), light or None, log_unit
+    cells, lengths = _per_cell(c._replace(log_j=c.log_j - log_unit), log_ds, ds)
+    light = [x * jnp.exp(-log_unit[..., 0]) for x in light]
+    return cells, lengths, light or None, log_unit
 
 
-def times_lengths(c: Any, ds: Any) -> tuple[Coefficients, Numbers]:
-    """(alpha ds and rho ds with whatever emission, lengths) of cells."""
+def times_lengths(c: Any, ds: Any) -> tuple[Coefficients, Values]:
+    """(coefficients times lengths, the lengths of such cells)."""
     c, ds, _ = _read(c, ds, None)
-    log_ds = _log(ds)
-    return _per_cell(c, log_ds, jnp.zeros_like(log_ds), ds), _lengths(ds)
+    return _per_cell(c, _log(ds), ds)

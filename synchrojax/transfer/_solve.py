@@ -111,7 +111,7 @@ def solve(
         c, ds, background, log_unit = in_units_of_rays(c, ds, background)
         light = solve(c, ds, psi=psi, g=g, background=background, method=method, along=along)
         # in two steps, since the unit alone may leave the range of the numbers
-        unit = jnp.exp(0.5 * (log_unit[..., None] if along else log_unit))
+        unit = jnp.exp(0.5 * (log_unit if along else log_unit[..., 0]))
         return Stokes(*(x * unit * unit for x in light))
     given = read_arguments(c, ds, psi, g, background)
     if isinstance(given.cells, int) and given.cells == 0:

@@ -24,9 +24,9 @@ from synchrojax.core import (
     Columns,
     Points,
     Reals,
+    cold,
 )
 from synchrojax.special import scaled_k012
-from synchrojax.tables.network_space import cold
 from synchrojax.tables.table_files import RESULTS
 
 # masks of emission and absorption, and of rotativities

@@ -24,11 +24,9 @@ def points_below(name, n, seed):
     rng, model = np.random.default_rng(seed), synchrojax.load(name)
 
     def between(low, high, logarithmic=True):
-        return (
-            np.exp(rng.uniform(np.log(low), np.log(high), n))
-            if logarithmic
-            else (rng.uniform(low, high, n))
-        )
+        if logarithmic:
+            return np.exp(rng.uniform(np.log(low), np.log(high), n))
+        return rng.uniform(low, high, n)
 
     perp, sine = between(1.0, 5.0), between(0.1, 1.0)
     theta = np.where(rng.random(n) < 0.5, np.arcsin(sine), np.pi - np.arcsin(sine))

@@ -13,6 +13,7 @@ from synchrojax.core import (
     Masks,
     Points,
     at_most,
+    cold,
     from_plane,
     kept,
     sine_cosine,
@@ -37,12 +38,11 @@ from synchrojax.families._box import Box, anywhere
 from synchrojax.families._learning import FLOOR
 from synchrojax.families.kappa import _anisotropy, _learning
 from synchrojax.families.kappa import _physics as physics
-from synchrojax.tables.network_space import cold
 
 # where corrections run on to outside of the box, a choice, so that numbers stay in float32; kappa
 # stays above 2, where the norm ends
-_LOWEST = 1.25  # s and s sin(theta), below the box, a choice likewise
 _REACH = MappingProxyType({"kappa": (2.01, 16.0), "w": (1e-2, 2e3), "k": (-0.2, 4.2)})
+_LOWEST = 1.25  # of s and s sin(theta) by default, likewise
 # beside the length of ``features`` (7)
 _ISOTROPIC = {
     "emission": Head(7, 3),

@@ -8,13 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from synchrojax.core import Arrays, Columns, from_plane, to_plane
+from synchrojax.core import Arrays, Columns, cold, from_plane, to_plane
 from synchrojax.families import _pitch
 from synchrojax.families._base import Networks, Rows
 from synchrojax.families._learning import FLOOR, oblique
 from synchrojax.families.kappa import _anisotropy
 from synchrojax.families.kappa import _physics as physics
-from synchrojax.tables.network_space import cold
 
 
 def read(

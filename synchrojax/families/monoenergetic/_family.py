@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from synchrojax.core import Arrays, Columns, Masks, Points, within
+from synchrojax.core import Arrays, Columns, Masks, Points, cold, within
 from synchrojax.distributions import HIGHEST_GAMMA, get_distribution
 from synchrojax.families._base import (
     Comparison,
@@ -26,7 +26,6 @@ from synchrojax.families._box import S_OF_FORMULAS, S_PERP, S_RANGE, THETA_RANGE
 from synchrojax.families._learning import FLOOR
 from synchrojax.families.monoenergetic import kernels as physics
 from synchrojax.families.monoenergetic._learning import rows_of
-from synchrojax.tables.network_space import cold
 
 _HIGHEST_X = 1e2  # of emission, a choice: e^-100 is left of it
 

@@ -3,12 +3,11 @@
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax.core import Columns, Points, to_plane
+from synchrojax.core import Columns, Points, cold, to_plane
 from synchrojax.families._base import Rows
 from synchrojax.families._learning import oblique
 from synchrojax.families.monoenergetic import kernels as physics
 from synchrojax.families.monoenergetic._limits import cubic, limits
-from synchrojax.tables.network_space import cold
 
 # choices: emission counts less above x = 60, where nothing is left of it, and not above 400, where
 # the table holds it in few digits; rho_Q at no less than 3 % of what it falls with at low x

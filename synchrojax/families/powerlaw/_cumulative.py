@@ -12,11 +12,11 @@ from jaxtyping import Array, Float
 from numpy.polynomial.chebyshev import chebder
 
 from synchrojax.core import (
-    E2_OVER_MC,
     Arrays,
     Points,
     Reals,
     at_most,
+    cold,
     fused,
     product,
     reciprocal,
@@ -356,7 +356,7 @@ def conversion_limit(p: Point, edge: Edge) -> tuple[Points, Points]:
 
 def rotation_unit(p: Point, gamma: Points) -> Points:
     """What ``rotation_q_parts`` is measured in."""
-    return -E2_OVER_MC * (p.sine / p.s) ** 2 * jnp.exp((2.0 - p.p) * jnp.log(gamma))
+    return cold(p.s, p.sine, p.cosine)[0] * jnp.exp((2.0 - p.p) * jnp.log(gamma))
 
 
 def rotation_size(inside: Points, constant: Points, envelope: Points) -> Points:

@@ -23,6 +23,9 @@ from synchrojax.families._base import Dimensionless, Networks
 from synchrojax.families.powerlaw import _anisotropy
 from synchrojax.families.powerlaw import _cumulative as physics
 
+# s and s sin(theta) down to which corrections run on below the box
+LOWEST = 2.0
+
 
 def _shares(a: Reals, b: Reals, gap: Reals) -> tuple[Reals, ...]:
     """exp(-|a|), 1 / (1 + exp(-|a|)), the same of b, exp(-gap) and 1 - exp(-gap)."""
@@ -47,10 +50,6 @@ def _log_between_slope(
     by_b = jnp.where(b > 0.0, 1.0, small_b) * far
     by_gap = (1.0 - between) * reciprocal(between)
     return _log_between(a, b, gap), by_a * da - by_b * db + by_gap * dgap
-
-
-# s and s sin(theta) down to which corrections run on below the box
-LOWEST = 2.0
 
 
 class _Start(NamedTuple):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from synchrojax.core import E2_OVER_MC, Arrays, Columns
+from synchrojax.core import Arrays, Columns, cold
 from synchrojax.distributions import HIGHEST_GAMMA
 from synchrojax.families import _pitch
 from synchrojax.families._base import Networks, Rows
@@ -46,7 +46,7 @@ class Pairs(NamedTuple):
     @property
     def log_rotation_v(self) -> Float[Arrays, " pairs"]:
         """ln of g^(p + 1) C(g) of rho_V."""
-        exact = self.above[7] / (2.0 * E2_OVER_MC * self.p.cosine / self.p.s)
+        exact = self.above[7] / cold(self.p.s, self.p.sine, self.p.cosine)[1]
         return np.log(exact) + (self.p.p + 1.0) * self.edge.log_gamma
 
     @property

@@ -13,13 +13,13 @@ from synchrojax.core import (
     Arrays,
     Points,
     at_most,
+    cold,
     from_plane,
     reciprocal,
     to_plane,
 )
 from synchrojax.families.thermal._point import Point
 from synchrojax.special import scaled_k012
-from synchrojax.tables.network_space import cold
 
 _MAHADEVAN = (4.0505, 0.40, 0.5316)  # Mahadevan, Narayan & Yi 1996 (ApJ 465, 327), eq. 33
 
