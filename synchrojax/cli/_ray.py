@@ -22,11 +22,12 @@ def _test_ray(options: Any) -> None:
         raise ValueError(f"{path}: no such file; packaged rays: {', '.join(known)}")
     if not (options.model or path != options.ray):
         raise ValueError("needs --model NAME for a ray of your own")
-    model = synchrojax.load(options.model or str(options.ray))
+    models = [synchrojax.load(name) for name in options.model or str(options.ray).split("+")]
     ray = read_ray(path, convention=options.convention or "synchrojax")
-    found = compare(model, ray, nu=options.frequency)
+    found = compare(models, ray, nu=options.frequency)
     if not options.json:
-        print(f"{path.name}, model {model.distribution}", *report_lines(found), sep="\n")
+        names = " + ".join(model.distribution for model in models)
+        print(f"{path.name}, model {names}", *report_lines(found), sep="\n")
         return
     plain = {n: getattr(found, n) for n in ("nu", "samples", "outside", "exact_ms", "model_ms")}
     named = {
@@ -49,18 +50,25 @@ def add(verb: Callable) -> None:
     sub = verb(
         "test-ray",
         _test_ray,
-        "Solve one ray with exact coefficients from a table and with those of a model.",
-        "synchrojax test-ray thermal",
+        "Solve one ray with exact coefficients from a table and with those of a model, or with the "
+        "sum of those of several for a mixture of electrons.",
+        "synchrojax test-ray thermal+powerlaw",
         "synchrojax test-ray myray.txt --model thermal --frequency 230GHz",
     )
     sub.add_argument(
         "ray",
         type=pathlib.Path,
         metavar="FILE",
-        help="table with d, psi, n_e, time_ms as (meta) columns; or a packaged ray, named as the "
-        "models",
+        help="table with d, psi, n_e, time_ms as (meta) columns; of a mixture n_e_1, n_e_2, ... "
+        "and the number of the population at the end of the names of its parameters; on a grid "
+        "gamma_1, gamma_2, ... and N_1, N_2, ...; or a packaged ray, named as its models",
     )
-    sub.add_argument("--model", help="packaged model or path (default: that of the packaged ray)")
+    sub.add_argument(
+        "--model",
+        action="append",
+        help="packaged model or path, once for each population of a mixture, in their order "
+        "(default: those of the packaged ray)",
+    )
     sub.add_argument(
         "--frequency",
         type=value("frequency"),

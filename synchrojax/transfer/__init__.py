@@ -1,7 +1,7 @@
 """Polarized transfer along rays: Stokes parameters and depths from coefficients.
 
 ``solve``, ``depths`` and ``lengths`` take arrays along rays; ``transfer.rays`` reads rays from
-tables and compares a model with exact coefficients along them. It may import core and, for rays,
+tables and compares models with exact coefficients along them. It may import core and, for rays,
 tables.
 """
 

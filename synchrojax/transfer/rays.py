@@ -1,43 +1,37 @@
-"""A ray from a table of exact coefficients, solved with those and with a model's."""
+"""A ray from a table of exact coefficients, solved with those and with those of models."""
 
+import functools
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from synchrojax.core import (
+    COMMON,
     GYRO,
     Arrays,
     Coefficients,
-    PathLike,
     SkyCoefficients,
     number,
     rotate,
 )
-from synchrojax.tables import table_files
-from synchrojax.tables.network_space import RHO_Q_SIGN
+from synchrojax.transfer._ray_files import Ray, read_ray
 from synchrojax.transfer._solve import Depths, Stokes, depths, lengths, solve
 
-RESULTS = table_files.RESULTS
-_NEEDED = ("d", "psi", "n_e", "time_ms")
-
-
-class Ray(NamedTuple):
-    """Samples along a ray, the farthest first; all arrays of one length."""
-
-    inputs: dict  # s = nu / nu_c, theta [rad] and the parameters of the distribution
-    coefficients: Coefficients  # at nu = 1 Hz and n_e = 1 cm^-3, our signs
-    d: np.ndarray  # [cm], growing towards the observer
-    psi: np.ndarray  # [rad], as ``rotate`` takes it
-    n_e: np.ndarray  # [cm^-3]
-    time_ms: np.ndarray  # what each sample took
-    g: np.ndarray  # nu_observed / nu_fluid
-    nu: float | None  # [Hz], the observed frequency that the table names
+__all__ = [
+    "Comparison",
+    "Ray",
+    "compare",
+    "packaged",
+    "read_ray",
+    "report_lines",
+    "solve_samples",
+]
 
 
 class Comparison(NamedTuple):
@@ -48,7 +42,9 @@ class Comparison(NamedTuple):
     model: Stokes
     depths: Depths
     samples: int
-    outside: dict  # entry of the model's domain, or "unphysical" -> samples
+    # entry of a model's domain, or "dtype" (see ``Model.flags``), with the number of the population
+    # where there are several -> samples
+    outside: dict
     exact_ms: float
     model_ms: float  # a compiled call: coefficients of all samples
 
@@ -68,64 +64,6 @@ def packaged() -> dict[str, pathlib.Path]:
     return (
         {p.name.removesuffix(".txt.gz"): p for p in sorted(found.glob("*.txt.gz"))} if found else {}
     )
-
-
-def read_ray(path: PathLike, *, convention: str = "synchrojax") -> Ray:
-    """``Ray`` from a file.
-
-    It has the inputs, the eight as ``(res)`` and d, psi, n_e, time_ms (and g, nu, if any) as
-    ``(meta)``. ``convention``: sign of rho_Q in the table. Raises TableError.
-    """
-    path = pathlib.Path(path)
-    if path.is_dir() and len(table_files.parts(path)) > 1:
-        raise table_files.TableError(
-            f"{path}: a ray is one file, here are {len(table_files.parts(path))}"
-        )
-    path = table_files.parts(path)[0]
-    kinds = table_files.header_of(path)
-    inputs = [n for n, kind in kinds.items() if kind in ("log", "lin")]
-    names = [*inputs, *RESULTS, *_NEEDED, *(n for n in ("g", "nu") if n in kinds)]
-    absent = [n for n in ("s", "theta", *RESULTS, *_NEEDED) if n not in kinds]
-    if absent:
-        hints = {
-            "d": "d(meta): position along the ray [cm]",
-            "psi": "psi(meta): angle of B on the sky [rad]",
-            "n_e": "n_e(meta): electron density [cm^-3]",
-            "time_ms": "time_ms(meta): time that the coefficients took",
-        }
-        raise table_files.TableError(
-            f"{path}: missing columns {', '.join(hints.get(n, n) for n in absent)}"
-        )
-    columns = table_files.read_named(path, names)
-    if len(columns["s"]) < 2:
-        raise table_files.TableError(
-            f"{path}: a ray needs two samples or more, got {len(columns['s'])}"
-        )
-
-    def refuse(name: str, broken: Bool[np.ndarray, " samples"], what: str) -> None:
-        if np.any(broken):
-            first = int(np.flatnonzero(broken)[0])
-            raise table_files.TableError(
-                f"{path}, line {first + 2}, column {name}: {columns[name][first]:g} {what}"
-            )
-
-    for name, values in columns.items():
-        refuse(name, ~np.isfinite(values), "is not finite")
-    refuse("d", np.diff(columns["d"], prepend=-np.inf) < 0.0, "is less than in the line before")
-    refuse("s", columns["s"] <= 0.0, "is not positive")
-    refuse("n_e", columns["n_e"] < 0.0, "is negative")
-    g = columns.get("g", np.ones_like(columns["d"]))
-    refuse("g", g <= 0.0, "is not positive")
-    nu = columns.get("nu")
-    if nu is not None:
-        refuse("nu", nu <= 0.0, "is not positive")
-        refuse("nu", nu != nu[0], "differs from the first line")
-    columns["rho_Q"] *= RHO_Q_SIGN[convention]
-    coefficients = Coefficients(*(columns[n] for n in RESULTS))
-    known = {n: columns[n] for n in inputs}
-    d, psi, n_e, time_ms = (columns[n] for n in _NEEDED)
-    observed = None if nu is None else float(nu[0])
-    return Ray(known, coefficients, d, psi, n_e, time_ms, g, observed)
 
 
 def _between(values: SkyCoefficients) -> SkyCoefficients:
@@ -155,9 +93,10 @@ def solve_samples(
 def compare(model: Any, ray: Ray, *, nu: Any = None) -> Comparison:
     """``Comparison`` of a ray solved with its exact coefficients and with those of ``model``.
 
-    Needs float64. ``nu`` [Hz]: observed frequency (default: that in the table); fields and
-    densities scale so that s stays. Raises ValueError where the model takes other inputs than the
-    ray has.
+    Needs float64. ``model``: one, or a list with one for each population of electrons, whose
+    coefficients are added. ``nu`` [Hz]: observed frequency (default: that in the table); fields
+    and densities scale so that s stays. Raises ValueError where the models take other inputs than
+    the ray has, and for unphysical samples.
     """
     nu = ray.nu if nu is None else nu
     if nu is None:
@@ -165,42 +104,91 @@ def compare(model: Any, ray: Ray, *, nu: Any = None) -> Comparison:
     nu = number(nu, "nu", "Hz")
     if not (np.isfinite(nu) and nu > 0.0):
         raise ValueError(f"the frequency must be positive [Hz], got {nu}")
-    own, given = set(model.inputs) - {"nu", "B", "n_e", "theta"}, set(ray.inputs) - {"s", "theta"}
-    missing = own - given - set(model.defaults)
-    if missing or given - own:
-        parts = [f"the ray has no {', '.join(sorted(missing))}"] * bool(missing)
-        parts += [f"the model does not take {', '.join(sorted(given - own))}"] * bool(given - own)
-        raise ValueError(f"model {model.distribution!r}: {'; '.join(parts)}")
+    models = model if isinstance(model, list | tuple) else [model]
+    _require_fit(models, ray)
     fluid = nu / ray.g
     scale = [ray.n_e * fluid] * 3 + [ray.n_e / fluid] * 5
     truth = Coefficients(*(v * f for v, f in zip(ray.coefficients, scale, strict=True)))
     exact, found_depths = solve_samples(truth, ray.d, ray.psi, ray.g)
-    params = {"nu": fluid, "B": fluid / (GYRO * ray.inputs["s"]), "n_e": ray.n_e}
-    params = {
-        k: jnp.asarray(v)
-        for k, v in (params | {k: v for k, v in ray.inputs.items() if k != "s"}).items()
-    }
-    call = jax.jit(model.coefficients)
-    jax.block_until_ready(call(params))
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        found = jax.block_until_ready(call(params))
-        seconds.append(time.perf_counter() - start)
+    shared = {"nu": fluid, "B": fluid / (GYRO * ray.inputs["s"]), "theta": ray.inputs["theta"]}
+    params = [{k: jnp.asarray(v) for k, v in (shared | own).items()} for own in ray.electrons]
+    outside = _outside(models, params)
+    found, model_ms = _timed(models, params)
     approximate, _ = solve_samples(found, ray.d, ray.psi, ray.g)
-    flags = np.asarray(model.flags(params))
-    entries = [*model.domain, "unphysical"]
-    outside = {n: int(np.count_nonzero(flags >> i & 1)) for i, n in enumerate(entries)}
     return Comparison(
         nu,
         exact,
         approximate,
         found_depths,
         len(ray.d),
-        {n: count for n, count in outside.items() if count},
+        outside,
         float(np.sum(ray.time_ms)),
-        1e3 * min(seconds),
+        model_ms,
     )
+
+
+def _ending(number: int, populations: Sequence[Any]) -> str:
+    """What the names of one of several populations end in."""
+    return f"_{number}" if len(populations) > 1 else ""
+
+
+def _require_fit(models: Sequence[Any], ray: Ray) -> None:
+    """Raise ValueError where the models take other inputs than the ray has."""
+    if len(models) != len(ray.electrons):
+        raise ValueError(
+            "one model for each population of electrons: populations in the ray: "
+            f"{len(ray.electrons)}, models: {len(models)}"
+        )
+    for k, (model, known) in enumerate(zip(models, ray.electrons, strict=True), 1):
+        own, given = set(model.inputs) - set(COMMON), set(known) - set(COMMON)
+        missing, unknown = (
+            ", ".join(f"{n}{_ending(k, models)}" for n in sorted(names))
+            for names in (own - given - set(model.defaults), given - own)
+        )
+        if missing or unknown:
+            parts = [f"the ray has no {missing}"] * bool(missing)
+            parts += [f"the model does not take {unknown}"] * bool(unknown)
+            raise ValueError(f"model {model.distribution!r}: {'; '.join(parts)}")
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _total(models: tuple[Any, ...], params: Sequence[Mapping[str, Any]]) -> Coefficients:
+    """A mixture of electrons is a sum."""
+    return sum(model.coefficients(own) for model, own in zip(models, params, strict=True))
+
+
+def _timed(
+    models: Sequence[Any], params: Sequence[Mapping[str, Any]]
+) -> tuple[Coefficients, float]:
+    """(the coefficients of all populations together, milliseconds of a compiled call)."""
+    call = functools.partial(_total, tuple(models))
+    jax.block_until_ready(call(params))
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        found = jax.block_until_ready(call(params))
+        seconds.append(time.perf_counter() - start)
+    return found, 1e3 * min(seconds)
+
+
+def _outside(models: Sequence[Any], params: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """{entry: how many samples set its flag}, of those entries that any sample does.
+
+    Raises ValueError for unphysical samples.
+    """
+    found = {}
+    for k, (model, own) in enumerate(zip(models, params, strict=True), 1):
+        flags, ending = np.asarray(model.flags(own)), _ending(k, models)
+        entries = [*model.domain, "dtype"]  # the bits from below; the next is unphysical input
+        unphysical = np.flatnonzero(flags >> len(entries) & 1)
+        if len(unphysical):
+            i = int(unphysical[0])
+            names = [n for n in own if n not in ("nu", "B", "theta", "gamma", "N")]
+            values = ", ".join(f"{n}{ending} = {own[n][i]:g}" for n in names)
+            raise ValueError(f"sample {i + 1} of {len(flags)} is unphysical: {values}")
+        for i, entry in enumerate(entries):
+            found[entry + ending] = int(np.count_nonzero(flags >> i & 1))
+    return {entry: count for entry, count in found.items() if count}
 
 
 def report_lines(found: Comparison) -> Iterator[str]:

@@ -8,10 +8,16 @@ import pytest
 
 import synchrojax
 from synchrojax.cli import main
+from synchrojax.distributions import Mixture
 from synchrojax.tables import table_files
 from synchrojax.transfer import rays as ray
 
-NAMES = ("kappa", "kappa_pitch", "powerlaw", "powerlaw_pitch", "thermal")
+MIXTURE = "thermal+powerlaw"
+SAMPLES = {
+    **dict.fromkeys(("kappa", "kappa_pitch", "powerlaw", "powerlaw_pitch"), 240),
+    **{"tabulated": 48, MIXTURE: 48, "thermal": 240},
+}
+NAMES = tuple(SAMPLES)
 
 
 def columns_of(name):
@@ -20,8 +26,7 @@ def columns_of(name):
 
 def test_every_model_has_a_ray():
     assert tuple(ray.packaged()) == NAMES
-    # of electrons on a grid a table of samples holds no N
-    assert {*NAMES, "tabulated"} == set(synchrojax.models())
+    assert {*NAMES} - {MIXTURE} == set(synchrojax.models())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -30,7 +35,7 @@ def test_packaged_rays_end_as_the_exact_ones(name, capsys):
     found = json.loads(capsys.readouterr().out)
     assert max(found["difference"].values()) <= 1e-3
     assert found["outside"] == {}
-    assert found["samples"] == 240
+    assert found["samples"] == SAMPLES[name]
     # a ray on which the transfer matters
     assert found["depths"]["absorption"] > 1.0
     assert abs(found["depths"]["rotation"]) + found["depths"]["conversion"] > 1.0
@@ -38,13 +43,29 @@ def test_packaged_rays_end_as_the_exact_ones(name, capsys):
     assert np.all(np.abs(stokes[1:]) > 1e-4 * stokes[0])
 
 
+def exact_at(name, known, samples):
+    """The eight of some samples as the file should hold them, [sample, 8]."""
+    s, theta = (known.inputs[n][samples] for n in ("s", "theta"))
+    own = [
+        {n: v if n == "gamma" else v[samples] for n, v in part.items()} for part in known.electrons
+    ]
+    densities = [part.pop("n_e") for part in own]
+    if name != MIXTURE:
+        return synchrojax.exact.at_unit_frequency(name, s, theta, **own[0])
+    rows = []
+    for i, shares in enumerate(zip(*densities, strict=True)):
+        mixture = Mixture(list(zip(name.split("+"), shares, strict=True)))
+        given = {n: v[i : i + 1] for part in own for n, v in part.items()}
+        rows += [*synchrojax.exact.at_unit_frequency(mixture, s[[i]], theta[[i]], **given)]
+    return np.array(rows)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_packaged_rays_hold_the_exact_coefficients(name, x64):
     known = ray.read_ray(ray.packaged()[name])
-    use = slice(None, None, 48)
-    own = {n: v[use] for n, v in known.inputs.items()}
-    fresh = synchrojax.exact.at_unit_frequency(name, own.pop("s"), theta := own.pop("theta"), **own)
+    use = slice(None, None, SAMPLES[name] // 5)
+    fresh, theta = exact_at(name, known, use), known.inputs["theta"][use]
     # the file holds ten digits of theta, and V is in proportion to its cosine
     allowed = (1e-8 + 1e-10 / np.abs(np.cos(theta)))[:, None] * np.abs(fresh)
     assert np.all(np.abs(np.array(known.coefficients)[:, use].T - fresh) <= allowed)
@@ -111,6 +132,117 @@ def test_bad_rays_are_named(change, message, tmp_path, capsys):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def refusal(tmp_path, capsys, columns, *arguments):
+    """The one line of ``test-ray`` for a file of ``columns``."""
+    table_files.write_part(tmp_path / "ray.txt", columns)
+    assert main(["test-ray", str(tmp_path / "ray.txt"), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error
+
+
+def renamed(old, new):
+    def change(columns):
+        columns[new] = columns.pop(old)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "models", "message"),
+    [
+        (None, ["thermal"], "populations in the ray: 2, models: 1"),
+        (
+            None,
+            ["powerlaw", "thermal"],
+            "'powerlaw': the ray has no p_1; the model does not take theta_e_1",
+        ),
+        (without("n_e_1(meta)"), MIXTURE, "missing columns n_e_1(meta): electron density"),
+        (renamed("n_e_2(meta)", "n_e_3(meta)"), MIXTURE, "missing columns n_e_2(meta)"),
+        (renamed("n_e_2(meta)", "n_e(meta)"), MIXTURE, "n_e is the density of the only"),
+        (renamed("p_2(lin)", "p(lin)"), MIXTURE, "column p belongs to none of n_e_1, n_e_2"),
+        (renamed("p_2(lin)", "p_3(lin)"), MIXTURE, "column p_3 belongs to none of n_e_1"),
+        (without("theta_e_1(log)"), MIXTURE, "model 'thermal': the ray has no theta_e_1"),
+        (put("n_e_2(meta)", 1, -3.0), MIXTURE, "line 3, column n_e_2: -3 is negative"),
+    ],
+)
+def test_bad_rays_of_mixtures_are_named(change, models, message, tmp_path, capsys):
+    columns = columns_of(MIXTURE)
+    if change:
+        change(columns)
+    names = models.split("+") if isinstance(models, str) else models
+    models = [word for name in names for word in ("--model", name)]
+    assert message in refusal(tmp_path, capsys, columns, *models)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (without("N_7(log)"), "missing columns N_7"),
+        (without("N_32(log)"), "missing columns N_32"),
+        (without("gamma_1(log)"), "missing columns gamma_1"),
+        (renamed("gamma_1(log)", "gamma(log)"), "column gamma: electrons on a grid stand in"),
+        (put("N_3(log)", 5, -1.0), "line 7, column N_3: -1 is negative"),
+        (put("N_3(log)", 5, np.inf), "line 7, column N_3: inf is not finite"),
+        (put("gamma_4(log)", 5, 8.5), "line 7, column gamma_4: 8.5 differs from the first line"),
+        (put("gamma_4(log)", slice(None), 1.5), "line 2, column gamma_4: 1.5 is not above gamma_3"),
+        (put("gamma_1(log)", slice(None), 0.5), "line 2, column gamma_1: 0.5 is less than 1"),
+    ],
+)
+def test_bad_rays_on_a_grid_are_named(change, message, tmp_path, capsys):
+    columns = columns_of("tabulated")
+    change(columns)
+    assert message in refusal(tmp_path, capsys, columns, "--model", "tabulated")
+
+
+def test_a_grid_has_two_nodes_or_more(tmp_path, capsys):
+    columns = columns_of("tabulated")
+    for k in range(2, 33):
+        columns.pop(f"N_{k}(log)")
+        columns.pop(f"gamma_{k}(log)")
+    error = refusal(tmp_path, capsys, columns, "--model", "tabulated")
+    assert "gamma is one row of 2 to 512 Lorentz factors, got shape (1,)" in error
+    error = refusal(tmp_path, capsys, columns_of("tabulated"), "--model", "thermal")
+    assert "the ray has no theta_e; the model does not take N, gamma" in error
+
+
+def test_a_population_may_be_on_a_grid(tmp_path):
+    """Beside thermal electrons, in any order of the columns."""
+    columns = {n.replace("(log)", "_2(log)"): v for n, v in columns_of("tabulated").items()}
+    columns["s(log)"] = columns.pop("s_2(log)")
+    columns["n_e_2(meta)"] = columns.pop("n_e(meta)")
+    columns["n_e_1(meta)"] = columns["theta_e_1(log)"] = np.arange(48.0) + 1.0
+    table_files.write_part(tmp_path / "ray.txt", dict(reversed(columns.items())))
+    found, alone = (
+        ray.read_ray(path) for path in (tmp_path / "ray.txt", ray.packaged()["tabulated"])
+    )
+    assert {n: v.shape for n, v in found.electrons[0].items()} == {"n_e": (48,), "theta_e": (48,)}
+    assert found.electrons[1].keys() == alone.electrons[0].keys()
+    for name, values in alone.electrons[0].items():
+        np.testing.assert_array_equal(found.electrons[1][name], values)
+    assert alone.electrons[0]["N"].shape == (48, 32)
+    np.testing.assert_array_equal(found.n_e, alone.n_e + np.arange(48.0) + 1.0)
+
+
+@pytest.mark.usefixtures("x64")
+def test_halves_are_the_whole():
+    """Two populations of one kind; samples beyond the box are those of the population."""
+    known, model = ray.read_ray(ray.packaged()["thermal"]), synchrojax.load("thermal")
+    (own,) = known.electrons
+    few = {"n_e": 0.3 * own["n_e"], "theta_e": own["theta_e"]}
+    many = own | {"n_e": own["n_e"] - few["n_e"]}
+    whole = ray.compare(model, known)
+    parts = ray.compare([model, model], known._replace(electrons=(few, many)))
+    assert np.allclose(parts.model, whole.model, rtol=1e-11, atol=0.0)
+    few["theta_e"], many["theta_e"] = few["theta_e"].copy(), many["theta_e"].copy()
+    few["theta_e"][:2] = 200.0, 2e-4
+    outside = ray.compare([model, model], known._replace(electrons=(few, many))).outside
+    assert outside == {"theta_e_1": 2, "x_1": 1, "dtype_1": 1}
+    many["theta_e"][4] = -1.0
+    with pytest.raises(ValueError, match=r"sample 5 of 240 is unphysical: .*theta_e_2 = -1"):
+        ray.compare([model, model], known._replace(electrons=(few, many)))
 
 
 @pytest.mark.usefixtures("x64")
