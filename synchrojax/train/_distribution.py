@@ -124,6 +124,7 @@ def _parts(
     """Training, validation and test ``Rows`` of a head, as ``part`` divides those of the table."""
     needed = {k: networks[k] for k in family.heads[name].needs}
     rows = family.training_rows(name, data, needed)
+    _require_finite(name, rows, table)
     parts = [
         jax.tree.map(lambda a, use=use: np.asarray(a)[use], rows)
         for use in (part[rows.numbers] == k for k in range(3))
@@ -133,6 +134,19 @@ def _parts(
             f"{table}: no rows for {name} inside the box {dict(family.domain)}"
         )
     return parts
+
+
+def _require_finite(name: str, rows: Rows, table: PathLike) -> None:
+    """Raise TableError where a row cannot be learned: one such row would make every loss NaN."""
+    values = (np.asarray(v) for v in (rows.features, rows.extra, rows.target, rows.weight))
+    bad = ~np.all([np.all(np.isfinite(v), 1) for v in values], 0)
+    if bad.any():
+        first = int(np.asarray(rows.numbers)[bad][0])
+        raise table_files.TableError(
+            f"{table}: {int(bad.sum())} rows have no finite target for {name}, as row {first}, "
+            "counted from 0: its coefficients are not finite, zero, or of a sign that the family "
+            "does not know"
+        )
 
 
 def _fresh(network: Any, head: Head, widths: list[int], seed: int) -> Any:

@@ -10,7 +10,7 @@ from synchrojax.core import GYRO
 # model -> factors by which j_I and alpha_I may be off for 99 % of points with s sin(theta) from 2
 # to 5, and from 1 to 2
 BELOW = {
-    "thermal": (1.1, 2.2),
+    "thermal": (1.02, 1.8),
     "powerlaw": (1.4, 2.5),
     "powerlaw_pitch": (1.5, 4.0),
     "kappa": (1.4, 3.0),

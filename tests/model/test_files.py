@@ -70,7 +70,7 @@ def test_bad_model_files(tmp_path):
         ({"rho_V": {**known["rho_V"], "members": 0}}, "rho_V: 'members' is 0, not a whole number"),
         (
             {"rho_V": {**known["rho_V"], "inputs": 3}},
-            "'rho_V': .* has not the 4 inputs and 3 outputs of this head",
+            "'rho_V': .* has not the 4 inputs and 5 outputs of this head",
         ),
         ({"rho_V": {**known["rho_V"], "activation": "sin"}}, "activation 'sin' is not one of"),
         ({"rho_V": {**known["rho_V"], "depth": 3}}, "no network 'perceptron' is made from"),

@@ -144,9 +144,18 @@ def damaged(tmp_path, original, **header):
             {"shapes": '{"other": [3]}'},
             "header field 'shapes' names tensor 'other', which is missing",
         ),
-        ({"members": "two"}, "header field 'members': 'two' is not a positive whole number"),
-        ({"members": "0"}, "header field 'members': '0' is not a positive whole number"),
-        ({"members": "3.5"}, "header field 'members': '3.5' is not a positive whole number"),
+        (
+            {"networks": None, "members": "two"},
+            "header field 'members': 'two' is not a positive whole number",
+        ),
+        (
+            {"networks": None, "members": "0"},
+            "header field 'members': '0' is not a positive whole number",
+        ),
+        (
+            {"networks": None, "members": "3.5"},
+            "header field 'members': '3.5' is not a positive whole number",
+        ),
         ({"family": "f"}, "header field 'family': not valid JSON"),
         ({"family": "3"}, "header field 'family': expected a JSON object"),
         ({"family": '{"name": "own"}'}, "(header field 'family': box, s, highest_x, maps missing)"),
@@ -228,8 +237,8 @@ def test_integers_beyond_64_bits(tmp_path):
     with pytest.raises(ModelFileError, match="header field 'domain' is for"):  # not its networks
         _weights.read_model(path)
     assert family.maps[0] == (1.0, 1.0, 0.0, 1e30)
-    networks = {"emission": {"kind": "perceptron", "inputs": 4, "outputs": 9, "widths": [HUGE]}}
-    networks |= {k: {**networks["emission"], "outputs": 3} for k in ("rho_Q", "rho_V")}
+    networks = {"emission": {"kind": "perceptron", "inputs": 6, "outputs": 15, "widths": [HUGE]}}
+    networks |= {k: {**networks["emission"], "inputs": 4, "outputs": 5} for k in ("rho_Q", "rho_V")}
     path = damaged(tmp_path, packaged("thermal"), networks=json.dumps(networks))
     with pytest.raises(ModelFileError, match="no network 'perceptron' is made from"):
         synchrojax.load(path)

@@ -134,6 +134,18 @@ def test_a_table_outside_of_the_box_leaves_nothing_behind(table, tmp_path, monke
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("x64")
+def test_rows_that_are_not_finite_are_named(table, tmp_path, monkeypatch):
+    columns = table_files.read_table(table, ("s", "theta", "theta_e"))
+    row = int(np.flatnonzero((columns["theta_e"] > 3.0) & (columns["s"] < 1e3))[-1])
+    broken = {k: v.copy() for k, v in columns.items()}
+    broken["j_Q"][row] = np.nan
+    monkeypatch.setattr(table_files, "read_table", lambda *_: broken)
+    with pytest.raises(table_files.TableError, match=f"1 rows have no finite .* as row {row},"):
+        train(table, tmp_path / "m.safetensors", options=SMALL, quiet=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 WHOLE = "a whole number from {} up, not {}"
 BAD_OPTIONS = [
     (

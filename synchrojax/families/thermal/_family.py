@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple, final
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from synchrojax.core import (
     ELECTRON_MASS,
@@ -31,6 +31,8 @@ from synchrojax.families._base import (
     Sample,
     only_of_rho_q,
 )
+from synchrojax.families._box import FUNDAMENTAL, LOWEST_SUMMED
+from synchrojax.families._harmonics import EMISSION, ROTATION, Harmonics, with_harmonics
 from synchrojax.families.thermal import _learning as learning
 from synchrojax.families.thermal._physics import (
     decode_rotation,
@@ -38,16 +40,17 @@ from synchrojax.families.thermal._physics import (
     emission_features,
     faraday_limits,
     faraday_ratios,
+    harmonics_of,
     log_emissivity,
     rotation_features,
     rotation_frame,
 )
 from synchrojax.families.thermal._point import (
     DOMAIN,
-    FLOOR,
     ROTATION_THETA_E,
     Point,
     clamp,
+    lowest_perp,
     point_of,
     x_of,
 )
@@ -62,7 +65,7 @@ class _Known(NamedTuple):
     """
 
     true: Point
-    wave: Saddle
+    peak: Saddle
     log_base: Points
     limits: tuple[Points, Points]
     s: Points
@@ -72,40 +75,40 @@ class _Known(NamedTuple):
 
 
 def _known_at(clip: bool, p: Point) -> _Known:
-    true = clamp(p, s=(FLOOR, 1e14), theta_e=(1e-5, 1e6))
+    reach = LOWEST_SUMMED, 1e14
+    true = clamp(p, s=reach, theta_e=(1e-5, 1e6))
     inner = outer = true
     if clip:
-        reach, (cool, hot) = (FLOOR, DOMAIN["s"][1]), DOMAIN["theta_e"]
-        inner = clamp(p, s=reach, theta_e=(cool, hot))
-        outer = clamp(p, s=reach, theta_e=(ROTATION_THETA_E, hot))
-    wave = saddle(true)
+        inner = clamp(p, s=reach, theta_e=DOMAIN["theta_e"])
+        hot = ROTATION_THETA_E, DOMAIN["theta_e"][1]
+        perp = at_least(lowest_perp(p.theta_e), LOWEST_SUMMED)
+        outer = clamp(p, s=reach, theta_e=hot, perp=perp)
+    peak = saddle(true)
     return _Known(
         true,
-        wave,
-        log_emissivity(true, wave.exponent),
+        peak,
+        log_emissivity(true, peak.exponent),
         faraday_ratios(true),
-        at_least(p.s, FLOOR),
+        at_least(p.s, LOWEST_SUMMED),
         p.sine,
         emission_features(inner, DOMAIN["x"][1] if clip else math.inf),
         rotation_features(outer),
     )
 
 
-def _rippled(
-    output: Float[Arrays, "outputs *points"], ripple_cos: Points, ripple_sin: Points
-) -> Float[Array, "parts *points"]:
-    """[3 k, ...] -> [k, ...]: a mean and the two phases of the ripple."""
-    mean, cos_part, sin_part = jnp.split(output, 3)
-    return mean + ripple_cos[None] * cos_part + ripple_sin[None] * sin_part
-
-
-def _joined(known: _Known, learned: Sequence[Float[Arrays, "_ *points"]]) -> Dimensionless:
-    true, wave = known.true, known.wave
-    emission, *rotation = (_rippled(v, wave.ripple_cos, wave.ripple_sin) for v in learned)
-    log_j, q, v = decode_stokes(emission, known.log_base, true.cosine, wave.sinh)
+def _joined(
+    known: _Known, waves: Harmonics, learned: Sequence[Float[Arrays, "_ *points"]]
+) -> Dimensionless:
+    true = known.true
+    emission = with_harmonics(learned[0], waves.emission)
+    mean_q, *parts_q = learned[1]
+    added_q = jnp.sum(waves.rotation * jnp.stack(parts_q), 0)
+    rotation = jnp.stack([mean_q, added_q, with_harmonics(learned[2], waves.rotation)[0]])
+    log_base = known.log_base + waves.emission[0]
+    log_j, q, v = decode_stokes(emission, log_base, true.cosine, known.peak.sinh)
     # Kirchhoff: j / alpha = 2 m_e theta_e nu^2, taken in logarithms to stay inside float32
     log_alpha = log_j - true.log_theta_e - math.log(2.0 * ELECTRON_MASS)
-    ratio_q, ratio_v = decode_rotation(jnp.concatenate(rotation), true)
+    ratio_q, ratio_v = decode_rotation(rotation, true)
     limit_q, limit_v = known.limits
     turned = limit_q * ratio_q, limit_v * ratio_v
     return Dimensionless(log_j, q, v, log_alpha, q, v, *turned, known.s, known.sine, true.cosine)
@@ -119,8 +122,13 @@ class ThermalFamily(PackagedFamily):
     parameters = ("theta_e",)
     domain = DOMAIN
     distribution = get_distribution("thermal")
-    # inputs, outputs: a third of them is the mean, the rest the ripple
-    heads = MappingProxyType({"emission": Head(4, 9), "rho_Q": Head(4, 3), "rho_V": Head(4, 3)})
+    heads = MappingProxyType(
+        {
+            "emission": Head(6, 3 * (1 + EMISSION)),
+            "rho_Q": Head(4, 1 + ROTATION),
+            "rho_V": Head(4, 1 + ROTATION),
+        }
+    )
     block = 32768
     dimensions = 3
     linear = ("theta",)
@@ -143,14 +151,18 @@ class ThermalFamily(PackagedFamily):
     def invalid(self, outside: Mapping[str, Masks], p: Point) -> tuple[Masks, Masks]:
         cold = p.theta_e < ROTATION_THETA_E * (1.0 - 1e-6)
         hot = p.theta_e > DOMAIN["theta_e"][1] * (1.0 + 1e-6)
+        narrow = p.s * p.sine < lowest_perp(p.theta_e) * (1.0 - 1e-6)
         rotation = outside["s"] | outside["s_sin_theta"] | (outside["theta_e"] & (cold | hot))
+        rotation = rotation | narrow
         return functools.reduce(jnp.logical_or, outside.values()), rotation
 
     def combine(
-        self, head: str, output: Float[Arrays, "outputs *points"], extra: Float[Arrays, "2 *points"]
-    ) -> Float[Array, "parts *points"]:
-        """[3 k, ...] -> [k, ...]: a mean and the two phases of the ripple ``extra`` [2, ...]."""
-        return _rippled(output, extra[0], extra[1])
+        self,
+        head: str,
+        output: Float[Arrays, "outputs *points"],
+        extra: Float[Arrays, "extra *points"],
+    ) -> Float[Arrays, "parts *points"]:
+        return learning.combined(head, output, extra)
 
     def evaluate(self, networks: Networks, p: Point, *, clip: bool) -> Dimensionless:
         """The coefficients at ``p``.
@@ -164,7 +176,7 @@ class ThermalFamily(PackagedFamily):
             networks["emission"](emission),
             *(networks[head](rotation) for head in ("rho_Q", "rho_V")),
         ]
-        return fused(_joined, known, learned)
+        return fused(_joined, known, harmonics_of(known.true), learned)
 
     def error_scale(self, p: Point, truth: Eight) -> Eight:
         """rho_Q, which changes sign, is relative to no less than 2 % of its low-frequency law."""
@@ -175,10 +187,10 @@ class ThermalFamily(PackagedFamily):
     # To learn from ---------------------------------------------------------------------------
 
     def sample(self, u: Cube, margin: float | int) -> Sample:
-        return learning.sample(u, margin)
+        return learning.sample(u, margin, DOMAIN["s"][0], DOMAIN["s_sin_theta"][0])
 
     def sample_to_learn(self, u: Cube, margin: float | int) -> Sample:
-        return learning.sample(u, margin)
+        return learning.sample(u, margin, FUNDAMENTAL, FUNDAMENTAL)
 
     def training_rows(self, head: str, table: Columns, networks: Networks) -> Rows:
         return learning.training_rows(head, table)

@@ -5,19 +5,22 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from synchrojax.core import (
     ELECTRON_CHARGE,
     SPEED_OF_LIGHT,
     Arrays,
     Points,
+    at_least,
     at_most,
     cold,
     from_plane,
     reciprocal,
-    to_plane,
+    softplus,
+    within,
 )
+from synchrojax.families._harmonics import Harmonics, harmonics
 from synchrojax.families.thermal._point import Point
 from synchrojax.special import scaled_k012
 
@@ -58,6 +61,14 @@ def faraday_limits(p: Point) -> tuple[Points, Points]:
     return cold_q * ratio_q, cold_v * ratio_v
 
 
+def harmonics_of(p: Point) -> Harmonics:
+    """``Harmonics``, which fade out where they are unlearned: from theta_e = 0.1 down to 0.05."""
+    count = within(20.0 * p.theta_e - 1.0, 0.0, 1.0)
+    count = count * count * (3.0 - 2.0 * count)
+    steep = reciprocal(at_least(p.theta_e, 0.05) * p.sine)
+    return harmonics(p.s * p.sine, p.cosine, [steep], lambda s_perp, cosine, steep: steep, count)
+
+
 # Network input -------------------------------------------------------------------------
 
 
@@ -71,14 +82,17 @@ def _log_y(p: Point) -> Points:
 
 
 def emission_features(p: Point, highest_x: float = math.inf) -> list[Points]:
-    # centres and widths bring the box to about -1..1; the network learns the rest
+    # centres and widths bring the box to about -1..1; the network learns the rest. Corrections fall
+    # as q^(-2/3): they end softly at q = e^9. The last two count where single harmonics are seen
     log_x = at_most(_log_x(p), math.log(highest_x))
     log_q = p.log_s + p.log_theta_e + 2.0 * p.log_sine
     return [
-        (log_x - 2.0) / 6.0,
-        (log_q - 2.0) / 4.0,
+        (log_x - 4.0) / 8.0,
+        (7.0 - softplus(9.0 - log_q)) / 4.0,
         p.log_theta_e / 4.0,
         1.0 - 2.0 * p.sine * p.sine,
+        4.0 * jnp.exp(-p.log_s - p.log_sine),
+        0.2 * jnp.exp(-p.log_theta_e),
     ]
 
 
@@ -110,15 +124,8 @@ def decode_stokes(
     return log_base + y[0], *from_plane(-size[0], cosine * sinh * size[1])
 
 
-def encode_stokes(
-    log_j: Points, q: Points, v: Points, log_base: Points, cosine: Points, sinh: Points
-) -> Float[Array, "3 *points"]:
-    """Inverse of ``decode_stokes`` for j_Q < 0 and j_V cos(theta) > 0."""
-    a, b = to_plane(q, v)
-    return jnp.stack([log_j - log_base, jnp.log(-a), jnp.log(b / (cosine * sinh))])
-
-
-# rho_Q stays above minus this times its low-frequency law: a choice below the exact lowest, -0.024
+# rho_Q stays above minus this times its low-frequency law, but for single harmonics: a choice below
+# the exact lowest, -0.024
 LOWEST = 0.04
 
 
@@ -136,15 +143,15 @@ def rotation_frame(p: Point) -> tuple[Points, Points, Points]:
     )
 
 
-def decode_rotation(y: Float[Arrays, "2 *points"], p: Point) -> tuple[Points, Points]:
-    """Two free numbers of either sign -> rho_Q and rho_V over their high-frequency limits."""
-    low, scale_q, scale_v = rotation_frame(p)
-    return low * ((1.0 + LOWEST) * jnp.exp(scale_q * y[0]) - LOWEST), 1.0 + scale_v * y[1]
+def rotation_q(mean: Points, added: Points, scale: Points) -> Points:
+    """rho_Q over its low-frequency law of two free numbers: a mean, and what harmonics add."""
+    return (1.0 + LOWEST) * jnp.exp(scale * mean) - LOWEST + added
 
 
-def encode_rotation(ratio_q: Points, ratio_v: Points, p: Point) -> Float[Array, "2 *points"]:
-    """Inverse of ``decode_rotation`` where the ratios are physical."""
+def decode_rotation(y: Float[Arrays, "3 *points"], p: Point) -> tuple[Points, Points]:
+    """Free numbers of either sign -> rho_Q and rho_V over their high-frequency limits.
+
+    Two of rho_Q (``rotation_q``), one of rho_V.
+    """
     low, scale_q, scale_v = rotation_frame(p)
-    return jnp.stack(
-        [jnp.log((ratio_q / low + LOWEST) / (1.0 + LOWEST)) / scale_q, (ratio_v - 1.0) / scale_v]
-    )
+    return low * rotation_q(y[0], y[1], scale_q), 1.0 + scale_v * y[2]

@@ -6,25 +6,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from synchrojax.core import (
-    Points,
-    Reals,
-    complex_root,
-    cosine_sine,
-    reciprocal,
-    square_root,
-    within,
-)
+from synchrojax.core import Points, Reals, reciprocal, square_root
 from synchrojax.families.thermal._point import Point
 
 
 class Saddle(NamedTuple):
-    """Where f J^2 peaks: sinh(alpha), the exponent above 1 / theta_e, and the harmonic ripple."""
+    """Where f J^2 peaks: sinh(alpha), and the exponent above 1 / theta_e."""
 
     sinh: Points
     exponent: Points
-    ripple_cos: Points
-    ripple_sin: Points
 
 
 def hyperbolic(alpha: Points) -> tuple[Points, Points, Points]:
@@ -85,46 +75,12 @@ def _real_root_slope(
     return alpha, 0.25 * per_sinh * per_sinh * tangents[0]
 
 
-# made by data/make_ripple.py: poles and residues, and a parabola
-_RIPPLE = (
-    (1.986049653, -7.184714701, 6.32901664, -23.15885959),
-    (-2.366565819, -3.665550286, 125.61948880, 336.00702560),
-    (1.556612230, 1.905794647, -0.31284638, -0.61028865),
-    (0.269090147, 2.851423085, -0.44340467, -17.10330223),
-    (-2.278714401, 1.911850391, 194.66197226, 173.86222605),
-    (-3.154026501, -0.694080966, -390.34493276, -479.12141902),
-)
-_RIPPLE_SMOOTH = (
-    1.906623788 - 12.624095776j,
-    1.946181821 + 0.008602180j,
-    0.000488063 - 0.000132199j,
-)
-
-
-def ripple_square(y: Points) -> tuple[Points, Points]:
-    """Square of the exponent of the first Poisson term over s'^2 (1 + y), to 4e-7.
-
-    Its real and its imaginary part.
-    """
-    t = jnp.log1p(y)
-    a, b, c = _RIPPLE_SMOOTH
-    real, imag = a.real + t * (b.real + t * c.real), a.imag + t * (b.imag + t * c.imag)
-    for pole, turned, strength, twist in _RIPPLE:
-        d = t - pole
-        over = reciprocal(d * d + turned * turned)
-        real = real + (strength * d - twist * turned) * over
-        imag = imag + (strength * turned + twist * d) * over
-    return real, imag
-
-
 def saddle(p: Point) -> Saddle:
     """The stationary point of gamma / theta_e + 2 xi over phase space.
 
     With s' = s sin(theta), tau = theta_e sin(theta) and q = s' tau it lies at sinh(2 alpha) - 2
     alpha = 1 / q, and the exponent is sqrt(A^2 - cot^2(theta) / theta_e^2), A = coth(alpha) / tau +
-    2 s' (alpha coth(alpha) - 1). The saddle of the first Poisson term exp(2 pi i n) of the sum over
-    harmonics (1 / q -> 1 / q - 2 pi i) gives strength and phase of the ripple that harmonics leave
-    on the coefficients.
+    2 s' (alpha coth(alpha) - 1).
     """
     s_perp, tau, cold = p.s * p.sine, p.theta_e * p.sine, reciprocal(p.theta_e)
     per_tau, y = reciprocal(tau), reciprocal(s_perp * tau)
@@ -135,23 +91,7 @@ def saddle(p: Point) -> Saddle:
     h = 2.0 * s_perp * _coth_excess(alpha, coth)
     square = (per_sinh * per_tau) ** 2 + 2.0 * h * coth * per_tau + h * h
     total = square_root(square + cold * cold)
-
-    # the ripple is gone long before s' = 200, and unlearned below theta_e = 0.05: there a plain
-    # point takes its place, which keeps float32 in range
-    fade = within(20.0 * p.theta_e - 1.0, 0.0, 1.0)
-    fade = jnp.where(s_perp < 200.0, fade * fade * (3.0 - 2.0 * fade), 0.0)
-    live = fade > 0.0
-    near, yr = jnp.where(live, s_perp, 200.0), jnp.where(live, y, 1.0)
-    size = near * near * (1.0 + yr)
-    real, imag = (size * part for part in ripple_square(yr))
-    near_square, near_total = jnp.where(live, square, 0.0), jnp.where(live, total, cold)
-    root_real, root_imag = complex_root(real + cold * cold, imag)
-    # (real + i imag - near_square) / (root + near_total)
-    a, b, c = real - near_square, root_real + near_total, root_imag
-    over = reciprocal(b * b + c * c)
-    decay, phase = within((a * b + imag * c) * over, 0.0, 80.0), (imag * b - a * c) * over
-    strength, (cosine, sine) = fade * jnp.exp(-decay), cosine_sine(phase)
     exponent = square * reciprocal(total + cold)
     # where nothing is left of the emission its slope would leave the range of float32
     exponent = jnp.where(exponent < 1e6, exponent, jax.lax.stop_gradient(exponent))
-    return Saddle(sinh, exponent, strength * cosine, -strength * sine)
+    return Saddle(sinh, exponent)
