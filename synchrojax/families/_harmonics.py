@@ -7,8 +7,6 @@ beside it is known from an approximate K: J_n^2 as Debye's exponential, f = exp(
 both together peak.
 """
 
-import functools
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -138,10 +136,10 @@ def _remainder(
     return tuple(jnp.sum(v, 0) for v in (real, imag, -u * imag, u * real, -u * u * imag))
 
 
-def _parts(steepness: Callable, s_perp: Points, cosine: Points, *own: Points) -> tuple[Points, ...]:
+def _parts(s_perp: Points, cosine: Points, steep: Points) -> tuple[Points, ...]:
     """The parts of ``Harmonics`` in their order."""
     # along B nothing is left of them, whatever the temperature; this keeps float32 in range
-    steep = at_most(steepness(s_perp, cosine, *own), 300.0)
+    steep = at_most(steep, 300.0)
     per = cosine * steep * reciprocal(s_perp)
     lean = per * per
     log_integral, mean, square = _integral(s_perp, lean, steep)
@@ -149,32 +147,27 @@ def _parts(steepness: Callable, s_perp: Points, cosine: Points, *own: Points) ->
         s_perp, lean, steep, log_integral
     )
 
-    def log_ratio(integral: Points | float, less: Points) -> Points:
-        return jnp.log(at_least(1.0 - less * reciprocal(integral), _LEAST))
-
-    log_sum = log_ratio(jnp.ones_like(less), less)
-    log_means = log_ratio(mean, less_by_n) - log_sum, log_ratio(square, less_by_square) - log_sum
+    # of three sums over their integrals
+    less_of = less, less_by_n * reciprocal(mean), less_by_square * reciprocal(square)
+    log_sum, *logs = (jnp.log(at_least(1.0 - share, _LEAST)) for share in less_of)
+    log_means = (log - log_sum for log in logs)
     return log_sum, -less, *log_means, -less, turned, -less_by_n, turned_by_n
 
 
 def harmonics(
-    s_perp: Points,
-    cosine: Points,
-    own: Sequence[Points],
-    steepness: Callable,
-    count: Points | float = 1.0,
+    s_perp: Points, cosine: Points, steep: Points, count: Points | float = 1.0
 ) -> Harmonics:
-    """``Harmonics`` of electrons that fall as exp(-steep y) where they count.
+    """``Harmonics`` of electrons that fall as exp(-steep y).
 
-    ``steepness``: (s_perp, cosine, *own) -> steep. ``count``: what the parts are multiplied by.
+    ``count``: what the parts are multiplied by.
     """
     near = s_perp < _HIGHEST
     s_perp, count = within(s_perp, LOWEST_SUMMED, _HIGHEST), jnp.where(near, count, 0.0)
     found = jax.lax.cond(
         jnp.any(near),
-        lambda *x: tuple(fused(functools.partial(_parts, steepness), *x)),
+        lambda *x: tuple(fused(_parts, *x)),
         lambda *x: (jnp.zeros_like(x[0]),) * (EMISSION + ROTATION),
-        *(s_perp, cosine, *own),
+        *(s_perp, cosine, steep),
     )
     parts = count[None] * jnp.stack(found)
     return Harmonics(parts[:EMISSION], parts[EMISSION:])

@@ -16,8 +16,7 @@ pytestmark = pytest.mark.usefixtures("x64")
 
 
 def of(s_perp, cosine, steep):
-    s_perp, cosine, steep = jnp.broadcast_arrays(s_perp, cosine, steep)
-    return _harmonics.harmonics(s_perp, cosine, [steep], lambda s_perp, cosine, steep: steep)
+    return _harmonics.harmonics(*jnp.broadcast_arrays(s_perp, cosine, steep))
 
 
 def log_k(n, s_perp, cosine, steep):

@@ -34,7 +34,7 @@ from synchrojax.families._base import (
     Sample,
     only_of_rho_q,
 )
-from synchrojax.families._box import Box, anywhere
+from synchrojax.families._box import LOWEST_SUMMED, Box, anywhere
 from synchrojax.families._learning import FLOOR
 from synchrojax.families.kappa import _anisotropy, _learning
 from synchrojax.families.kappa import _physics as physics
@@ -42,7 +42,6 @@ from synchrojax.families.kappa import _physics as physics
 # where corrections run on to outside of the box, a choice, so that numbers stay in float32; kappa
 # stays above 2, where the norm ends
 _REACH = MappingProxyType({"kappa": (2.01, 16.0), "w": (1e-2, 2e3), "k": (-0.2, 4.2)})
-_LOWEST = 1.25  # of s and s sin(theta) by default, likewise
 # beside the length of ``features`` (7)
 _ISOTROPIC = {
     "emission": Head(7, 3),
@@ -69,7 +68,7 @@ class KappaFamily(PackagedFamily):
     def __init__(self, name: str, *, pitch: bool) -> None:
         self.name, self.pitch = name, pitch
         own = {"kappa": (2.5, 8.0), "w": (0.1, 200.0)} | (_pitch.BOX if pitch else {})
-        self.box = Box(own, reach=_REACH, floor=_LOWEST)
+        self.box = Box(own, reach=_REACH, floor=LOWEST_SUMMED)
         self.parameters, self.domain = tuple(own), self.box.domain
         self.distribution = get_distribution(name)
         self.heads = _ISOTROPIC | (_PITCH if pitch else {})

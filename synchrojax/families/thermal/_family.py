@@ -42,6 +42,7 @@ from synchrojax.families.thermal._physics import (
     faraday_ratios,
     harmonics_of,
     log_emissivity,
+    mean_and_added,
     rotation_features,
     rotation_frame,
 )
@@ -101,9 +102,8 @@ def _joined(
 ) -> Dimensionless:
     true = known.true
     emission = with_harmonics(learned[0], waves.emission)
-    mean_q, *parts_q = learned[1]
-    added_q = jnp.sum(waves.rotation * jnp.stack(parts_q), 0)
-    rotation = jnp.stack([mean_q, added_q, with_harmonics(learned[2], waves.rotation)[0]])
+    of_q, of_v = mean_and_added(learned[1], waves.rotation), learned[2]
+    rotation = jnp.stack([*of_q, *with_harmonics(of_v, waves.rotation)])
     log_base = known.log_base + waves.emission[0]
     log_j, q, v = decode_stokes(emission, log_base, true.cosine, known.peak.sinh)
     # Kirchhoff: j / alpha = 2 m_e theta_e nu^2, taken in logarithms to stay inside float32

@@ -10,12 +10,13 @@ from synchrojax.core import Arrays, Columns
 from synchrojax.families._base import Cube, Rows, Sample
 from synchrojax.families._box import LOWEST_SUMMED
 from synchrojax.families._harmonics import share_near_fundamental, with_harmonics
-from synchrojax.families._learning import log_ratios
+from synchrojax.families._learning import log_ratios, oblique
 from synchrojax.families.thermal._physics import (
     emission_features,
     faraday_limits,
     harmonics_of,
     log_emissivity,
+    mean_and_added,
     rotation_features,
     rotation_frame,
     rotation_q,
@@ -76,7 +77,7 @@ def training_rows(head: str, table: Columns) -> Rows:
     V carries no information at right angles; rho_V counts more near B.
     """
     p = point_of(*(np.asarray(table[name]) for name in ("s", "theta", "theta_e")))
-    use = (np.abs(p.cosine) > 1e-12) & (p.s * p.sine > LOWEST_SUMMED)
+    use = oblique(table["theta"]) & np.asarray(p.s * p.sine > LOWEST_SUMMED)
     if head == "emission":
         use &= (p.theta_e > DOMAIN["theta_e"][0] / 1.25) & (x_of(p) < 1.25 * DOMAIN["x"][1])
         use &= np.asarray(table["j_I"]) > 0.0
@@ -121,4 +122,4 @@ def combined(
     parts, last = extra[:-1], extra[-1]
     if head == "emission":
         return log_ratios(with_harmonics(output, parts), last)
-    return rotation_q(output[0], jnp.sum(parts * output[1:], 0), last)[None]
+    return rotation_q(*mean_and_added(output, parts), last)[None]
