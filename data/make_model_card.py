@@ -21,9 +21,9 @@ ROTATION = ("rho_Q", "rho_V")
 HEAD = """# The packaged models
 
 What `data/make_model_card.py` made of `synchrojax validate NAME --seed 4711 --against fits
---json`: errors of every model on 5,000 fresh points of its box with s up to 1e8, relative to the
-exact integrals; of tabulated on 2,000 random spectra (broken power laws, log-parabolas, cooled
-ones, thermal and kappa electrons) on grids of 32 to 256 nodes.
+--json`: errors of every model on 5,000 fresh points of its box, of the power laws with s up to 1e8,
+relative to the exact integrals; of tabulated on 2,000 random spectra (broken power laws,
+log-parabolas, cooled ones, thermal and kappa electrons) on grids of 32 to 256 nodes.
 For rho_Q, which changes sign, they are relative to no less than a few percent of its scale.
 Emission and absorption count inside the box; those of a power law count where j_I is above a
 thousandth of its value without gamma_max.

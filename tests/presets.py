@@ -43,6 +43,10 @@ PRESETS = {
         "powerlaw",
         {"nu": 2.4e17, "B": 0.3, "n_e": 10.0, "theta": 0.5, "p": 2.4, "gamma_min": 100.0},
     ),
+    "jet, X-rays": (
+        "kappa",
+        {"nu": 2.4e17, "B": 1e-3, "n_e": 1e-3, "theta": 0.4, "kappa": 3.5, "w": 5.0},
+    ),
     "jet, far infrared": (
         "powerlaw",
         {"nu": 1e12, "B": 1e-5, "n_e": 1.0, "theta": 1.0, "p": 3.0, "gamma_min": 100.0},
@@ -63,6 +67,10 @@ PRESETS = {
     "solar flare, hot loop": (
         "thermal",
         {"nu": 17e9, "B": 400.0, "n_e": 1e9, "theta": 0.9, "theta_e": 0.12},
+    ),
+    "solar flare": (
+        "kappa",
+        {"nu": 9.4e9, "B": 600.0, "n_e": 1e7, "theta": 1.1, "kappa": 4.0, "w": 0.2},
     ),
     "solar flare, electrons on a grid": (
         "tabulated",

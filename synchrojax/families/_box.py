@@ -24,6 +24,7 @@ S_PERP = 5.0  # lowest s sin(theta), a choice
 FUNDAMENTAL = 1.0  # s and s sin(theta) down to which there are samples to learn from
 # s and s sin(theta) down to which corrections run on below a box, and harmonics are summed
 LOWEST_SUMMED = 1.25
+_NARROWEST = 5e-8  # sin(theta) of samples, a choice: below only s / sin(theta) matters
 THETA_RANGE = (0.0, float(np.pi))
 
 
@@ -51,8 +52,9 @@ class Box:
     Points have s, sine and the parameters as fields. ``reach``: the ranges of parameters to which
     corrections run on outside of the box. ``highest_x``: of s / sin(theta), if it is limited.
     ``drawn``: the highest s of samples, where nothing is left to learn above; ``narrowest``:
-    sin(theta) below which the coefficients are those at that angle; ``floor``: the s and s
-    sin(theta) down to which corrections run on below the box, if they do.
+    sin(theta) below which the coefficients are those at that angle. ``perp``: the lowest s
+    sin(theta); ``floor``: the s and s sin(theta) down to which corrections run on below the box, if
+    they do.
     """
 
     own: Mapping[str, tuple[float, float]]
@@ -61,6 +63,7 @@ class Box:
     highest_x: float = np.inf
     drawn: float = np.inf
     narrowest: float = 0.0
+    perp: float = S_PERP
     floor: float | None = None
 
     @property
@@ -71,7 +74,7 @@ class Box:
             "s": self.s,
             "theta": THETA_RANGE,
             **self.own,
-            "s_sin_theta": (S_PERP, self.s[1]),
+            "s_sin_theta": (self.perp, self.s[1]),
             **last,
         }
 
@@ -85,7 +88,7 @@ class Box:
 
     def clamp(self, p: Point) -> Point:
         """The nearest point: s, parameters, sin(theta) by s sin(theta), s by s / sin(theta)."""
-        lowest, perp = (self.s[0], S_PERP) if self.floor is None else (self.floor, self.floor)
+        lowest, perp = (self.s[0], self.perp) if self.floor is None else (self.floor, self.floor)
         s = within(p.s, lowest, self.s[1])
         own = {name: within(getattr(p, name), *ends) for name, ends in self.own.items()}
         p = p._replace(s=s, sine=within(p.sine, at_least(perp / s, self.narrowest), 1.0), **own)
@@ -104,7 +107,7 @@ class Box:
             n: within(getattr(p, n), *self.reach.get(n, _wider(*ends)))
             for n, ends in self.own.items()
         }
-        lowest = at_least(0.1 * S_PERP / at_most(s, high), self.narrowest)
+        lowest = at_least(0.1 * self.perp / at_most(s, high), self.narrowest)
         return p._replace(s=s, sine=within(p.sine, at_most(lowest, 1.0), 1.0), **own)
 
     def uniform(
@@ -115,16 +118,21 @@ class Box:
         widen = 0.5 * (margin - 1.0)
         return low - widen + (high - low + 2.0 * widen) * u
 
-    def directions(self, u: Cube, margin: float | int, crowding: float = 1.5) -> Sample:
+    def directions(
+        self, u: Cube, margin: float | int, crowding: float = 1.5, lowest: float | None = None
+    ) -> Sample:
         """Unit numbers to s and theta <= pi/2.
 
-        theta is half uniform, half logarithmic; there are more points at low s.
+        theta is half uniform, half logarithmic; there are more points at low s. ``lowest``: of s
+        and s sin(theta) in place of those of the box.
         """
-        # nothing is sampled below S_PERP: other rules hold there
-        (s_low, s_high), highest_x = self.s, self.highest_x
+        # nothing is sampled below: other rules hold there
+        (s_low, s_high), perp, highest_x = self.s, self.perp, self.highest_x
+        if lowest is not None:
+            s_low = perp = lowest
         s_high = min(s_high, self.drawn)
         lowest, right = (
-            np.arcsin(max(S_PERP / s_high / margin, np.sqrt(S_PERP / highest_x))),
+            np.arcsin(max(perp / s_high / margin, np.sqrt(perp / highest_x), _NARROWEST / margin)),
             0.5 * np.pi,
         )
         t = 2.0 * u[:, 1] % 1.0
@@ -132,9 +140,14 @@ class Box:
             u[:, 1] < 0.5, lowest + (right - lowest) * t, lowest * (right / lowest) ** t
         )
         sine = np.sin(theta)
-        low = np.maximum(s_low / margin * sine, S_PERP)
+        low = np.maximum(s_low / margin * sine, perp)
         high = np.maximum(np.minimum(s_high * margin, highest_x * sine) * sine, low)
         return {"s": low * (high / low) ** (u[:, 0] ** crowding) / sine, "theta": theta}
+
+
+def above(true: Point, p: Point) -> Points:
+    """ln of the true s over that of ``p``, the nearest point, where this is lower; else 0."""
+    return jnp.log(at_least(true.s / p.s, 1.0))
 
 
 def anywhere(outside: Mapping[str, Masks]) -> tuple[Masks, Masks]:

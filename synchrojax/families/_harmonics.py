@@ -4,7 +4,8 @@ In the frame where the wave runs across B an electron of energy y at the pitch c
 the harmonic n = s' y, s' = s sin(theta): emission is the sum over n > s' of some K(n). A network is
 good at the integral over n that the sum becomes far above the fundamental, and what the sum has
 beside it is known from an approximate K: J_n^2 as Debye's exponential, f = exp(-steep y), t where
-both together peak.
+both together peak. Rotativities have what the resonances n = s' y leave, too: K cot(pi n) is
+integrated, with t small in K.
 """
 
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from jaxtyping import Array, Float
 from synchrojax.core import (
     Arrays,
     Points,
+    Reals,
     at_least,
     at_most,
     complex_root,
@@ -31,10 +33,26 @@ from synchrojax.families._box import LOWEST_SUMMED
 
 EMISSION, ROTATION = 4, 4  # how many parts come with a mean
 _LEAST = 0.02  # of ratios to the integral, which the exact ones stay above
-_HIGHEST = 30.0  # s sin(theta) from where on nothing is left in float32
+# s sin(theta) of sums; nothing is left in float32 from the last on
+SUMMED = (LOWEST_SUMMED, 30.0)
 
-# nodes of the integral over n: ln(n / s' - 1), trapezoidal rule; electrons beyond them radiate no
-# single harmonics
+# Emission: harmonics that are summed, and the v = n - s' where a smooth window ends sum and
+# integral: so far that K is smooth from there on, so soft that it leaves no harmonics itself
+_COUNTED = 8
+_END, _SOFT = 3.6, 0.9
+_ENDED = _END + 4.6 * _SOFT
+# nodes of the integral, Gauss's rule: in v^(2/3) to there, then in ln v for 25 s' more, beyond
+# which electrons no longer count
+_BEYOND = 25.0
+_GAUSS, _WEIGHT = np.polynomial.legendre.leggauss(14)
+_FIRST = _ENDED * (0.5 + 0.5 * _GAUSS) ** 1.5
+_FIRST_WEIGHT = 0.75 * _ENDED * np.sqrt(0.5 + 0.5 * _GAUSS) * _WEIGHT
+_LAST, _LAST_WEIGHT = np.polynomial.legendre.leggauss(6)
+# towards B next to nothing is left of single harmonics, and K gets too narrow for these nodes
+_STEEPEST = 160.0
+
+# Rotativities: nodes of the integral over n: ln(n / s' - 1), trapezoidal rule; electrons beyond
+# them turn no single harmonics
 _STEP = 0.6
 _LOG_X = -3.6 + _STEP * np.arange(12)
 # nodes of the sum less the integral, n = s' + i v / (2 pi), and their weights over pi: made by
@@ -78,8 +96,63 @@ class Harmonics(NamedTuple):
     rotation: Float[Array, "4 *points"]
 
 
-def _integral(s_perp: Points, lean: Points, steep: Points) -> tuple[Points, Points, Points]:
-    """ln of the integral of K over n, and the means of n - s' and of its square."""
+def _log_k(v: Reals, s_perp: Reals, cosine: Reals, steep: Reals) -> Reals:
+    """ln K(s' + v) of emission, up to a constant.
+
+    In the frame where the wave runs across B the momentum is sqrt(y^2 - 1), y = 1 + v / s', and its
+    part along B is sinh(phi) where J_n^2 f peaks: sinh(2 phi) s' / (cosine steep) is the square of
+    the momentum across B.
+    """
+    x = v * reciprocal(s_perp)
+    square = x * (2.0 + x)
+    a = 2.0 * s_perp * reciprocal(at_least(jnp.abs(cosine) * steep, 1e-3 * s_perp))
+    twice = 1.0 + 2.0 * square
+    e = (twice + square_root(4.0 * square * (1.0 + square) + a * a)) * reciprocal(1.0 + a)
+    root = square_root(e)
+    inverse = reciprocal(root)
+    cosh, sinh = 0.5 * (root + inverse), 0.5 * (root - inverse)
+    cosh_2, sinh_2 = 0.5 * (e + inverse * inverse), 0.5 * (e - inverse * inverse)
+    across = square - sinh * sinh  # squared momentum across B
+    sum_ = 1.0 + x + cosh
+    fall = (s_perp + v) * jnp.log(across * reciprocal(sum_ * sum_))
+    fall = fall + 2.0 * s_perp * (cosh - 1.0) - steep * (x - jnp.abs(cosine) * sinh)
+    spread = cosh * (cosh_2 * across + 0.5 * sinh_2 * sinh_2)
+    return fall + 0.5 * jnp.log((cosh_2 * across) ** 2 * reciprocal(spread))
+
+
+def _emission(s_perp: Points, cosine: Points, steep: Points) -> tuple[Points, ...]:
+    """The parts of ``Harmonics.emission``."""
+    fading = within(2.0 - 2.0 / _STEEPEST * steep, 0.0, 1.0)
+    fading = fading * fading * (3.0 - 2.0 * fading)
+    row, steep = s_perp[None], at_most(steep, _STEEPEST)[None]
+    single = rows_of(np.arange(1.0, _COUNTED + 0.5), s_perp) - (row - jnp.floor(row))
+    half = 0.5 * (jnp.log(_ENDED + _BEYOND * row) - float(np.log(_ENDED)))
+    last = _ENDED * jnp.exp(half * (1.0 + rows_of(_LAST, s_perp)))
+    first = rows_of(_FIRST, s_perp) + jnp.zeros_like(row)
+    v = jnp.concatenate([at_least(single, 1e-3), first, last])
+    log_k = _log_k(v, row, cosine[None], steep)
+    k = jnp.exp(log_k - jax.lax.stop_gradient(jnp.max(log_k, 0))[None])
+    of_first = rows_of(_FIRST_WEIGHT, s_perp) + jnp.zeros_like(row)
+    of_last = rows_of(_LAST_WEIGHT, s_perp) * half * last
+    weights = jnp.concatenate([jnp.ones_like(single), of_first, of_last])
+    # what is summed counts in the sum less the integral alone, the last in the integral alone
+    window = 0.5 * jax.lax.erfc((v - _END) * float(1.0 / (_SOFT * np.sqrt(2.0))))
+    sign = np.repeat([1.0, -1.0, 0.0], [_COUNTED, len(_FIRST), len(_LAST)])
+    counts = np.repeat([0.0, 1.0, 1.0], [_COUNTED, len(_FIRST), len(_LAST)])
+    k = k * weights
+    seen, all_of = k * window * rows_of(sign, s_perp), k * rows_of(counts, s_perp)
+
+    def over_integral(power: Reals | float) -> Reals:
+        return jnp.sum(seen * power, 0) * reciprocal(jnp.sum(all_of * power, 0))
+
+    ratios = [over_integral(power) for power in (1.0, v, v * v)]
+    log_sum, *logs = (jnp.log(at_least(1.0 + ratio, _LEAST)) for ratio in ratios)
+    parts = log_sum, ratios[0], *(log - log_sum for log in logs)
+    return tuple(fading * part for part in parts)
+
+
+def _log_integral(s_perp: Points, lean: Points, steep: Points) -> Points:
+    """ln of the integral over n of K of the rotativities."""
     x = np.exp(_LOG_X)
     more, less = rows_of(_LOG_X, s_perp), rows_of(np.log(2.0 + x), s_perp)
     square, x = rows_of(x * (2.0 + x), s_perp), rows_of(x, s_perp)
@@ -89,11 +162,8 @@ def _integral(s_perp: Points, lean: Points, steep: Points) -> tuple[Points, Poin
     rest = row * (z * reciprocal(over) - jnp.log(0.5 * over)) - steep[None] * x
     log_k = (n + 1.5) * more - (n - 0.5) * less + rest
     highest = jax.lax.stop_gradient(jnp.max(log_k, 0))
-    k = jnp.exp(log_k - highest[None])
-    total = jnp.sum(k, 0)
-    mean, square = (jnp.sum(k * v, 0) * reciprocal(total) for v in (x, x * x))
-    log_integral = highest + jnp.log(total * s_perp) + float(np.log(_STEP))
-    return log_integral, s_perp * mean, s_perp * s_perp * square
+    total = jnp.sum(jnp.exp(log_k - highest[None]), 0)
+    return highest + jnp.log(total * s_perp) + float(np.log(_STEP))
 
 
 def _arctan(x: Points) -> Points:
@@ -108,8 +178,7 @@ def _remainder(
 ) -> tuple[Points, ...]:
     """Integral of K (cot(pi n) + i) over n above the axis, over that of K.
 
-    Its real and its imaginary part; those of the same times n - s'; the imaginary part of the same
-    times (n - s')^2.
+    Its real and its imaginary part, and those of the same times n - s'.
     """
     u, log_u = (rows_of(v, s_perp) for v in (_V / (2.0 * np.pi), np.log(_V / (2.0 * np.pi))))
     share, decay = rows_of(_SHARE, s_perp), rows_of(np.exp(-_V), s_perp)
@@ -133,25 +202,19 @@ def _remainder(
     size = size * reciprocal(real * real + imag * imag)
     cosine, sine = cosine_sine(angle + phase + around)
     real, imag = size * (cosine * real - sine * imag), size * (sine * real + cosine * imag)
-    return tuple(jnp.sum(v, 0) for v in (real, imag, -u * imag, u * real, -u * u * imag))
+    return tuple(jnp.sum(v, 0) for v in (real, imag, -u * imag, u * real))
 
 
 def _parts(s_perp: Points, cosine: Points, steep: Points) -> tuple[Points, ...]:
     """The parts of ``Harmonics`` in their order."""
-    # along B nothing is left of them, whatever the temperature; this keeps float32 in range
+    emission = _emission(s_perp, cosine, steep)
+    # along B nothing is left of rotativities, whatever the temperature; this keeps float32 in range
     steep = at_most(steep, 300.0)
     per = cosine * steep * reciprocal(s_perp)
     lean = per * per
-    log_integral, mean, square = _integral(s_perp, lean, steep)
-    turned, less, turned_by_n, less_by_n, less_by_square = _remainder(
-        s_perp, lean, steep, log_integral
-    )
-
-    # of three sums over their integrals
-    less_of = less, less_by_n * reciprocal(mean), less_by_square * reciprocal(square)
-    log_sum, *logs = (jnp.log(at_least(1.0 - share, _LEAST)) for share in less_of)
-    log_means = (log - log_sum for log in logs)
-    return log_sum, -less, *log_means, -less, turned, -less_by_n, turned_by_n
+    log_integral = _log_integral(s_perp, lean, steep)
+    turned, less, turned_by_n, less_by_n = _remainder(s_perp, lean, steep, log_integral)
+    return *emission, -less, turned, -less_by_n, turned_by_n
 
 
 def harmonics(
@@ -161,8 +224,8 @@ def harmonics(
 
     ``count``: what the parts are multiplied by.
     """
-    near = s_perp < _HIGHEST
-    s_perp, count = within(s_perp, LOWEST_SUMMED, _HIGHEST), jnp.where(near, count, 0.0)
+    near = s_perp < SUMMED[1]
+    s_perp, count = within(s_perp, *SUMMED), jnp.where(near, count, 0.0)
     found = jax.lax.cond(
         jnp.any(near),
         lambda *x: tuple(fused(_parts, *x)),
@@ -182,9 +245,14 @@ def with_harmonics(
 
 
 def share_near_fundamental(
-    s_perp: Float[Arrays, " rows"], counted: float
+    s_perp: Float[Arrays, " rows"], counted: float, parts: Float[Arrays, "parts rows"] | None = None
 ) -> Float[np.ndarray, " rows"]:
-    """Weights of rows in training: less where the parts leave more than the error ``counted``."""
-    # a choice: cold electrons leave up to about this
+    """Weights of rows in training: less where the parts leave more than the error ``counted``.
+
+    ``parts``, if given: of the rows. Where they are small they leave less.
+    """
+    # choices: cold electrons leave up to about this
     left = 2.0 * np.exp(-3.0 * np.asarray(s_perp))
+    if parts is not None:
+        left = left * np.minimum(10.0 * np.max(np.abs(np.asarray(parts)), 0), 1.0)
     return 1.0 / (1.0 + left / counted)

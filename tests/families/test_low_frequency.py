@@ -10,11 +10,11 @@ from synchrojax.core import GYRO
 # model -> factors by which j_I and alpha_I may be off for 99 % of points with s sin(theta) from 2
 # to 5, and from 1 to 2
 BELOW = {
-    "thermal": (1.02, 1.8),
+    "thermal": (1.01, 1.5),
     "powerlaw": (1.4, 2.5),
     "powerlaw_pitch": (1.5, 4.0),
-    "kappa": (1.4, 3.0),
-    "kappa_pitch": (1.4, 3.0),
+    "kappa": (1.01, 1.5),
+    "kappa_pitch": (1.05, 2.0),
     "tabulated": (1.1, 1.3),
 }
 

@@ -12,6 +12,7 @@ from synchrojax.core import (
     Columns,
     Masks,
     Points,
+    at_least,
     at_most,
     cold,
     from_plane,
@@ -34,7 +35,15 @@ from synchrojax.families._base import (
     Sample,
     only_of_rho_q,
 )
-from synchrojax.families._box import LOWEST_SUMMED, Box, anywhere
+from synchrojax.families._box import (
+    FUNDAMENTAL,
+    LOWEST_SUMMED,
+    S_OF_FORMULAS,
+    Box,
+    above,
+    anywhere,
+)
+from synchrojax.families._harmonics import EMISSION, ROTATION, with_harmonics
 from synchrojax.families._learning import FLOOR
 from synchrojax.families.kappa import _anisotropy, _learning
 from synchrojax.families.kappa import _physics as physics
@@ -44,10 +53,10 @@ from synchrojax.families.kappa import _physics as physics
 _REACH = MappingProxyType({"kappa": (2.01, 16.0), "w": (1e-2, 2e3), "k": (-0.2, 4.2)})
 # beside the length of ``features`` (7)
 _ISOTROPIC = {
-    "emission": Head(7, 3),
-    "absorption": Head(7, 3),
-    "rho_Q": Head(7, 1),
-    "rho_V": Head(7, 1),
+    "emission": Head(7, 3 * (1 + EMISSION)),
+    "absorption": Head(7, 3 * (1 + EMISSION)),
+    "rho_Q": Head(7, 1 + ROTATION),
+    "rho_V": Head(7, 1 + ROTATION),
 }
 _PITCH = {
     "pitch_emission": Head(9, 4, (24, 24), needs=("emission",)),
@@ -68,7 +77,10 @@ class KappaFamily(PackagedFamily):
     def __init__(self, name: str, *, pitch: bool) -> None:
         self.name, self.pitch = name, pitch
         own = {"kappa": (2.5, 8.0), "w": (0.1, 200.0)} | (_pitch.BOX if pitch else {})
-        self.box = Box(own, reach=_REACH, floor=LOWEST_SUMMED)
+        # what sin^k changes is learned at higher s, from 4 on
+        lowest, perp, self._drawn_from = (10.0, 5.0, 4.0) if pitch else (3.0, 2.0, FUNDAMENTAL)
+        ends = {"perp": perp, "highest_x": physics.HIGHEST_X, "floor": LOWEST_SUMMED}
+        self.box = Box(own, (lowest, S_OF_FORMULAS[1]), _REACH, **ends)
         self.parameters, self.domain = tuple(own), self.box.domain
         self.distribution = get_distribution(name)
         self.heads = _ISOTROPIC | (_PITCH if pitch else {})
@@ -93,19 +105,34 @@ class KappaFamily(PackagedFamily):
         output: Float[Arrays, "outputs *points"],
         extra: Float[Arrays, "extra *points"],
     ) -> Float[Arrays, "parts *points"]:
-        return _anisotropy.combine(head, output, extra) if head.startswith("pitch") else output
+        if head.startswith("pitch"):
+            return _anisotropy.combine(head, output, extra)
+        return _learning.isotropic_combined(head, output, extra)
 
     def evaluate(self, networks: Networks, p: Point, *, clip: bool) -> Dimensionless:
         true, p = p, self.box.clamp(p) if clip else self.box.within_reach(p)
         p = kept(p)
         frame = kept(physics.frame_of(p))
         log_j, log_alpha, scale_v = physics.baselines(p, frame)
+        # beyond the highest s their powers of s go on, with V / I as s^(-1/2)
+        rise = above(true, p)
+        log_j = log_j - 0.5 * p.kappa * rise
+        log_alpha = log_alpha - 0.5 * (p.kappa + 1.0) * rise
+        scale_v = scale_v * jnp.exp(-0.5 * rise)
         rotation_q, step_q, size_q, rotation_v = physics.rotation_scales(p, frame)
         features = stacked(physics.features(p, frame))
-        emission, absorption, near_q, near_v = (networks[h](features) for h in _ISOTROPIC)
-        log_j, log_alpha = log_j + emission[0], log_alpha + absorption[0]
+        waves = physics.harmonics_of(p)
+        emission, absorption = (
+            with_harmonics(networks[h](features), waves.emission)
+            for h in ("emission", "absorption")
+        )
+        near_q, near_v = (
+            physics.rotation(h, networks[h](features), waves.rotation) for h in ("rho_Q", "rho_V")
+        )
+        log_sum = waves.emission[0]
+        log_j, log_alpha = log_j + log_sum + emission[0], log_alpha + log_sum + absorption[0]
         j, alpha = physics.plane(emission, scale_v), from_plane(*physics.plane(absorption, scale_v))
-        rho_q, rho_v = rotation_q + step_q * near_q[0], rotation_v * jnp.exp(near_v[0])
+        rho_q, rho_v = rotation_q + step_q * near_q, rotation_v * near_v
         if self.pitch:
             emission, absorption, far_q, near_q, far_v, near_v = (
                 _anisotropy.combine(h, networks[h](x), extra)
@@ -122,7 +149,7 @@ class KappaFamily(PackagedFamily):
                 rho_v * jnp.exp(log_v + (far_v + near_v)[0]),
             )
         j_q, j_v = from_plane(*j)
-        seen = p.s, at_most(true.sine, p.sine), p.cosine
+        seen = at_least(true.s, p.s), at_most(true.sine, p.sine), p.cosine
         return Dimensionless(log_j, j_q, j_v, log_alpha, alpha[0], alpha[1], rho_q, rho_v, *seen)
 
     def error_scale(self, p: Point, truth: Eight) -> Eight:
@@ -133,16 +160,18 @@ class KappaFamily(PackagedFamily):
     # To learn from ---------------------------------------------------------------------------
 
     def sample(self, u: Cube, margin: float | int) -> Sample:
-        rows = self.box.directions(u, margin) | {
-            "kappa": self.box.uniform("kappa", u[:, 2], margin)
-        }
+        return self.box.directions(u, margin) | self._sampled(u, margin)
+
+    def sample_to_learn(self, u: Cube, margin: float | int) -> Sample:
+        # more of them at low s than elsewhere: a choice
+        return self.box.directions(u, margin, 2.0, self._drawn_from) | self._sampled(u, margin)
+
+    def _sampled(self, u: Cube, margin: float | int) -> Sample:
+        rows = {"kappa": self.box.uniform("kappa", u[:, 2], margin)}
         rows["w"] = 0.1 / margin * (2000.0 * margin**2) ** u[:, 3]
         if self.pitch:
             rows["k"] = self.box.uniform("k", u[:, 4], margin)
         return rows
-
-    def sample_to_learn(self, u: Cube, margin: float | int) -> Sample:
-        return self.sample(u, margin)
 
     def training_rows(self, head: str, table: Columns, networks: Networks) -> Rows:
         keep, row, p, frame = _learning.read(table, self.point)

@@ -11,7 +11,9 @@ from jaxtyping import Array, Bool, Float, Int
 from synchrojax.core import Arrays, Columns, cold, from_plane, to_plane
 from synchrojax.families import _pitch
 from synchrojax.families._base import Networks, Rows
-from synchrojax.families._learning import FLOOR, oblique
+from synchrojax.families._box import LOWEST_SUMMED
+from synchrojax.families._harmonics import share_near_fundamental, with_harmonics
+from synchrojax.families._learning import FLOOR, log_ratios, oblique
 from synchrojax.families.kappa import _anisotropy
 from synchrojax.families.kappa import _physics as physics
 
@@ -24,7 +26,8 @@ def read(
     Rotativities are over those of cold plasma. ``point``: (s, theta, own) -> ``Point``.
     """
     table = {k: np.asarray(v) for k, v in table.items()}
-    keep = np.flatnonzero(oblique(table["theta"]))
+    far = table["s"] * np.sin(table["theta"]) > LOWEST_SUMMED
+    keep = np.flatnonzero(oblique(table["theta"]) & far)
     row = {k: v[keep] for k, v in table.items()}
     p = point(row["s"], row["theta"], row)
     for name, unit in zip(("rho_Q", "rho_V"), cold(p.s, p.sine, p.cosine), strict=True):
@@ -47,24 +50,36 @@ def isotropic_rows(
     head: str, keep: Int[np.ndarray, " rows"], row: Columns, p: physics.Point, frame: physics.Frame
 ) -> Rows:
     """``Rows`` of a network of the isotropic distribution."""
+    waves = physics.harmonics_of(p)
     if head in ("emission", "absorption"):
-        log_j, log_alpha, scale_v = physics.baselines(p, frame)
+        log_j, log_alpha, turn = physics.baselines(p, frame)
         kind, base = ("j", log_j) if head == "emission" else ("alpha", log_alpha)
-        a, b = to_plane(row[f"{kind}_Q"] / row[f"{kind}_I"], row[f"{kind}_V"] / row[f"{kind}_I"])
-        target: Any = jnp.stack(
-            [jnp.log(row[f"{kind}_I"]) - base, jnp.log(-a), jnp.log(b / scale_v)]
-        )
+        i, q, v = (row[f"{kind}_{stokes}"] for stokes in "IQV")
+        logs = jnp.log(i) - base - waves.emission[0], jnp.log(-q / i), jnp.log(v / i / turn)
+        target: Any = jnp.stack(logs)
         weight: Any = jnp.ones_like(target)
+        extra = [*waves.emission, turn]
     else:
         rotation_q, step_q, size_q, rotation_v = physics.rotation_scales(p, frame)
+        extra = [*waves.rotation]
         if head == "rho_Q":
             target = ((row["rho_Q"] - rotation_q) / step_q)[None]
             weight = (step_q / jnp.maximum(jnp.abs(row["rho_Q"]), FLOOR * size_q))[None]
         else:
-            target = jnp.log(row["rho_V"] / rotation_v)[None]
-            weight = jnp.ones_like(target)
-    every, extra = np.ones(len(keep), bool), jnp.zeros((1, len(keep)))
-    return _rows(keep, every, jnp.stack(physics.features(p, frame)), extra, target, weight)
+            target = (row["rho_V"] / rotation_v)[None]
+            weight = 1.0 / jnp.abs(target)
+    weight = np.asarray(weight) * share_near_fundamental(p.s * p.sine, 1e-3)
+    features, every = jnp.stack(physics.features(p, frame)), np.ones(len(keep), bool)
+    return _rows(keep, every, features, jnp.stack(extra), target, weight)
+
+
+def isotropic_combined(
+    head: str, output: Float[Arrays, "outputs *points"], extra: Float[Arrays, "extra *points"]
+) -> Float[Arrays, "targets *points"]:
+    """What the output of a network is compared with in ``isotropic_rows``."""
+    if head in ("emission", "absorption"):
+        return log_ratios(with_harmonics(output, extra[:-1]), extra[-1])
+    return physics.rotation(head, output, extra)[None]
 
 
 def _rotation_v_ratio(p: physics.Point) -> Float[Array, " rows"]:
@@ -94,7 +109,13 @@ def anisotropic_rows(
 ) -> Rows:
     """``Rows`` of a network of anisotropy: what it changes."""
     features = jnp.stack(physics.features(p, frame))
-    isotropic = networks[head.removeprefix("pitch_").removesuffix("_far")](features)
+    name, waves = head.removeprefix("pitch_").removesuffix("_far"), physics.harmonics_of(p)
+    isotropic: Any = networks[name](features)
+    if name in ("emission", "absorption"):
+        isotropic = with_harmonics(isotropic, waves.emission)
+        isotropic = isotropic.at[0].add(waves.emission[0])
+    else:
+        isotropic = physics.rotation(name, isotropic, waves.rotation)[None]
     target, weight = _change(head, row, p, frame, isotropic)
     inputs, use = _anisotropy.inputs(p, frame, features), np.ones(len(keep), bool)
     if head in ("pitch_rho_Q", "pitch_rho_V"):
@@ -136,7 +157,7 @@ def _change(
         change = jnp.log(row["rho_V"] / scales[3]) - _anisotropy.log_rotation_v(
             p, frame, p.sine / p.s
         )
-        return change[None] - isotropic, weight[None]
+        return change[None] - jnp.log(isotropic), weight[None]
     scale = scales[2]
     known = scales[0] + scales[1] * isotropic[0]
     weight = scale / jnp.maximum(jnp.abs(row["rho_Q"]), _pitch.FLOOR * scale)

@@ -6,9 +6,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from synchrojax.core import Arrays, Points, rows_of, softplus
+from synchrojax.core import (
+    Arrays,
+    Points,
+    at_most,
+    reciprocal,
+    rows_of,
+    softplus,
+    square_root,
+    within,
+)
 from synchrojax.families import _pitch
 from synchrojax.families._box import direction_features
+from synchrojax.families._harmonics import SUMMED, Harmonics, harmonics, with_harmonics
 from synchrojax.families._single_electron import conversion_kernel
 
 
@@ -58,11 +68,13 @@ def baselines(p: Point, frame: Frame) -> tuple[Points, Points, Points]:
     return log_j, log_alpha, 2.0 * p.cosine * lean
 
 
+HIGHEST_X = 1e19  # of s / sin(theta), a choice: that of electrons of gamma = 3e9
 # nodes in ln((gamma - 1) / (kappa w)): the trapezoidal rule converges exponentially. With half the
 # step rho_Q changes by 1.5e-4 of its size at most, with nodes from -12 on by 5e-4, with sin^k by
-# 7e-4 and 4e-3 (tests/families/test_quadratures.py); the network takes that up
+# 7e-4 and 4e-3 (tests/families/test_quadratures.py); the network takes that up. They end above
+# the electrons that radiate most at HIGHEST_X
 STEP = 0.35
-_NODES = np.arange(-7.0, 22.01, STEP)
+_NODES = np.arange(-7.0, 26.51, STEP)
 
 
 def conversion(p: Point, frame: Frame) -> tuple[Points, Points]:
@@ -101,11 +113,39 @@ def rotation_scales(p: Point, frame: Frame) -> tuple[Points, Points, Points, Poi
     return value, size * small, size, scale_v
 
 
+def _steepness(s_perp: Points, p: Point) -> Points:
+    """-d ln f / dy (``families._harmonics``) where electrons emit: that of thermal ones there.
+
+    y and the momentum along B are those of the saddle of the emission of thermal electrons
+    (``families.thermal._saddle``), by a root that is right to 15 %: what it misses is learned.
+    """
+    sine, power = p.sine, p.kappa + 1.0
+    least = sine * (p.kappa * p.w - 1.0) + 1.0
+    energy: Any = square_root(4.0 / 3.0 * s_perp * reciprocal(power))
+    for _ in range(3):
+        steep = power * reciprocal(least + energy)
+        y = steep * reciprocal(s_perp)
+        double = jnp.log1p(2.0 * (jnp.exp(jnp.log(0.75 * y) / 3.0) + y))  # 2 alpha
+        decay = jnp.exp(-double)
+        coth = (1.0 + decay) * reciprocal(1.0 - decay)
+        a = steep * coth + s_perp * (double * coth - 2.0)
+        along = p.cosine * p.cosine * steep
+        energy = (a * coth - along) * reciprocal(square_root(a * a - along * steep)) - 1.0
+    return power * reciprocal(least + energy)
+
+
+def harmonics_of(p: Point) -> Harmonics:
+    """``Harmonics`` at these points."""
+    s_perp = p.s * p.sine
+    return harmonics(s_perp, p.cosine, _steepness(within(s_perp, *SUMMED), p))
+
+
 def features(p: Point, frame: Frame) -> list[Points]:
     """Network input [7]."""
-    # centres and widths bring the features to order one, and the network learns the rest
+    # centres and widths bring the features to order one, and the network learns the rest; from
+    # gamma_0 = e^12 W on nothing but the power law is left
     return [
-        frame.log_x / 6.0,
+        at_most(frame.log_x, 12.0) / 6.0,
         jnp.tanh(0.5 * frame.log_x),
         jnp.log(frame.width) / 4.0,
         1.0 / (1.0 + frame.width),
@@ -117,3 +157,14 @@ def features(p: Point, frame: Frame) -> list[Points]:
 def plane(output: Float[Arrays, "outputs *points"], scale_v: Points) -> tuple[Points, Points]:
     """Where the polarization lies in the plane (``from_plane``)."""
     return -jnp.exp(output[1]), scale_v * jnp.exp(output[2])
+
+
+def rotation(
+    head: str,
+    output: Float[Arrays, "outputs *points"],
+    parts: Float[Arrays, "parts *points"],
+) -> Points:
+    """The correction of rho_Q over its size, or rho_V over its scale, of network output."""
+    if head == "rho_Q":
+        return with_harmonics(output, parts)[0]
+    return jnp.exp(output[0]) + jnp.sum(parts * output[1:], 0)

@@ -20,6 +20,7 @@ from synchrojax.core import (
     within,
 )
 from synchrojax.families._base import Dimensionless, Networks
+from synchrojax.families._box import above
 from synchrojax.families.powerlaw import _anisotropy
 from synchrojax.families.powerlaw import _cumulative as physics
 
@@ -120,16 +121,21 @@ def _joined(true: physics.Point, start: _Start, ends: _Ends, learned: _Learned) 
     log_j, j_q, j_v, log_alpha, alpha_q, alpha_v = (
         physics.log_totals(p) + total + _log_between(a, b, gap)
     )
-    j = limit_polarization(-jnp.exp(j_q - log_j), p.cosine * jnp.exp(j_v - log_j))
-    alpha = -jnp.exp(alpha_q - log_alpha), p.cosine * jnp.exp(alpha_v - log_alpha)
+    # beyond the highest s their powers of s go on, with V / I as s^(-1/2)
+    rise = above(true, p)
+    ratios_v = jnp.exp(j_v - log_j - 0.5 * rise), jnp.exp(alpha_v - log_alpha - 0.5 * rise)
+    j = limit_polarization(-jnp.exp(j_q - log_j), p.cosine * ratios_v[0])
+    alpha = -jnp.exp(alpha_q - log_alpha), p.cosine * ratios_v[1]
     # with the norm in the same exponential, since each alone may leave the range of the numbers
     unit_q, unit_v = (
         jnp.exp(norm[None] + power[None] * edge.log_gamma) for power in (2.0 - p.p, -1.0 - p.p)
     )
     above_q, above_v = (v[0] - v[1] for v in (unit_q * found.rho_q, unit_v * found.rho_v))
     fall_j, fall_alpha = _fall(true, p)
-    log_j, log_alpha = log_j + norm + fall_j, log_alpha + norm + fall_alpha
-    return Dimensionless(log_j, *j, log_alpha, *alpha, above_q, above_v, p.s, true.sine, p.cosine)
+    log_j = log_j + norm + fall_j - 0.5 * (p.p + 1.0) * rise
+    log_alpha = log_alpha + norm + fall_alpha - 0.5 * (p.p + 2.0) * rise
+    seen = at_least(true.s, p.s), true.sine, p.cosine
+    return Dimensionless(log_j, *j, log_alpha, *alpha, above_q, above_v, *seen)
 
 
 def _fall(true: physics.Point, p: physics.Point) -> tuple[Points, Points]:

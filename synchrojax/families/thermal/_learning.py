@@ -83,10 +83,11 @@ def training_rows(head: str, table: Columns) -> Rows:
         use &= np.asarray(table["j_I"]) > 0.0
     keep = np.flatnonzero(use)
     p, row = Point(*(v[keep] for v in p)), {k: np.asarray(v)[keep] for k, v in table.items()}
-    # choices: with more of the rows near the fundamental emission gets worse elsewhere
-    counted = 1e-4 if head == "emission" else 1e-3
-    share, waves = share_near_fundamental(p.s * p.sine, counted), harmonics_of(p)
+    s_perp, waves = p.s * p.sine, harmonics_of(p)
+    share: Any = share_near_fundamental(s_perp, 1e-3)
     if head == "emission":
+        # a choice: with more of the rows near the fundamental it gets worse elsewhere
+        share = share_near_fundamental(s_perp, 5e-4, waves.emission)
         peak = saddle(p)
         turn = p.cosine * peak.sinh
         base = log_emissivity(p, peak.exponent) + waves.emission[0]
