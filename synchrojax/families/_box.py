@@ -147,7 +147,7 @@ class Box:
 
 def above(true: Point, p: Point) -> Points:
     """ln of the true s over that of ``p``, the nearest point, where this is lower; else 0."""
-    return jnp.log(at_least(true.s / p.s, 1.0))
+    return jnp.log(at_least(true.s, p.s)) - jnp.log(p.s)
 
 
 def anywhere(outside: Mapping[str, Masks]) -> tuple[Masks, Masks]:

@@ -139,6 +139,9 @@ def in_cgs(
     )
     inputs = nu, jnp.where(here.empty, 1.0, b), n_e, *here.own.values()
     smallest = functools.reduce(jnp.minimum, map(jnp.abs, inputs))
+    # ds / dB = -s / B, too
+    highest = 0.01 * jnp.finfo(smallest.dtype).max * jnp.minimum(smallest, 1.0)
+    smallest = jnp.where(found.s < highest, smallest, 0.0)
     sizes = Coefficients(j, j, j, alpha, alpha, alpha, per_nu, per_nu)
     nothing = jnp.where(here.unphysical, jnp.nan, 0.0)
 

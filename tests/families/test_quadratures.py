@@ -43,7 +43,7 @@ def test_energies_of_the_power_law(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "step_bars", "start_bars"),
     [
-        ("kappa", (1e-4, 1.5e-4), (1.5e-4, 5e-4)),
+        ("kappa", (1e-4, 1.5e-4), (3e-4, 5e-4)),
         ("kappa_pitch", (2e-4, 7e-4), (1.2e-3, 4e-3)),
     ],
 )
@@ -52,6 +52,6 @@ def test_energies_of_kappa(monkeypatch, name, step_bars, start_bars):
     frame = kappa.frame_of(p)
     few, scale = kappa.conversion(p, frame)
     for start, step, bars in ((-7.0, 0.175, step_bars), (-11.9, 0.35, start_bars)):
-        monkeypatch.setattr(kappa, "_NODES", np.arange(start, 22.01, step))
+        monkeypatch.setattr(kappa, "_NODES", np.arange(start, 26.51, step))
         error = largest(kappa.conversion(p, frame)[0] - few, scale)
         assert np.all(error < bars), (start, step, error)

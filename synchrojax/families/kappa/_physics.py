@@ -9,6 +9,7 @@ from jaxtyping import Float
 from synchrojax.core import (
     Arrays,
     Points,
+    at_least,
     at_most,
     reciprocal,
     rows_of,
@@ -119,7 +120,8 @@ def _steepness(s_perp: Points, p: Point) -> Points:
     y and the momentum along B are those of the saddle of the emission of thermal electrons
     (``families.thermal._saddle``), by a root that is right to 15 %: what it misses is learned.
     """
-    sine, power = p.sine, p.kappa + 1.0
+    # below the box sine is raised, but the cosine stays
+    sine, power, along_b = p.sine, p.kappa + 1.0, at_least(1.0 - p.sine * p.sine, 0.0)
     least = sine * (p.kappa * p.w - 1.0) + 1.0
     energy: Any = square_root(4.0 / 3.0 * s_perp * reciprocal(power))
     for _ in range(3):
@@ -129,7 +131,7 @@ def _steepness(s_perp: Points, p: Point) -> Points:
         decay = jnp.exp(-double)
         coth = (1.0 + decay) * reciprocal(1.0 - decay)
         a = steep * coth + s_perp * (double * coth - 2.0)
-        along = p.cosine * p.cosine * steep
+        along = along_b * steep
         energy = (a * coth - along) * reciprocal(square_root(a * a - along * steep)) - 1.0
     return power * reciprocal(least + energy)
 

@@ -129,7 +129,7 @@ class ThermalFamily(PackagedFamily):
             "rho_V": Head(4, 1 + ROTATION),
         }
     )
-    block = 32768
+    block = 16384
     dimensions = 3
     linear = ("theta",)
     base = None
