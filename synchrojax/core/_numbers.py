@@ -118,6 +118,12 @@ def _complex_root_slope(
     return (a, b), (over * (a * real + b * imag), over * (a * imag - b * real))
 
 
+def smooth_step(x: Reals) -> Float[Array, "..."]:
+    """0 below x = 0, 1 above x = 1, with a slope that is 0 at both."""
+    x = within(x, 0.0, 1.0)
+    return x * x * (3.0 - 2.0 * x)
+
+
 # Results at the limits of their dtype -------------------------------------------------------------
 
 

@@ -131,14 +131,12 @@ class Box:
         if lowest is not None:
             s_low = perp = lowest
         s_high = min(s_high, self.drawn)
-        lowest, right = (
+        left, right = (
             np.arcsin(max(perp / s_high / margin, np.sqrt(perp / highest_x), _NARROWEST / margin)),
             0.5 * np.pi,
         )
         t = 2.0 * u[:, 1] % 1.0
-        theta = np.where(
-            u[:, 1] < 0.5, lowest + (right - lowest) * t, lowest * (right / lowest) ** t
-        )
+        theta = np.where(u[:, 1] < 0.5, left + (right - left) * t, left * (right / left) ** t)
         sine = np.sin(theta)
         low = np.maximum(s_low / margin * sine, perp)
         high = np.maximum(np.minimum(s_high * margin, highest_x * sine) * sine, low)

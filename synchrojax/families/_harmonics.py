@@ -8,6 +8,7 @@ both together peak. Rotativities have what the resonances n = s' y leave, too: K
 integrated, with t small in K.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -26,6 +27,7 @@ from synchrojax.core import (
     fused,
     reciprocal,
     rows_of,
+    smooth_step,
     square_root,
     within,
 )
@@ -47,6 +49,8 @@ _BEYOND = 25.0
 _GAUSS, _WEIGHT = np.polynomial.legendre.leggauss(14)
 _FIRST = _ENDED * (0.5 + 0.5 * _GAUSS) ** 1.5
 _FIRST_WEIGHT = 0.75 * _ENDED * np.sqrt(0.5 + 0.5 * _GAUSS) * _WEIGHT
+_WINDOW_SCALE = 1.0 / (_SOFT * math.sqrt(2.0))
+_FIRST_SEEN = [0.5 * math.erfc((v - _END) * _WINDOW_SCALE) for v in _FIRST] * _FIRST_WEIGHT
 _LAST, _LAST_WEIGHT = np.polynomial.legendre.leggauss(6)
 # towards B next to nothing is left of single harmonics, and K gets too narrow for these nodes
 _STEEPEST = 160.0
@@ -95,6 +99,10 @@ class Harmonics(NamedTuple):
     emission: Float[Array, "4 *points"]
     rotation: Float[Array, "4 *points"]
 
+    def of(self, head: str) -> Float[Array, "4 *points"]:
+        """The parts that the network of a head has shares of."""
+        return self.rotation if head.startswith("rho") else self.emission
+
 
 def _log_k(v: Reals, s_perp: Reals, cosine: Reals, steep: Reals) -> Reals:
     """ln K(s' + v) of emission, up to a constant.
@@ -122,8 +130,7 @@ def _log_k(v: Reals, s_perp: Reals, cosine: Reals, steep: Reals) -> Reals:
 
 def _emission(s_perp: Points, cosine: Points, steep: Points) -> tuple[Points, ...]:
     """The parts of ``Harmonics.emission``."""
-    fading = within(2.0 - 2.0 / _STEEPEST * steep, 0.0, 1.0)
-    fading = fading * fading * (3.0 - 2.0 * fading)
+    fading = smooth_step(2.0 - 2.0 / _STEEPEST * steep)
     row, steep = s_perp[None], at_most(steep, _STEEPEST)[None]
     single = rows_of(np.arange(1.0, _COUNTED + 0.5), s_perp) - (row - jnp.floor(row))
     half = 0.5 * (jnp.log(_ENDED + _BEYOND * row) - float(np.log(_ENDED)))
@@ -132,20 +139,19 @@ def _emission(s_perp: Points, cosine: Points, steep: Points) -> tuple[Points, ..
     v = jnp.concatenate([at_least(single, 1e-3), first, last])
     log_k = _log_k(v, row, cosine[None], steep)
     k = jnp.exp(log_k - jax.lax.stop_gradient(jnp.max(log_k, 0))[None])
-    of_first = rows_of(_FIRST_WEIGHT, s_perp) + jnp.zeros_like(row)
-    of_last = rows_of(_LAST_WEIGHT, s_perp) * half * last
-    weights = jnp.concatenate([jnp.ones_like(single), of_first, of_last])
-    # what is summed counts in the sum less the integral alone, the last in the integral alone
-    window = 0.5 * jax.lax.erfc((v - _END) * float(1.0 / (_SOFT * np.sqrt(2.0))))
-    sign = np.repeat([1.0, -1.0, 0.0], [_COUNTED, len(_FIRST), len(_LAST)])
-    counts = np.repeat([0.0, 1.0, 1.0], [_COUNTED, len(_FIRST), len(_LAST)])
-    k = k * weights
-    seen, all_of = k * window * rows_of(sign, s_perp), k * rows_of(counts, s_perp)
+    at_single, at_first, at_last = jnp.split(k, [_COUNTED, _COUNTED + len(_FIRST)])
+    window = 0.5 * jax.lax.erfc((v[:_COUNTED] - _END) * _WINDOW_SCALE)
+    less = at_first * rows_of(_FIRST_SEEN, s_perp)
+    seen = jnp.concatenate([at_single * window, -less])
+    at_first = at_first * rows_of(_FIRST_WEIGHT, s_perp)
+    at_last = at_last * (rows_of(_LAST_WEIGHT, s_perp) * half * last)
+    every = jnp.concatenate([at_first, at_last])
 
-    def over_integral(power: Reals | float) -> Reals:
-        return jnp.sum(seen * power, 0) * reciprocal(jnp.sum(all_of * power, 0))
+    def over_integral(power: Float[Array, "nodes *points"]) -> Points:
+        sums = jnp.sum(seen * power[: len(seen)], 0)
+        return sums * reciprocal(jnp.sum(every * power[_COUNTED:], 0))
 
-    ratios = [over_integral(power) for power in (1.0, v, v * v)]
+    ratios = [over_integral(power) for power in (jnp.ones_like(v), v, v * v)]
     log_sum, *logs = (jnp.log(at_least(1.0 + ratio, _LEAST)) for ratio in ratios)
     parts = log_sum, ratios[0], *(log - log_sum for log in logs)
     return tuple(fading * part for part in parts)
@@ -242,6 +248,13 @@ def with_harmonics(
     """[(1 + parts) k, ...] -> [k, ...]: a mean and what comes with each part."""
     mean, *shares = jnp.split(output, 1 + len(parts))
     return mean + sum(part[None] * share for part, share in zip(parts, shares, strict=True))
+
+
+def mean_and_added(
+    output: Float[Arrays, "outputs *points"], parts: Float[Arrays, "parts *points"]
+) -> tuple[Points, Points]:
+    """Network output [1 + parts, ...] -> its mean, and the sum of what comes with each part."""
+    return output[0], jnp.sum(parts * output[1:], 0)
 
 
 def share_near_fundamental(

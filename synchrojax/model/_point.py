@@ -139,7 +139,7 @@ def in_cgs(
     )
     inputs = nu, jnp.where(here.empty, 1.0, b), n_e, *here.own.values()
     smallest = functools.reduce(jnp.minimum, map(jnp.abs, inputs))
-    # ds / dB = -s / B, too
+    # the slope by the field passes through ds / dB = -s / B, which has to fit, too
     highest = 0.01 * jnp.finfo(smallest.dtype).max * jnp.minimum(smallest, 1.0)
     smallest = jnp.where(found.s < highest, smallest, 0.0)
     sizes = Coefficients(j, j, j, alpha, alpha, alpha, per_nu, per_nu)

@@ -69,11 +69,10 @@ def test_heldout_table(model, request):
     nu, s_perp = rows["s"] * GYRO, rows["s"] * np.sin(rows["theta"])
     far = (s_perp >= 5.0) & (rows["s"] >= 10.0)
     ours = model.coefficients(params)
-    for where, least in ((far, 3000), (~far, 400)):
+    of_far, of_near, of_rho_near = (1e-4, 1e-3, 1e-2), (3e-4, 3e-3, 3e-2), (5e-4, 1e-2, 3e-2)
+    for where, least, *bars_of in ((far, 3000, of_far, of_far), (~far, 400, of_near, of_rho_near)):
         for name in ours._fields:
-            bars = (1e-4, 1e-3, 1e-2) if where is far else (3e-4, 3e-3, 3e-2)
-            if where is not far and name.startswith("rho"):
-                bars = (5e-4, 1e-2, 3e-2)
+            bars = bars_of[name.startswith("rho")]
             chosen = where & (inside | far if name.startswith("rho") else inside)
             assert chosen.sum() > least
             truth = rows[name] * (nu if name.startswith("j") else 1 / nu)

@@ -43,7 +43,7 @@ from synchrojax.families._box import (
     above,
     anywhere,
 )
-from synchrojax.families._harmonics import EMISSION, ROTATION, with_harmonics
+from synchrojax.families._harmonics import EMISSION, ROTATION
 from synchrojax.families._learning import FLOOR
 from synchrojax.families.kappa import _anisotropy, _learning
 from synchrojax.families.kappa import _physics as physics
@@ -122,17 +122,12 @@ class KappaFamily(PackagedFamily):
         rotation_q, step_q, size_q, rotation_v = physics.rotation_scales(p, frame)
         features = stacked(physics.features(p, frame))
         waves = physics.harmonics_of(p)
-        emission, absorption = (
-            with_harmonics(networks[h](features), waves.emission)
-            for h in ("emission", "absorption")
+        emission, absorption, near_q, near_v = (
+            physics.joined(h, networks[h](features), waves.of(h)) for h in _ISOTROPIC
         )
-        near_q, near_v = (
-            physics.rotation(h, networks[h](features), waves.rotation) for h in ("rho_Q", "rho_V")
-        )
-        log_sum = waves.emission[0]
-        log_j, log_alpha = log_j + log_sum + emission[0], log_alpha + log_sum + absorption[0]
+        log_j, log_alpha = log_j + emission[0], log_alpha + absorption[0]
         j, alpha = physics.plane(emission, scale_v), from_plane(*physics.plane(absorption, scale_v))
-        rho_q, rho_v = rotation_q + step_q * near_q, rotation_v * near_v
+        rho_q, rho_v = rotation_q + step_q * near_q[0], rotation_v * near_v[0]
         if self.pitch:
             emission, absorption, far_q, near_q, far_v, near_v = (
                 _anisotropy.combine(h, networks[h](x), extra)

@@ -12,7 +12,7 @@ from synchrojax.core import Arrays, Columns, cold, from_plane, to_plane
 from synchrojax.families import _pitch
 from synchrojax.families._base import Networks, Rows
 from synchrojax.families._box import LOWEST_SUMMED
-from synchrojax.families._harmonics import share_near_fundamental, with_harmonics
+from synchrojax.families._harmonics import share_near_fundamental
 from synchrojax.families._learning import FLOOR, log_ratios, oblique
 from synchrojax.families.kappa import _anisotropy
 from synchrojax.families.kappa import _physics as physics
@@ -50,18 +50,16 @@ def isotropic_rows(
     head: str, keep: Int[np.ndarray, " rows"], row: Columns, p: physics.Point, frame: physics.Frame
 ) -> Rows:
     """``Rows`` of a network of the isotropic distribution."""
-    waves = physics.harmonics_of(p)
+    extra = [*physics.harmonics_of(p).of(head)]
     if head in ("emission", "absorption"):
         log_j, log_alpha, turn = physics.baselines(p, frame)
         kind, base = ("j", log_j) if head == "emission" else ("alpha", log_alpha)
         i, q, v = (row[f"{kind}_{stokes}"] for stokes in "IQV")
-        logs = jnp.log(i) - base - waves.emission[0], jnp.log(-q / i), jnp.log(v / i / turn)
-        target: Any = jnp.stack(logs)
+        target: Any = jnp.stack([jnp.log(i) - base, jnp.log(-q / i), jnp.log(v / i / turn)])
         weight: Any = jnp.ones_like(target)
-        extra = [*waves.emission, turn]
+        extra = [*extra, turn]
     else:
         rotation_q, step_q, size_q, rotation_v = physics.rotation_scales(p, frame)
-        extra = [*waves.rotation]
         if head == "rho_Q":
             target = ((row["rho_Q"] - rotation_q) / step_q)[None]
             weight = (step_q / jnp.maximum(jnp.abs(row["rho_Q"]), FLOOR * size_q))[None]
@@ -78,8 +76,8 @@ def isotropic_combined(
 ) -> Float[Arrays, "targets *points"]:
     """What the output of a network is compared with in ``isotropic_rows``."""
     if head in ("emission", "absorption"):
-        return log_ratios(with_harmonics(output, extra[:-1]), extra[-1])
-    return physics.rotation(head, output, extra)[None]
+        return log_ratios(physics.joined(head, output, extra[:-1]), extra[-1])
+    return physics.joined(head, output, extra)
 
 
 def _rotation_v_ratio(p: physics.Point) -> Float[Array, " rows"]:
@@ -109,13 +107,9 @@ def anisotropic_rows(
 ) -> Rows:
     """``Rows`` of a network of anisotropy: what it changes."""
     features = jnp.stack(physics.features(p, frame))
-    name, waves = head.removeprefix("pitch_").removesuffix("_far"), physics.harmonics_of(p)
-    isotropic: Any = networks[name](features)
-    if name in ("emission", "absorption"):
-        isotropic = with_harmonics(isotropic, waves.emission)
-        isotropic = isotropic.at[0].add(waves.emission[0])
-    else:
-        isotropic = physics.rotation(name, isotropic, waves.rotation)[None]
+    name = head.removeprefix("pitch_").removesuffix("_far")
+    waves = physics.harmonics_of(p).of(name)
+    isotropic = physics.joined(name, networks[name](features), waves)
     target, weight = _change(head, row, p, frame, isotropic)
     inputs, use = _anisotropy.inputs(p, frame, features), np.ones(len(keep), bool)
     if head in ("pitch_rho_Q", "pitch_rho_V"):

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from synchrojax.core import (
     Arrays,
@@ -19,7 +19,13 @@ from synchrojax.core import (
 )
 from synchrojax.families import _pitch
 from synchrojax.families._box import direction_features
-from synchrojax.families._harmonics import SUMMED, Harmonics, harmonics, with_harmonics
+from synchrojax.families._harmonics import (
+    SUMMED,
+    Harmonics,
+    harmonics,
+    mean_and_added,
+    with_harmonics,
+)
 from synchrojax.families._single_electron import conversion_kernel
 
 
@@ -161,12 +167,16 @@ def plane(output: Float[Arrays, "outputs *points"], scale_v: Points) -> tuple[Po
     return -jnp.exp(output[1]), scale_v * jnp.exp(output[2])
 
 
-def rotation(
-    head: str,
-    output: Float[Arrays, "outputs *points"],
-    parts: Float[Arrays, "parts *points"],
-) -> Points:
-    """The correction of rho_Q over its size, or rho_V over its scale, of network output."""
-    if head == "rho_Q":
-        return with_harmonics(output, parts)[0]
-    return jnp.exp(output[0]) + jnp.sum(parts * output[1:], 0)
+def joined(
+    head: str, output: Float[Arrays, "outputs *points"], parts: Float[Arrays, "parts *points"]
+) -> Float[Array, "targets *points"]:
+    """Network output with its ``Harmonics.of``.
+
+    Of emission and absorption [3]: what ln I has beside its baseline, and what ``plane`` takes; of
+    rho_Q and rho_V [1]: the correction over its size, and the ratio to its scale.
+    """
+    if head == "rho_V":
+        mean, added = mean_and_added(output, parts)
+        return (jnp.exp(mean) + added)[None]
+    found = with_harmonics(output, parts)
+    return found if head == "rho_Q" else found.at[0].add(parts[0])

@@ -32,7 +32,13 @@ from synchrojax.families._base import (
     only_of_rho_q,
 )
 from synchrojax.families._box import FUNDAMENTAL, LOWEST_SUMMED
-from synchrojax.families._harmonics import EMISSION, ROTATION, Harmonics, with_harmonics
+from synchrojax.families._harmonics import (
+    EMISSION,
+    ROTATION,
+    Harmonics,
+    mean_and_added,
+    with_harmonics,
+)
 from synchrojax.families.thermal import _learning as learning
 from synchrojax.families.thermal._physics import (
     decode_rotation,
@@ -42,7 +48,6 @@ from synchrojax.families.thermal._physics import (
     faraday_ratios,
     harmonics_of,
     log_emissivity,
-    mean_and_added,
     rotation_features,
     rotation_frame,
 )

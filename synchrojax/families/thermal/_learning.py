@@ -9,14 +9,13 @@ from jaxtyping import Float
 from synchrojax.core import Arrays, Columns
 from synchrojax.families._base import Cube, Rows, Sample
 from synchrojax.families._box import LOWEST_SUMMED
-from synchrojax.families._harmonics import share_near_fundamental, with_harmonics
+from synchrojax.families._harmonics import mean_and_added, share_near_fundamental, with_harmonics
 from synchrojax.families._learning import log_ratios, oblique
 from synchrojax.families.thermal._physics import (
     emission_features,
     faraday_limits,
     harmonics_of,
     log_emissivity,
-    mean_and_added,
     rotation_features,
     rotation_frame,
     rotation_q,

@@ -17,8 +17,8 @@ from synchrojax.core import (
     cold,
     from_plane,
     reciprocal,
+    smooth_step,
     softplus,
-    within,
 )
 from synchrojax.families._harmonics import Harmonics, harmonics
 from synchrojax.families.thermal._point import Point
@@ -63,8 +63,7 @@ def faraday_limits(p: Point) -> tuple[Points, Points]:
 
 def harmonics_of(p: Point) -> Harmonics:
     """``Harmonics``, which fade out where they are unlearned: from theta_e = 0.1 down to 0.05."""
-    count = within(20.0 * p.theta_e - 1.0, 0.0, 1.0)
-    count = count * count * (3.0 - 2.0 * count)
+    count = smooth_step(20.0 * p.theta_e - 1.0)
     steep = reciprocal(at_least(p.theta_e, 0.05) * p.sine)
     return harmonics(p.s * p.sine, p.cosine, steep, count)
 
@@ -146,13 +145,6 @@ def rotation_frame(p: Point) -> tuple[Points, Points, Points]:
 def rotation_q(mean: Points, added: Points, scale: Points) -> Points:
     """rho_Q over its low-frequency law of two free numbers: a mean, and what harmonics add."""
     return (1.0 + LOWEST) * jnp.exp(scale * mean) - LOWEST + added
-
-
-def mean_and_added(
-    output: Float[Arrays, "outputs *points"], parts: Float[Arrays, "parts *points"]
-) -> tuple[Points, Points]:
-    """The two numbers of ``rotation_q`` of network output [1 + parts, ...]."""
-    return output[0], jnp.sum(parts * output[1:], 0)
 
 
 def decode_rotation(y: Float[Arrays, "3 *points"], p: Point) -> tuple[Points, Points]:
