@@ -190,7 +190,7 @@ class Function(Distribution):
                 )
 
     def harmonics_matter(self, s: Reals, sine: Reals, **parameters: Reals) -> Truths:
-        return (s * sine < 100.0) & (s < 1e5)
+        return (s * sine < 15.0) | ((s * sine < 100.0) & (s < 1e5))
 
 
 def _described(given: Any, values: np.ndarray) -> str:

@@ -37,7 +37,7 @@ class Thermal(Distribution):
         # cyclotron line, hot, or Doppler-broadened over many harmonics along B
         limit = 15.0 + 1.5 / theta_e - 4.5 * jnp.log10(1.0 + 10.0 * theta_e * sine)
         low = s * sine < jnp.clip(limit, 5.0, 80.0)
-        return low & ((s < 120.0) | (theta_e * sine > 0.005))
+        return low & ((s < 120.0) | (theta_e * sine > 0.005) | (s * sine < 2.5))
 
     def violated(self, *, theta_e: Reals) -> Mapping[str, Truths]:
         return {"theta_e > 0": theta_e <= 0.0}
@@ -161,7 +161,8 @@ class Kappa(Distribution):
         return jnp.ones_like(kappa), jnp.full_like(kappa, HIGHEST_GAMMA)
 
     def harmonics_matter(self, s: Reals, sine: Reals, *, kappa: Reals, w: Reals) -> Truths:
-        return (s * sine < 15.0) & (s < 1e4)
+        # along B too, whatever s is: there they move j by 1 % at s' = 2 and rho_Q by 5 %
+        return s * sine < 15.0
 
     def violated(self, *, kappa: Reals, w: Reals) -> Mapping[str, Truths]:
         return {"kappa > 2": kappa <= 2.0, "w > 0": w <= 0.0}

@@ -155,21 +155,22 @@ def _log_smeared(
 
 def off_cone(
     p: Point, gamma: Float[Arrays, "nodes *points"], log_x: Float[Arrays, "nodes *points"]
-) -> Float[Arrays, "nodes *points"]:
-    """What sin^k changes in rho_Q of electrons, over sin^k(theta) and the high-frequency limit.
+) -> tuple[Float[Arrays, "nodes *points"], Float[Arrays, "nodes *points"]]:
+    """Two factors of what sin^k changes in rho_Q of electrons.
 
-    Below resonance their cone is wider; far off the cone they are as at high frequency. A smear
-    with gamma sqrt(c) and weight c^2 has both, the mean square angle c / gamma^2 and the tail ~
-    angle^-5.
+    Over sin^k(theta) and the high-frequency limit; the second is that change of what electrons far
+    off their cone turn. Below resonance their cone is wider; far off it they are as at high
+    frequency. A smear with gamma sqrt(c) and weight c^2 has both, the mean square angle c / gamma^2
+    and the tail ~ angle^-5.
     """
     return fused(_off_cone, _sight(p), gamma, log_x)
 
 
 def _off_cone(
     p: _Sight, gamma: Float[Arrays, "nodes *points"], log_x: Float[Arrays, "nodes *points"]
-) -> Float[Arrays, "nodes *points"]:
+) -> tuple[Float[Arrays, "nodes *points"], Float[Arrays, "nodes *points"]]:
     cone = kept(conversion_cone(log_x))
-    return cone * cone * jnp.expm1(_log_smeared(p, kept(gamma * square_root(cone))))
+    return cone * cone, jnp.expm1(_log_smeared(p, kept(gamma * square_root(cone))))
 
 
 def rotation_v(p: Point, cone: Points) -> tuple[Points, Points]:

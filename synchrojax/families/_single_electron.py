@@ -32,6 +32,13 @@ def conversion_kernel(log_x: Reals) -> Float[Array, "..."]:
     return m * m * (KERNEL + _poles(KERNEL_POLES, m))
 
 
+def conversion_size(log_x: Reals) -> Float[Array, "..."]:
+    """About the size of ``conversion_kernel``, smooth where that changes sign."""
+    m = jax.nn.sigmoid(2.0 / 3.0 * log_x)
+    # a choice: 0.4 to 1.2 times the average of its absolute value over kappa electrons
+    return m * m * (0.15 + m * m)
+
+
 # the same for the mean square angle of that electron's rho_Q from the line of sight: m h(m); made
 # by data/make_pitch_smear.py
 _CONE = 0.26676104

@@ -4,10 +4,12 @@ independent integrals.
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from reference import NAMES
 from reference_general import PATH, points, reference
+from scipy import integrate, special
 from scipy.special import gamma
 
 from synchrojax import distributions, exact
@@ -209,6 +211,41 @@ def test_anisotropy_holds_along_b():
     powers = np.diff(np.log(np.abs(h)), axis=0) / np.log(0.1)
     expected = np.array([6, 6, 6, 7, 7, 7, 4, 1])
     assert np.allclose(powers[-1], expected, rtol=1e-4)
+
+
+def test_harmonics_along_b_far_above_the_cyclotron_frequency():
+    """j of kappa electrons at s = 3e5, s sin(theta) = 2.9, one harmonic after another by SciPy."""
+    s, s_perp, kappa, w = 3e5, 2.9, 4.0, 3.0
+    theta = np.arcsin(s_perp / s)
+
+    def kernel(v, n, g):
+        u, z = np.sinh(v), s_perp * np.sqrt(np.maximum(g * g - np.cosh(v) ** 2, 0.0))
+        energy = (g + np.cos(theta) * u) / np.sin(theta)
+        f = np.cosh(v) * (1.0 + (energy - 1.0) / (kappa * w)) ** -(kappa + 1.0)
+        first, second = (u * special.jv(n, z)) ** 2, (z / s_perp * special.jvp(n, z)) ** 2
+        return f * np.array([first + second, first - second])
+
+    total = np.zeros(2)
+    for n in range(3, 160):
+        end = np.arccosh(n / s_perp)
+        total += integrate.quad_vec(lambda v, n=n: kernel(v, n, n / s_perp), -end, end)[0]
+    own = {"kappa": [kappa], "w": [w]}
+    norm = np.exp(distributions.Kappa().log_norm(kappa=np.array([kappa]), w=np.array([w])))
+    truth = 4.0 * np.pi**2 * ELECTRON_CHARGE**2 / SPEED_OF_LIGHT * s / s_perp * total / norm
+    ours = exact.at_unit_frequency("kappa", s=[s], theta=[theta], **own)[0, :2]
+    # the harmonics left out count for 4e-5, and the integral in place of the sum for 2e-3
+    assert np.allclose(ours, truth, rtol=1e-4)
+    users = distributions.Function(lambda gamma, mu: jnp.exp(-gamma))
+    assert users.harmonics_matter(s, np.sin(theta))
+
+
+def test_nothing_jumps_along_b():
+    """rho_Q of kappa electrons at s sin(theta) = 2.2 is smooth in s."""
+    s = 1e4 * np.linspace(0.8, 1.25, 10)
+    own = {"kappa": np.full(10, 3.3), "w": np.full(10, 100.0)}
+    h = exact.at_unit_frequency("kappa", s=s, theta=np.arcsin(2.2 / s), **own)
+    logs = np.log(-h[:, 6])
+    assert np.max(np.abs(np.diff(logs, 3))) < 2e-3
 
 
 def test_emission_is_positive_where_gamma_max_cuts_it_off(rng):

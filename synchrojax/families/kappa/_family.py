@@ -119,7 +119,7 @@ class KappaFamily(PackagedFamily):
         log_j = log_j - 0.5 * p.kappa * rise
         log_alpha = log_alpha - 0.5 * (p.kappa + 1.0) * rise
         scale_v = scale_v * jnp.exp(-0.5 * rise)
-        rotation_q, step_q, size_q, rotation_v = physics.rotation_scales(p, frame)
+        scales = physics.rotation_scales(p, frame)
         features = stacked(physics.features(p, frame))
         waves = physics.harmonics_of(p)
         emission, absorption, near_q, near_v = (
@@ -127,7 +127,8 @@ class KappaFamily(PackagedFamily):
         )
         log_j, log_alpha = log_j + emission[0], log_alpha + absorption[0]
         j, alpha = physics.plane(emission, scale_v), from_plane(*physics.plane(absorption, scale_v))
-        rho_q, rho_v = rotation_q + step_q * near_q[0], rotation_v * near_v[0]
+        rho_q = scales.conversion.value + scales.step * near_q[0]
+        rho_v = scales.rho_v * near_v[0]
         if self.pitch:
             emission, absorption, far_q, near_q, far_v, near_v = (
                 _anisotropy.combine(h, networks[h](x), extra)
@@ -140,7 +141,7 @@ class KappaFamily(PackagedFamily):
             j = j[0] * jnp.exp(emission[1]), j[1] * jnp.exp(emission[2])
             alpha = alpha[0] * jnp.exp(absorption[1]), alpha[1] * jnp.exp(absorption[2])
             rho_q, rho_v = (
-                rho_q + size_q * (far_q + near_q)[0],
+                rho_q + scales.conversion.size * (far_q + near_q)[0],
                 rho_v * jnp.exp(log_v + (far_v + near_v)[0]),
             )
         j_q, j_v = from_plane(*j)
@@ -148,8 +149,8 @@ class KappaFamily(PackagedFamily):
         return Dimensionless(log_j, j_q, j_v, log_alpha, alpha[0], alpha[1], rho_q, rho_v, *seen)
 
     def error_scale(self, p: Point, truth: Eight) -> Eight:
-        """rho_Q changes sign: it is relative to no less than ``FLOOR`` of its scale."""
-        size = physics.rotation_scales(p, physics.frame_of(p))[2]
+        """rho_Q is relative to no less than ``FLOOR`` of what it would be if nothing cancelled."""
+        size = physics.conversion(p, physics.frame_of(p)).uncancelled
         return only_of_rho_q(FLOOR * size * jnp.abs(cold(p.s, p.sine, p.cosine)[0]))
 
     # To learn from ---------------------------------------------------------------------------

@@ -59,12 +59,14 @@ def isotropic_rows(
         weight: Any = jnp.ones_like(target)
         extra = [*extra, turn]
     else:
-        rotation_q, step_q, size_q, rotation_v = physics.rotation_scales(p, frame)
+        scales = physics.rotation_scales(p, frame)
         if head == "rho_Q":
-            target = ((row["rho_Q"] - rotation_q) / step_q)[None]
-            weight = (step_q / jnp.maximum(jnp.abs(row["rho_Q"]), FLOOR * size_q))[None]
+            known = scales.conversion
+            target = ((row["rho_Q"] - known.value) / scales.step)[None]
+            least = FLOOR * known.uncancelled
+            weight = (scales.step / jnp.maximum(jnp.abs(row["rho_Q"]), least))[None]
         else:
-            target = (row["rho_V"] / rotation_v)[None]
+            target = (row["rho_V"] / scales.rho_v)[None]
             weight = 1.0 / jnp.abs(target)
     weight = np.asarray(weight) * share_near_fundamental(p.s * p.sine, 1e-3)
     features, every = jnp.stack(physics.features(p, frame)), np.ones(len(keep), bool)
@@ -148,11 +150,11 @@ def _change(
         change: Any = jnp.log(_rotation_v_ratio(p)) - _anisotropy.log_rotation_v(p, frame, 0.0)
         return change[None], weight[None]
     if head == "pitch_rho_V":
-        change = jnp.log(row["rho_V"] / scales[3]) - _anisotropy.log_rotation_v(
+        change = jnp.log(row["rho_V"] / scales.rho_v) - _anisotropy.log_rotation_v(
             p, frame, p.sine / p.s
         )
         return change[None] - jnp.log(isotropic), weight[None]
-    scale = scales[2]
-    known = scales[0] + scales[1] * isotropic[0]
-    weight = scale / jnp.maximum(jnp.abs(row["rho_Q"]), _pitch.FLOOR * scale)
-    return ((row["rho_Q"] - known) / scale)[None], weight[None]
+    value, size, uncancelled = scales.conversion
+    known = value + scales.step * isotropic[0]
+    weight = size / jnp.maximum(jnp.abs(row["rho_Q"]), _pitch.FLOOR * uncancelled)
+    return ((row["rho_Q"] - known) / size)[None], weight[None]

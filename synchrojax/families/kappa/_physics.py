@@ -26,7 +26,7 @@ from synchrojax.families._harmonics import (
     mean_and_added,
     with_harmonics,
 )
-from synchrojax.families._single_electron import conversion_kernel
+from synchrojax.families._single_electron import conversion_kernel, conversion_size
 
 
 class Point(NamedTuple):
@@ -84,11 +84,22 @@ STEP = 0.35
 _NODES = np.arange(-7.0, 26.51, STEP)
 
 
-def conversion(p: Point, frame: Frame) -> tuple[Points, Points]:
-    """rho_Q over its unit for large s sin(theta), and its size.
+class Conversion(NamedTuple):
+    """rho_Q for large s sin(theta), over that of cold plasma.
 
-    It is <(2 gamma - 1 / gamma) kernel> over the distribution. Limit: Shcherbakov & Huang 2011
-    (MNRAS 410, 1052). With sin^k as each electron smears it.
+    ``size``: of what is learned beside it, which is smooth where electrons of either sign cancel;
+    ``uncancelled``: what it would be if they all had one sign.
+    """
+
+    value: Points
+    size: Points
+    uncancelled: Points
+
+
+def conversion(p: Point, frame: Frame) -> Conversion:
+    """``Conversion``: <(2 gamma - 1 / gamma) kernel> over the distribution.
+
+    Limit: Shcherbakov & Huang 2011 (MNRAS 410, 1052). With sin^k as each electron smears it.
     """
     steps, grow = (rows_of(v, p.kappa) for v in (_NODES, np.log1p(np.exp(_NODES))))
     tail = p.kappa * p.w
@@ -97,27 +108,35 @@ def conversion(p: Point, frame: Frame) -> tuple[Points, Points]:
     count = jnp.sqrt(1.0 + 2.0 * cold) * jnp.exp(3.0 * steps - (p.kappa + 1.0)[None] * grow)
     weight = count * (2.0 + cold * (4.0 + cold)) * jnp.exp(steps)
     log_x = 2.0 * (jnp.log(frame.gamma)[None] - jnp.log(gamma))
-    kernel = conversion_kernel(log_x)
+    kernel, size = conversion_kernel(log_x), conversion_size(log_x)
     if p.k is not None:
-        kernel = kernel + _pitch.off_cone(p, gamma, log_x)
+        fast, change = _pitch.off_cone(p, gamma, log_x)
+        kernel, size = kernel + fast * change, size * (1.0 + change)
         weight = weight * jnp.exp(p.k * frame.log_sine - _pitch.log_mean(p.k))[None]
-    value, size = jnp.sum(weight * kernel, 0), jnp.sum(weight * jnp.abs(kernel), 0)
     per = tail / jnp.sum(count * (1.0 + cold), 0)
-    return value * per, size * per
+    return Conversion(*(per * jnp.sum(weight * v, 0) for v in (kernel, size, jnp.abs(kernel))))
 
 
-def rotation_scales(p: Point, frame: Frame) -> tuple[Points, Points, Points, Points]:
-    """rho_Q at high s sin(theta), the size of its corrections, its own size, and rho_V.
+class RotationScales(NamedTuple):
+    """``Conversion``, the size of corrections that fall with s', and rho_V up to a factor.
 
-    All over those of cold plasma; the last is right up to a factor of order one.
+    All over those of cold plasma.
     """
+
+    conversion: Conversion
+    step: Points
+    rho_v: Points
+
+
+def rotation_scales(p: Point, frame: Frame) -> RotationScales:
+    """``RotationScales``."""
     # rho_V joins that of cold electrons and ln(w) / w^2 of hot ones; the 10 leaves it of order one.
     # Corrections of rho_Q fall as s'^(-2/3); 1e-3 is a choice of scale for what is left of them and
     # of the errors of ``conversion``
-    value, size = conversion(p, frame)
+    found = conversion(p, frame)
     scale_v = (1.0 + jnp.log1p(p.w)) / (1.0 + 10.0 * p.w * p.w)
     small = 1e-3 + jnp.exp(-(frame.log_s + frame.log_sine) * (2.0 / 3.0))
-    return value, size * small, size, scale_v
+    return RotationScales(found, found.size * small, scale_v)
 
 
 def _steepness(s_perp: Points, p: Point) -> Points:

@@ -50,11 +50,8 @@ def _off_cone(p: Point, edge: Edge) -> tuple[Float[Arrays, "nodes *points"], Poi
     t = reach[None] * root**3
     growth = jnp.exp(-t)
     gamma, per_gamma = edge.gamma[None] * reciprocal(growth), edge.per_gamma[None] * growth
-    each = (
-        _pitch.off_cone(p, gamma, edge.log_x[None] - 2.0 * t)
-        * jnp.exp((2.0 - p.p)[None] * t)
-        * (2.0 - per_gamma * per_gamma)
-    )
+    fast, change = _pitch.off_cone(p, gamma, edge.log_x[None] - 2.0 * t)
+    each = fast * change * jnp.exp((2.0 - p.p)[None] * t) * (2.0 - per_gamma * per_gamma)
     return 3.0 * weight * root**2 * each, jnp.exp(p.k * jnp.log(p.sine)) * reach
 
 

@@ -80,6 +80,8 @@ def training_rows(head: str, table: Columns) -> Rows:
     if head == "emission":
         use &= (p.theta_e > DOMAIN["theta_e"][0] / 1.25) & (x_of(p) < 1.25 * DOMAIN["x"][1])
         use &= np.asarray(table["j_I"]) > 0.0
+    else:  # harmonics of cold electrons are too narrow to learn
+        use &= np.asarray(p.s * p.sine > 0.98 * lowest_perp(p.theta_e))
     keep = np.flatnonzero(use)
     p, row = Point(*(v[keep] for v in p)), {k: np.asarray(v)[keep] for k, v in table.items()}
     s_perp, waves = p.s * p.sine, harmonics_of(p)
