@@ -29,7 +29,8 @@ Emission and absorption count inside the box; those of a power law count where j
 thousandth of its value without gamma_max.
 
 Errors of slopes d ln|c| / d ln(input), or d / d(input) for theta and k, are absolute, and
-relative where the slope exceeds one; the table gives the worst of the eight coefficients. A
+relative where the slope exceeds one; the table gives the worst of the eight coefficients. A part
+without that table is of `--no-slopes`: they have not been measured since it was trained. A
 published fit is shown where its authors state it to hold, next to the network at the same points:
 median and 99 % of the coefficient for which the fit is worst.
 
@@ -56,13 +57,12 @@ def card(name, found):
     for coefficient, row in found["value"].items():
         numbers = " | ".join(f"{row[k]:.1e}" for k in ("median", "p90", "p99", "max"))
         yield f"| {coefficient} | {numbers} | {row['points']:,} |"
-    if not any(title.startswith("d ln") for title in found):
-        return
-    yield "\n| error of the slope | median | 99 % | largest |\n|---|---|---|---|"
-    for title, rows in found.items():
-        if title.startswith("d ln"):
-            numbers = " | ".join(f"{v:.1e}" for v in worst(rows, rows))
-            yield f"| {title.replace('|', chr(92) + '|')} | {numbers} |"
+    slopes = {title: rows for title, rows in found.items() if title.startswith("d ln")}
+    if slopes:
+        yield "\n| error of the slope | median | 99 % | largest |\n|---|---|---|---|"
+    for title, rows in slopes.items():
+        numbers = " | ".join(f"{v:.1e}" for v in worst(rows, rows))
+        yield f"| {title.replace('|', chr(92) + '|')} | {numbers} |"
     fits = {k: v for k, v in found.get("published fit, its range", {}).items() if v["points"]}
     if fits:
         coefficient = max(fits, key=lambda c: fits[c]["median"])

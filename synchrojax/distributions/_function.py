@@ -190,6 +190,7 @@ class Function(Distribution):
                 )
 
     def harmonics_matter(self, s: Reals, sine: Reals, **parameters: Reals) -> Truths:
+        # along B those that kappa electrons show, too
         return (s * sine < 15.0) | ((s * sine < 100.0) & (s < 1e5))
 
 

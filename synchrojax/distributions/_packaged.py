@@ -161,7 +161,7 @@ class Kappa(Distribution):
         return jnp.ones_like(kappa), jnp.full_like(kappa, HIGHEST_GAMMA)
 
     def harmonics_matter(self, s: Reals, sine: Reals, *, kappa: Reals, w: Reals) -> Truths:
-        # along B too, whatever s is: there they move j by 1 % at s' = 2 and rho_Q by 5 %
+        # along B too, whatever s is (tests/exact/test_distributions.py)
         return s * sine < 15.0
 
     def violated(self, *, kappa: Reals, w: Reals) -> Mapping[str, Truths]:

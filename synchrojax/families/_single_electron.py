@@ -35,7 +35,8 @@ def conversion_kernel(log_x: Reals) -> Float[Array, "..."]:
 def conversion_size(log_x: Reals) -> Float[Array, "..."]:
     """About the size of ``conversion_kernel``, smooth where that changes sign."""
     m = jax.nn.sigmoid(2.0 / 3.0 * log_x)
-    # a choice: 0.4 to 1.2 times the average of its absolute value over kappa electrons
+    # a choice: averaged over kappa electrons 0.4 to 2.3 times what its absolute value gives
+    # (tests/families/test_quadratures.py)
     return m * m * (0.15 + m * m)
 
 

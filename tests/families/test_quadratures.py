@@ -51,6 +51,8 @@ def test_energies_of_kappa(monkeypatch, name, step_bars, start_bars):
     _, p = points(name)
     frame = kappa.frame_of(p)
     few = kappa.conversion(p, frame)
+    ratio = np.asarray(few.size / few.uncancelled)
+    assert np.all((ratio > 0.4) & (ratio < 2.3))
     for start, step, bars in ((-7.0, 0.175, step_bars), (-11.9, 0.35, start_bars)):
         monkeypatch.setattr(kappa, "_NODES", np.arange(start, 26.51, step))
         many = kappa.conversion(p, frame)
