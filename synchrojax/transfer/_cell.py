@@ -15,6 +15,7 @@ differences of large numbers: alpha_I - l_1 and I - u . P. They follow from alph
 and I^2 - |P|^2, which ``excess_of`` gives without rounding, and from sums of positive terms.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -43,6 +44,7 @@ from synchrojax.transfer._arithmetic import (
     unit_of,
     wave,
 )
+from synchrojax.transfer._means import CELL, Mean
 
 # powers of M are summed where |w|^2 <= max(_SERIES, _NEAR alpha_I^2), all times the length of the
 # cell: so many even and odd ones (``_terms``) give the precision of the numbers there, and
@@ -56,69 +58,9 @@ def _generator(a: Vector, rho: Vector, v: Vector) -> tuple[Values, ...]:
     return (dot(a, v[1:]), *(x * v[0] + y for x, y in zip(a, turned, strict=True)))
 
 
-def _mean_exp(x: Values) -> Values:
-    """int_0^1 exp(-x h) dh = (1 - exp(-x)) / x."""
-    small = jnp.abs(x) < 0.1  # there the closed form loses digits, in its slope first
-    near, far = jnp.where(jnp.abs(x) < 0.2, x, 0.0), jnp.where(jnp.abs(x) < 0.05, 1.0, x)
-    series = jnp.ones_like(near)
-    for n in range(9 if jnp.finfo(x.dtype).bits > 32 else 5, 0, -1):
-        series = 1.0 - near * series / (n + 1)
-    return jnp.where(small, series, -jnp.expm1(-far) * reciprocal(far))
-
-
-def _mean_wave(x: Values, y: Values, cos: Values, sin: Values) -> tuple[Values, Values]:
-    """Real and imaginary part of int_0^1 exp(-(x + i y) h) dh, given cos and sin of y."""
-    size = jax.lax.stop_gradient(jnp.maximum(jnp.abs(x), jnp.abs(y)))
-    small = size < 0.01  # not met unless absorption is polarized above its total
-    xs, ys = (jnp.where(size < 0.02, v, 0.0) for v in (x, y))
-    re, im = jnp.ones_like(xs), jnp.zeros_like(ys)
-    for n in range(4, 0, -1):
-        re, im = 1.0 - (re * xs - im * ys) / (n + 1), -(re * ys + im * xs) / (n + 1)
-    smaller = size < 0.005
-    over_size = reciprocal(jnp.where(smaller, 1.0, size))
-    xl, yl = jnp.where(smaller, 1.0, x * over_size), jnp.where(smaller, 0.0, y * over_size)
-    e = jnp.exp(-jnp.where(smaller, 1.0, x))
-    p, q = 1.0 - e * cos, e * sin  # 1 - exp(-x - i y) = p + i q
-    over = over_size * reciprocal(xl * xl + yl * yl)
-    return jnp.where(small, re, (p * xl + q * yl) * over), jnp.where(
-        small, im, (q * xl - p * yl) * over
-    )
-
-
 def _terms(dtype: Any) -> int:
     """How many even powers of M there are; as many odd ones."""
     return 12 if jnp.finfo(dtype).bits > 32 else 6
-
-
-def _taylor(tau: Values, count: int) -> tuple[Sequence[Values], Sequence[Values], Values]:
-    """Weights of (-M / unit)^n, n < count, in exp(-tau - M) and in its mean, and that unit.
-
-    The mean is over the cell, of exp(-(tau + M) h), 0 < h < 1. The weights are unit^n exp(-tau) /
-    n! and unit^n / n! int_0^1 h^n exp(-tau h) dh.
-    """
-    small = tau < 1.5
-    unit = jnp.where(small, 1.0, tau)
-    # above, nothing is left of them, but their derivatives would overflow on the way back
-    bounded = at_most(tau, -2.0 * float(np.log(jnp.finfo(tau.dtype).tiny)))
-    powers = [jnp.exp(-bounded)]
-    for n in range(1, count + 1):
-        powers.append(powers[-1] * jnp.where(small, 1.0, bounded) / n)
-    # downwards every step is a sum of positive numbers; the start need not be exact, it fades as 1
-    # / n!
-    t = jnp.where(small, tau, 0.0)
-    down = [powers[count] / (1.0 - t / (count + 1))]
-    for n in range(count - 1, 0, -1):
-        down.append(t * down[-1] + powers[n])
-    t = jnp.where(small, 2.0, tau)
-    over = reciprocal(t)
-    up = [-jnp.expm1(-t) * over]
-    for n in range(1, count):
-        up.append(up[-1] - powers[n] * over)
-    return (
-        powers[:count],
-        [jnp.where(small, d, u) for d, u in zip(reversed(down), up, strict=True)],
-        unit,
-    )
 
 
 class _Series(NamedTuple):
@@ -188,7 +130,7 @@ class _Action(NamedTuple):
 
 
 def _near(
-    tau: Values, a: Vector, rho: Vector, d: Values, c: Values, t: Values
+    weight: Mean, tau: Values, a: Vector, rho: Vector, d: Values, c: Values, t: Values
 ) -> tuple[_Series, _Series]:
     """exp(-K) and its mean over the cell by powers of M.
 
@@ -197,7 +139,7 @@ def _near(
     length is ``t``.
     """
     terms = _terms(tau.dtype)
-    exp, mean, unit = _taylor(tau, 2 * terms)
+    exp, mean, unit = weight.powers(tau, 2 * terms)
     over = reciprocal(unit)
     a, rho = (tuple(x * over for x in vector) for vector in (a, rho))
     scale = t * over
@@ -217,6 +159,7 @@ def _near(
 
 
 def _far(
+    weight: Mean,
     excess: Values,
     turning: Vector,
     alpha: Values,
@@ -258,7 +201,7 @@ def _far(
     sluggish = tuple((y * over - x) * over_size for x, y in zip(real, normal, strict=True))
     decay, cos, sin = kept((jnp.exp(-tau), cos, sin))
     exp = jnp.exp(-fast), jnp.exp(-slow), decay * cos, -decay * sin
-    mean = _mean_exp(fast), _mean_exp(slow), *_mean_wave(tau, angle, cos, sin)
+    mean = weight.decay(fast), weight.decay(slow), *weight.wave(tau, angle, cos, sin)
     modes = swift, sluggish, real, opposite, size
     return _Modes(exp, *modes), _Modes(mean, *modes)
 
@@ -285,9 +228,9 @@ def _phase(
 
 
 def cell_functions(
-    c: Coefficients | SkyCoefficients, sky: SkyCoefficients, depth: Values
+    c: Coefficients | SkyCoefficients, sky: SkyCoefficients, depth: Values, weight: Mean = CELL
 ) -> tuple[_Action, _Action, Values]:
-    """exp(-K) and int_0^1 exp(-K h) dh of cells of length ``depth``, and that length.
+    """exp(-K) and int_0^1 w exp(-K h) dh of cells of length ``depth``, and that length.
 
     It is less where K would leave the range of the numbers. ``sky``: ``c`` in the basis of the sky.
     """
@@ -327,12 +270,13 @@ def cell_functions(
 
     zeros, ones = [0.0] * 3, [1.0] * 3
     # evaluated again for derivatives, which would keep every one of the powers
-    near = jax.checkpoint(_near)(
+    near = jax.checkpoint(functools.partial(_near, weight))(
         jnp.where(wide, tau, 1.0),
         *(where(wide, vector, zeros) for vector in (depths[:3], depths[3:])),
         *(where(wide, x, 0.0) for x in (d, mixed, t)),
     )
     far = _far(
+        weight,
         jnp.where(narrow, 0.0, excess),
         where(narrow, [0.0] * len(turning), turning),
         jnp.where(narrow, 1.0, alpha),

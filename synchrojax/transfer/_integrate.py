@@ -20,6 +20,7 @@ from synchrojax.core import (
 )
 from synchrojax.transfer._arithmetic import Values, Vector, unit_of, unpolarized
 from synchrojax.transfer._cell import cell_functions
+from synchrojax.transfer._means import CELL, CYLINDER, SPHERE, Mean
 
 # coefficients, ds, psi or None, g
 Cells: TypeAlias = tuple[Coefficients | SkyCoefficients, Values, Values | None, Values]
@@ -27,14 +28,17 @@ Light: TypeAlias = tuple[Float[Arrays, "..."], ...]
 _Part: TypeAlias = tuple[Float[Array, "cells 4 4 ..."], Float[Array, "cells 4 ..."]]
 
 
-def _operators(cell: Cells) -> tuple[Any, Light]:
-    """What cells do to light, and the light that they add."""
+def _operators(cell: Cells, weight: Mean = CELL) -> tuple[Any, Light]:
+    """What cells do to light, and the light that they add.
+
+    ``weight``: of what lies deeper and deeper in them.
+    """
     c, ds, psi, g = cell
     # Lorentz invariants: I / nu^3, j / nu^2, alpha nu, and ds / nu along the ray
     ds = jnp.where((ds >= 0.0) & (g > 0.0), ds, jnp.nan)
     c = kept(c)
     sky = c if psi is None else kept(turned(c, psi))
-    through, mean, depth = cell_functions(c, sky, ds / g)
+    through, mean, depth = cell_functions(c, sky, ds / g, weight)
     own = c[: 4 if psi is None else 3]
     # dividing by less, derivatives would leave the range of the numbers
     unit = unit_of(own, 0.75)
@@ -159,9 +163,15 @@ def _associative(start: Light | None, cells: Cells, along: bool) -> Light:
     return _bounded(tuple(jnp.moveaxis(passed + light, -1 - start[0].ndim, 0)), physical & entered)
 
 
+_FACES = {"sphere": SPHERE, "cylinder": CYLINDER}
+
+
 def ways(start: Light | None, cells: Cells, method: str, along: bool) -> Light:
     """Stokes parameters after the last cell, or ``along`` after each, with the cells first.
 
-    ``cells``: [cells, rays...]; ``start``: the light that enters [rays...], or None for none.
+    ``cells``: [cells, rays...]; ``start``: the light that enters [rays...], or None for none. The
+    methods "sphere" and "cylinder" take one cell, their middle, for the mean over their face.
     """
+    if method in _FACES:
+        return _operators(jax.tree.map(lambda x: x[0], cells), _FACES[method])[1]
     return (_associative if method == "associative" else _scanned)(start, cells, along)

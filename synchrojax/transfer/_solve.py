@@ -22,7 +22,14 @@ from synchrojax.core import (
     reals,
     step,
 )
-from synchrojax.transfer._arguments import Given, read_arguments, refuse, require_bool, within_range
+from synchrojax.transfer._arguments import (
+    Given,
+    read_arguments,
+    refuse,
+    require_bool,
+    unit_of_argument,
+    within_range,
+)
 from synchrojax.transfer._arithmetic import Values
 from synchrojax.transfer._integrate import Cells, ways
 from synchrojax.transfer._logarithms import in_units_of_rays, is_logarithmic, times_lengths
@@ -107,9 +114,52 @@ def solve(
     if method not in METHODS:
         raise ValueError(f"transfer: unknown method {method!r}; available: {', '.join(METHODS)}")
     require_bool(along)
+    return _solve(c, ds, psi, g, background, method, along)
+
+
+@own_settings
+def sphere(c: Any, diameter: Any, *, psi: Any = None, g: Any = None) -> Stokes:
+    """Mean Stokes parameters over the face of uniform spheres, whose field is uniform, too.
+
+    ``c``, ``psi`` and ``g`` as in ``solve``, without the axis of cells; ``diameter`` [cm], >= 0.
+    Everything broadcasts. The mean is int 2 mu S(mu diameter) dmu over 0 < mu < 1, mu the cosine of
+    the angle between the sight line and the surface, in closed form: S solves dS/ds = j - K S, and
+    exchanging the order of integration gives diameter int_0^1 (1 - h^2) exp(-K h diameter) j dh.
+    Thick, thin or Faraday-thick, to the precision of ``solve``. Raises ValueError as that does.
+    """
+    return _over_face("sphere", c, diameter, psi, g)
+
+
+@own_settings
+def cylinder(c: Any, diameter: Any, *, psi: Any = None, g: Any = None) -> Stokes:
+    """Mean Stokes parameters across uniform cylinders, a slice of a jet say, seen from the side.
+
+    Arguments as in ``sphere``; ``diameter`` [cm]: of the cylinder along the line of sight, its
+    diameter over the sine of the angle between them. The mean of S(mu diameter) over the width b of
+    the face, mu = (1 - b^2)^1/2, or diameter int_0^1 (1 - h^2)^1/2 exp(-K h diameter) j dh.
+    """
+    return _over_face("cylinder", c, diameter, psi, g)
+
+
+def _over_face(method: str, c: Any, diameter: Any, psi: Any, g: Any) -> Stokes:
+    if getattr(c, "_fields", None) is None:
+        return _solve(c, diameter, psi, g, None, method, False)  # which refuses it
+    named = {f"c.{n}": v for n, v in zip(c._fields, c, strict=True)} | {"ds": diameter}
+    named |= {n: v for n, v in (("psi", psi), ("g", g)) if v is not None}
+    values, dtype = reals(
+        named,
+        lambda n: f"{method}: {'diameter' if n == 'ds' else n}",
+        lambda n: "" if n.startswith("c.log") else unit_of_argument(n),
+    )
+    values = {n: within_range(v, dtype).astype(dtype)[..., None] for n, v in values.items()}
+    cell = type(c)(*(values[f"c.{n}"] for n in c._fields))
+    return _solve(cell, values["ds"], values.get("psi"), values.get("g"), None, method, False)
+
+
+def _solve(c: Any, ds: Any, psi: Any, g: Any, background: Any, method: str, along: bool) -> Stokes:
     if is_logarithmic(c):
         c, ds, background, log_unit = in_units_of_rays(c, ds, background)
-        light = solve(c, ds, psi=psi, g=g, background=background, method=method, along=along)
+        light = _solve(c, ds, psi, g, background, method, along)
         # in two steps, since the unit alone may leave the range of the numbers
         unit = jnp.exp(0.5 * (log_unit if along else log_unit[..., 0]))
         return Stokes(*(x * unit * unit for x in light))
