@@ -25,7 +25,7 @@ ORDER = (
         "model",
         "transfer",
     ),
-    *("generate", "train", "validate", "cli"),
+    *("generate", "train", "validate", "spectra", "cli"),
 )
 WITHOUT_CODE = ("weights",)
 # one room knows each

@@ -50,6 +50,7 @@ from synchrojax.core._geometry import (
     to_plane,
 )
 from synchrojax.core._inputs import (
+    ANY_UNIT,
     UnitError,
     broadcast_shapes,
     float64_is_on,
@@ -89,6 +90,7 @@ from synchrojax.core._params import (
     broadcast,
     describe,
     one_mapping,
+    unit_of,
     unphysical,
 )
 from synchrojax.core._picture import loss_curve, new_figure, save_figure
@@ -110,6 +112,7 @@ from synchrojax.core._types import (
 
 __all__ = [
     "ABSORPTION",
+    "ANY_UNIT",
     "COMMON",
     "E2_OVER_MC",
     "ELECTRON_CHARGE",
@@ -190,6 +193,7 @@ __all__ = [
     "step",
     "to_plane",
     "turned",
+    "unit_of",
     "unit_of_coefficient",
     "unphysical",
     "warn_user",

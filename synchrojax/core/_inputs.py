@@ -19,6 +19,7 @@ from jaxtyping import Shaped
 from synchrojax.core._types import Arrays, Numbers, Shape
 
 _SHOWN = 120  # characters of a value in a message
+ANY_UNIT = "any unit"  # of values that count in proportion to each other
 
 
 class UnitError(ValueError):
@@ -54,9 +55,11 @@ def _without_unit(value: Any, what: str, unit: str) -> Any:
     own = _unit_of(value)
     if own is None:
         return value
+    if unit == ANY_UNIT:
+        unit = own
     takes = unit or "no unit: it is dimensionless"
     if isinstance(own, str) and not hasattr(value, "to_value"):
-        if own.replace("**", "").replace("^", "") == unit.replace("^", ""):
+        if own.replace("**", "").replace("^", "") == unit.replace("**", "").replace("^", ""):
             return getattr(value, "values", getattr(value, "data", value))
         raise UnitError(
             f"{what} carries the unit {own!r} and takes {takes}: convert it to a plain number first"

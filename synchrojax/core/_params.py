@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from synchrojax.core._inputs import broadcast_shapes, reals
+from synchrojax.core._inputs import ANY_UNIT, broadcast_shapes, reals
 from synchrojax.core._types import Masks, Numbers, Points, Reals, Shape, Truths
 
 # what begins with a unit has that, what calls itself dimensionless has none
@@ -23,7 +23,7 @@ UNITS = {
     "kappa": "dimensionless, f ~ gamma^-(kappa + 1) in the tail",
     "w": "dimensionless, width of the kappa distribution",
     "gamma": "dimensionless, Lorentz factor",
-    "N": "dN / dgamma, cm^-3 or, with n_e, any unit",
+    "N": "cm^-3, dN / dgamma; with n_e any unit",
     "k": "dimensionless, f times sin^k of the pitch angle",
 }
 COMMON = ("nu", "B", "n_e", "theta")
@@ -68,11 +68,12 @@ def broadcast(
     defaults: Mapping[str, float] = MappingProxyType({}),
     *,
     apart: Sequence[str] = (),
+    any_unit: Sequence[str] = (),
 ) -> tuple[dict[str, Numbers], np.dtype, Shape]:
     """({name: value} of ``params`` in the order of ``names``, their float dtype, their shape).
 
     ``defaults``: the values of those that may be left out; ``apart``: those whose shapes are their
-    own.
+    own; ``any_unit``: those of which only proportions count.
 
     Raises ValueError for missing or unknown names, values that are not real numbers, units, masks
     and labels that do not fit, and shapes that do not broadcast.
@@ -89,7 +90,10 @@ def broadcast(
     def what(n: str) -> str:
         return f"params[{n!r}] [{UNITS.get(n, 'dimensionless')}]"
 
-    values, dtype = reals({n: given.get(n, defaults.get(n)) for n in names}, what, unit_of)
+    def unit(n: str) -> str:
+        return ANY_UNIT if n in any_unit else unit_of(n)
+
+    values, dtype = reals({n: given.get(n, defaults.get(n)) for n in names}, what, unit)
     together = {n: v.shape for n, v in values.items() if n not in apart}
     try:
         shape = broadcast_shapes(list(together.values()))

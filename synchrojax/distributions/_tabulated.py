@@ -8,7 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from synchrojax.core import Arrays, Reals, Shape, Truths, broadcast_shapes, is_traced, real
+from synchrojax.core import (
+    ANY_UNIT,
+    Arrays,
+    Reals,
+    Shape,
+    Truths,
+    broadcast_shapes,
+    is_traced,
+    real,
+)
 from synchrojax.distributions._base import Distribution
 from synchrojax.special import log_power_until
 
@@ -22,7 +31,7 @@ def checked_spectrum(gamma: Any, n: Any) -> tuple[Float[Arrays, " k"], Float[Arr
 
     Of traced values only the shapes are looked at.
     """
-    gamma, n = real(gamma, "gamma"), real(n, "N")
+    gamma, n = real(gamma, "gamma"), real(n, "N", ANY_UNIT)
     if np.ndim(gamma) != 1 or not 2 <= np.shape(gamma)[0] <= MOST_NODES:
         raise ValueError(
             f"gamma is one row of 2 to {MOST_NODES} Lorentz factors, got shape {np.shape(gamma)}"

@@ -12,6 +12,7 @@ import numpy as np
 from synchrojax.core import (
     STEPS,
     Numbers,
+    as_mapping,
     broadcast,
     broadcast_shapes,
     elsewhere,
@@ -29,8 +30,12 @@ def spectrawise(function: Callable, model: Any, params: Any, *, inline: bool) ->
     In ``values`` "gamma" [K] is for all points, "N" [rows, K] holds the rows and "row" says which
     of them is each point's. n_e may be left out.
     """
-    values, dtype, shape = broadcast(params, model.inputs, {"n_e": math.nan}, apart=_GRID)
-    if "n_e" not in params:
+    named = as_mapping(params, model.inputs)
+    shape_alone = ("N",) if "n_e" in named else ()
+    values, dtype, shape = broadcast(
+        named, model.inputs, {"n_e": math.nan}, apart=_GRID, any_unit=shape_alone
+    )
+    if "n_e" not in named:
         del values["n_e"]
     gamma, n = checked_spectrum(*(values.pop(name) for name in _GRID))
     try:
