@@ -32,19 +32,32 @@ def _spread(name: str, value: float | tuple[float, float, int]) -> Float[np.ndar
 
 
 def _electrons(path: pathlib.Path) -> dict[str, Float[np.ndarray, " k"]]:
-    """gamma and N of a text file: two columns, by commas or blanks; # begins a comment."""
-    if not path.is_file():
+    """gamma and N of a text file: two columns, by commas or blanks; # begins a comment.
+
+    "-": of standard input. A first line with names is passed over.
+    """
+    wanted = "expected text with two columns of numbers, gamma and N"
+    if str(path) == "-":
+        text = sys.stdin.read()
+    elif path.is_dir():
+        raise ValueError(f"{path}: is a directory; {wanted}")
+    elif not path.exists():
         raise ValueError(f"{path}: no such file")
-    lines = [
-        line.partition("#")[0].replace(",", " ").split() for line in read_text(path).splitlines()
-    ]
+    else:
+        try:
+            text = read_text(path)
+        except (OSError, UnicodeDecodeError):
+            raise ValueError(f"{path}: cannot be read as text; {wanted}") from None
+    lines = [line.partition("#")[0].replace(",", " ").split() for line in text.splitlines()]
     rows = [words for words in lines if words]
+    if rows and [word.strip('"').lower() for word in rows[0]] == ["gamma", "n"]:
+        del rows[0]
     try:
         values = np.array([[float(word) for word in words] for words in rows])
     except ValueError:
         values = np.zeros(0)
     if values.ndim != 2 or values.shape[1] != 2:
-        raise ValueError(f"{path}: expected two columns of numbers, gamma and N")
+        raise ValueError(f"{path}: {wanted}")
     try:
         gamma, n = checked_spectrum(*values.T)
     except ValueError as error:
@@ -101,7 +114,8 @@ def _inputs(options: Any) -> tuple[Any, Any, dict[str, Any]]:
     ]
     unknown = [option(n) for n in given if n not in inputs]
     if missing or unknown:
-        wrong = [f"missing {', '.join(missing)}"] * bool(missing)
+        why = " (--exact and --compare normalise N to it)" * ("--n-e" in missing and on_grid)
+        wrong = [f"missing {', '.join(missing)}{why}"] * bool(missing)
         wrong += [f"not for this model: {', '.join(unknown)}"] * bool(unknown)
         raise ValueError(f"{options.model}: {'; '.join(wrong)}")
     found = {n: given.get(n, distribution.defaults.get(n)) for n in inputs}
@@ -148,6 +162,10 @@ def _coefficients(options: Any) -> None:
         exact = np.asarray(synchrojax.exact.coefficients(distribution, everything))
         shown = exact if options.exact else shown
     flags = np.zeros(grid[0].size, int) if model is None else np.asarray(model.flags(everything))
+    unphysical = flags == 0 if model is None else flags >> len(model.domain) + 1 & 1
+    if np.all(unphysical) and np.all(np.isnan(shown)):
+        told = ", ".join(f"{n} = {np.unique(v)[0]:g}" for n, v in params.items())
+        raise ValueError(f"{options.model}: no electron gas has such values: {told}")
     found = Listing(params, shown, exact if options.compare else None, flags)
 
     if options.json:
@@ -242,7 +260,7 @@ def _add_coefficients(verb: Callable) -> None:
         type=pathlib.Path,
         metavar="FILE",
         help="for --model tabulated: gamma and N = dN/dgamma in two columns, N in cm^-3 or, with "
-        "--n-e, in any unit",
+        "--n-e, in any unit; - for standard input",
     )
     sub.add_argument(
         "--param",

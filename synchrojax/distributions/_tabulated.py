@@ -80,13 +80,14 @@ class Cells(NamedTuple):
     length: Float[Array, "cells *ones"]
 
 
-def cells_of(gamma: Float[Arrays, " k"], n: Float[Arrays, "k *points"]) -> Cells:
-    """``Cells`` of N >= 0 at increasing Lorentz factors."""
-    n = jnp.asarray(n)
-    there = n > 0.0
+def cells_of(gamma: Float[Arrays, " k"], log_n: Float[Arrays, "k *points"]) -> Cells:
+    """``Cells`` of ln(N) at increasing Lorentz factors, -inf where N = 0."""
+    log_n = jnp.asarray(log_n)
+    there = log_n > -jnp.inf
     full = there[1:] & there[:-1]
-    log_n = jnp.log(jnp.where(there, n, 1.0))
-    length = jnp.log1p((gamma[1:] - gamma[:-1]) / gamma[:-1]).reshape(-1, *(1,) * (n.ndim - 1))
+    log_n = jnp.where(there, log_n, 0.0)
+    length = jnp.log1p((gamma[1:] - gamma[:-1]) / gamma[:-1])
+    length = length.reshape(-1, *(1,) * (log_n.ndim - 1))
     return Cells(full, log_n[:-1], jnp.where(full, log_n[1:] - log_n[:-1], 0.0) / length, length)
 
 
@@ -99,6 +100,12 @@ def log_number(gamma: Float[Arrays, " k"], cells: Cells) -> Float[Array, "*point
     top = jnp.where(top > 0.5 * _NOTHING, top, 0.0)
     total = jnp.sum(jnp.where(cells.full, jnp.exp(each - top[None]), 0.0), 0)
     return top + jnp.log(jnp.where(total > 0.0, total, 1.0))
+
+
+def _log(n: Float[Arrays, " k"]) -> Float[Array, " k"]:
+    """ln(N); -inf, without a slope, where it is 0."""
+    there = jnp.asarray(n) > 0.0
+    return jnp.where(there, jnp.log(jnp.where(there, n, 1.0)), -jnp.inf)
 
 
 class Spectra(Distribution):
@@ -126,14 +133,14 @@ class Spectra(Distribution):
     ) -> Reals:
         cell = jnp.searchsorted(gamma, jax.lax.stop_gradient(at), method="scan_unrolled") - 1
         cell = jnp.clip(cell, 0, gamma.shape[0] - 2)
-        known, base = cells_of(gamma, N), jnp.asarray(gamma)[cell]
+        known, base = cells_of(gamma, _log(N)), jnp.asarray(gamma)[cell]
         along = jnp.log1p((at - base) / base)
         here = known.log_n[cell] + known.slope[cell] * along
         here = jnp.where(known.full[cell], here, _EMPTY)
         return here - jnp.log(at) - 0.5 * jnp.log(jnp.maximum(at - 1.0, 1e-14) * (at + 1.0))
 
     def log_norm(self, *, gamma: Float[Arrays, " k"], N: Float[Arrays, " k"]) -> Reals:
-        return log_number(gamma, cells_of(gamma, N)) + float(np.log(4.0 * np.pi))
+        return log_number(gamma, cells_of(gamma, _log(N))) + float(np.log(4.0 * np.pi))
 
     def gamma_bounds(
         self,
@@ -198,6 +205,9 @@ class Tabulated(Distribution):
         self.gamma, self.N = checked_spectrum(gamma, N)
         if not is_traced([self.N]):
             values = np.asarray(self.N)
+            # in units in which sums neither vanish nor overflow
+            largest = np.max(values, -1, keepdims=True)
+            self.N = values / np.where(largest > 0.0, largest, 1.0)
             full = (values[..., 1:] > 0.0) & (values[..., :-1] > 0.0)
             if not np.all(np.any(full, -1)):
                 raise ValueError(

@@ -228,20 +228,21 @@ class Model:
 
 
 def _in_blocks(function: Callable, model: Model, values: Values) -> Any:
-    """``function(values)`` in blocks of points. Rows of N go to the points that they belong to."""
+    """``function(values)`` in blocks of points. Rows of ln(N) go to the points they belong to."""
     if not model.family.spectral:
         return blockwise(function, values, model.family.block)
-    gamma, rows = values["gamma"], values["N"]
-    points = {name: v for name, v in values.items() if name not in ("gamma", "N")}
+    gamma, rows = values["gamma"], values["log_n"]
+    points = {name: v for name, v in values.items() if name not in ("gamma", "log_n")}
 
     def at(points: Values) -> Any:
         own = dict(points)
         row = own.pop("row")
         if len(rows) == 1:  # one for all points is not copied
-            n = jnp.broadcast_to(rows.reshape(-1, *(1,) * row.ndim), (rows.shape[1], *row.shape))
+            log_n = rows.reshape(-1, *(1,) * row.ndim)
+            log_n = jnp.broadcast_to(log_n, (rows.shape[1], *row.shape))
         else:
-            n = jnp.moveaxis(rows[row], -1, 0)
-        return function({**own, "gamma": gamma, "N": n})
+            log_n = jnp.moveaxis(rows[row], -1, 0)
+        return function({**own, "gamma": gamma, "log_n": log_n})
 
     return blockwise(at, points, model.family.block)
 

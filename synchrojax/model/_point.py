@@ -19,6 +19,7 @@ from synchrojax.core import (
     Masks,
     Points,
     Reals,
+    at_least,
     bounded_exp,
     bounded_product,
     cold,
@@ -79,28 +80,33 @@ def outside_of(family: AbstractFamily, here: Situation) -> dict[str, Masks]:
 
 
 def situation_of_spectra(family: AbstractFamily, values: Values) -> tuple[Situation, Points]:
-    """``Situation`` of points with a row N [K, ...] each on one grid gamma [K], and their n_e.
+    """``Situation`` of points with a row ln(N) [K, ...] each on one grid gamma [K], and their n_e.
 
-    Without "n_e", N is in cm^-3 and says how many electrons there are.
+    Rows are in units of exp("log_unit") cm^-3, and without "n_e" say how many electrons there are.
     """
-    nu, b, theta, gamma, n = (values[name] for name in ("nu", "B", "theta", "gamma", "N"))
-    violated = family.distribution.violated(gamma=gamma, N=n)
+    nu, b, theta, gamma, log_n = (values[name] for name in ("nu", "B", "theta", "gamma", "log_n"))
+    violated = family.distribution.violated(gamma=gamma, N=jnp.ones_like(log_n))
     broken = functools.reduce(jnp.logical_or, violated.values())
+    broken = broken | jnp.any(jnp.isnan(log_n), 0)
     count = gamma.shape[0]
     usual = jnp.arange(1, count + 1, dtype=gamma.dtype)
     gamma = jnp.where(violated["gamma increases from 1 up"], usual, gamma)
-    cells = cells_of(gamma, n)
+    cells = cells_of(gamma, log_n)
     there = ~broken & jnp.any(cells.full, 0)
     if "n_e" in values:
         n_e = values["n_e"]
     else:
-        n_e = jnp.where(there, jnp.exp(log_number(gamma, cells)), 0.0)
+        limits = jnp.finfo(nu.dtype)
+        log_number_of = log_number(gamma, cells) + values["log_unit"]
+        # any electrons are some, whatever the dtype holds
+        n_e = at_least(bounded_exp(log_number_of), float(limits.tiny))
+        n_e = jnp.where(there, n_e, 0.0)
     bad = unphysical(nu, b, n_e, theta, (), {}) | broken
     bad = bad | (~there & (n_e > 0.0))
     empty = bad | (b == 0.0) | (n_e == 0.0)
     s = ratio(jnp.where(empty, 1e3, nu / GYRO), jnp.where(empty, 1.0, b))
-    n = jnp.where(empty, 1.0, n)
-    point = family.point(s, jnp.where(empty, 1.0, theta), {"gamma": gamma, "N": n})
+    log_n = jnp.where(empty, 0.0, log_n)
+    point = family.point(s, jnp.where(empty, 1.0, theta), {"gamma": gamma, "log_n": log_n})
     return Situation(bad, empty, {}, point), n_e
 
 

@@ -23,8 +23,9 @@ from synchrojax.core import (
 from synchrojax.transfer._arguments import entering, refuse, unit_of_argument
 from synchrojax.transfer._arithmetic import Values
 
-# a choice, of alpha_I ds and |rho| ds: nothing changes any more far below
-_DEEPEST = 1e20
+# choices: of alpha_I ds, from where on nothing changes any more, and of |rho| ds, so much larger
+# that their ratio stays where it counts
+_OPAQUE, _TURNED = 1e10, 1e20
 
 
 def is_logarithmic(c: Any) -> bool:
@@ -65,7 +66,7 @@ def _log(ds: Values) -> Values:
 
 def _per_cell(c: LogCoefficients, log_ds: Values, ds: Values) -> tuple[Coefficients, Values]:
     """(coefficients times lengths, the lengths of such cells)."""
-    longest = float(np.log(_DEEPEST)) - log_ds
+    longest = float(np.log(_TURNED)) - log_ds
 
     def times(log: Values) -> Float[Array, "..."]:
         # of a cell without length with the slope by it
@@ -89,7 +90,7 @@ def in_units_of_rays(
     through it.
     """
     c, ds, light = _read(c, ds, background)
-    log_ds = at_most(_log(ds), float(np.log(_DEEPEST)) - c.log_alpha)
+    log_ds = at_most(_log(ds), float(np.log(_OPAQUE)) - c.log_alpha)
     log_unit = jnp.where(ds > 0.0, c.log_j + log_ds, -jnp.inf)
     if log_unit.ndim:  # numbers alone are no ray, and are refused
         log_unit = jnp.max(log_unit, axis=-1, keepdims=True, initial=-jnp.inf)

@@ -1,6 +1,7 @@
 """The command line as a user sees it."""
 
 import functools
+import io
 import json
 import os
 import pathlib
@@ -255,6 +256,39 @@ def test_errors_are_one_line_with_status_2(capsys, tmp_path, monkeypatch, argume
     assert message in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_electrons_from_a_file(capsys, tmp_path, monkeypatch):
+    """With and without a line of names, from standard input, and what cannot be read."""
+    monkeypatch.chdir(tmp_path)
+    point = ("coefficients", "--model", "tabulated", "--nu", "1e11", "--B", "30", "--theta", "1")
+    rows = "1,1\n10,0.01\n100,1e-5\n"
+    pathlib.Path("plain.csv").write_text(rows)
+    pathlib.Path("named.csv").write_text("gamma,N\n" + rows)
+    np.savez("e.npz", gamma=[1.0, 2.0], N=[1.0, 1.0])
+    status, wanted, _ = run(capsys, *point, "--electrons", "plain.csv")
+    assert status == 0
+    assert run(capsys, *point, "--electrons", "named.csv")[1] == wanted
+    monkeypatch.setattr("sys.stdin", io.StringIO(rows))
+    assert run(capsys, *point, "--electrons", "-")[1] == wanted
+    for file, message in (
+        ("e.npz", "e.npz: cannot be read as text; expected text with two columns of numbers"),
+        (".", ".: is a directory; expected text"),
+        ("none.csv", "none.csv: no such file"),
+    ):
+        status, out, err = run(capsys, *point, "--electrons", file)
+        assert (status, out) == (2, "")
+        assert message in err
+    status, _, err = run(capsys, *point, "--electrons", "plain.csv", "--compare")
+    assert status == 2
+    assert "missing --n-e (--exact and --compare normalise N to it)" in err
+
+
+def test_values_of_no_electron_gas(capsys):
+    status, out, err = run(capsys, "coefficients", "--nu", "-1", *POINT[2:])
+    assert (status, out) == (2, "")
+    assert "no electron gas has such values: nu = -1" in err
+    assert err.count("\n") == 1
 
 
 def parsed(text):

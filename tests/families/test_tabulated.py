@@ -176,9 +176,9 @@ def test_float32_agrees(model, x64):
 def test_derivatives_are_those_of_the_call(model, x64):
     """Forward, backward and by differences, for every input."""
     rng = np.random.default_rng(6)
-    given = {k: jnp.asarray(v) for k, v in {**GIVEN, "n_e": 1e3}.items()}
+    above = np.where(GAMMA > 1.0, GAMMA, 1.4)
+    given = {k: jnp.asarray(v) for k, v in {**GIVEN, "gamma": above, "n_e": 1e3}.items()}
     step = {k: rng.uniform(0.3, 1.0, np.shape(v)) * v for k, v in given.items()}
-    step["gamma"] = np.where(GAMMA > 1.0, step["gamma"], 0.0)
 
     def call(shift):
         moved = {k: v + shift * step[k] for k, v in given.items()}
@@ -199,7 +199,96 @@ def test_derivatives_are_those_of_the_call(model, x64):
     assert along == pytest.approx(float(np.sum(weights * forward)), rel=1e-9)
 
 
+def test_slope_with_the_lowest_gamma(model, x64):
+    """Electrons too slow to be seen do not count in emission, but do in rho."""
+    gamma = np.geomspace(1.0, 1e4, 16)
+
+    def call(lowest):
+        at = jnp.asarray(gamma).at[0].set(lowest)
+        return jnp.stack(model.coefficients({**POINT, "gamma": at, "N": gamma**-2.5}))
+
+    for lowest in (1.0001, 1.2):
+        slope = jax.jit(jax.jacfwd(call))(lowest)
+        ends = [call(lowest + sign * 1e-6) for sign in (-1.0, 1.0)]
+        wanted = (ends[1] - ends[0]) / 2e-6
+        np.testing.assert_allclose(slope / call(1.0), wanted / call(1.0), rtol=5e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("top", [1e4, 1e12])
+def test_second_derivatives_in_float32_whatever_the_top(model, top):
+    gamma = np.geomspace(10.0, top, 24)
+
+    def log_j(theta):
+        params = {"nu": 2.3e11, "B": 30.0, "n_e": 1e6, "theta": theta, "gamma": gamma}
+        return model.log_coefficients({**params, "N": gamma**-2.5}).log_j
+
+    both = [float(jax.jit(d)(1.2)) for d in (jax.grad(log_j), jax.grad(jax.grad(log_j)))]
+    assert both == pytest.approx([0.6795, -2.0122], rel=1e-3)
+
+
 # Input ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e-45, 1e45, 1e300])
+def test_any_unit_of_n(model, factor):
+    wanted = np.array(model.coefficients({**GIVEN, "n_e": 1e3}))
+    found = np.array(model.coefficients({**GIVEN, "N": factor * N, "n_e": 1e3}))
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+def test_spectra_that_leave_float32(model):
+    """Rising ones, and an X-ray knot whose uppermost N float32 does not hold, as in float64."""
+    rising, knot = np.geomspace(1.0, 1e4, 64), np.geomspace(1e2, 1e9, 64)
+    cases = [
+        {**POINT, "gamma": rising, "N": rising**10, "n_e": 1e6},
+        {"nu": 2.4e18, "B": 1e-5, "theta": 1.0, "gamma": knot, "N": 1e-8 * knot**-3.5},
+    ]
+    for params in cases:
+        found = model.log_coefficients(params)
+        with jax.enable_x64(True):
+            wanted = model.log_coefficients(params)
+        np.testing.assert_allclose(np.array(found), np.array(wanted), rtol=1e-4, atol=1e-4)
+    none = model.log_coefficients({**GIVEN, "N": 1e-45 * N})
+    assert np.all(np.isfinite(np.array(none)))  # few electrons are not none
+    assert int(model.flags({**GIVEN, "N": 1e-45 * N})) == 1 << len(model.domain)
+
+
+def test_along_the_field(model, x64):
+    """Finite and physical down to the field itself, where it is flagged."""
+    gamma = np.geomspace(1.0, 1e4, 17)
+    electrons = {"gamma": gamma, "N": gamma**-2.5, "n_e": 1e6}
+    theta = np.array([0.0, 1e-30, 1e-10, 1e-5, 1e-3, np.pi - 1e-5, np.pi])
+    c = model.coefficients({**POINT, "theta": theta, **electrons})
+    assert np.all(np.isfinite(np.array(c)))
+    assert np.all(np.hypot(c.j_Q, c.j_V) < c.j_I)
+    assert c.rho_Q[0] == 0.0
+    np.testing.assert_allclose(c.rho_V[-1], -c.rho_V[0], rtol=1e-9)
+    assert np.all(np.asarray(model.flags({**POINT, "theta": theta, **electrons})) & 4)
+    # s sin(theta) = 3, 1 and 0.5
+    near = {**POINT, "theta": np.array([1e-3, 3.7e-4, 1.8e-4]), **electrons}
+    ratio = np.asarray(model.coefficients(near).j_I / exact.coefficients("tabulated", near).j_I)
+    assert np.all(np.abs(np.log(ratio)) < np.log(3.0))
+    slope = jax.grad(lambda t: model.coefficients({**POINT, "theta": t, **electrons}).rho_V)(0.0)
+    assert np.isfinite(slope)
+
+
+def test_quantities(model):
+    u = pytest.importorskip("astropy.units")
+    wanted = np.array(model.coefficients(GIVEN))
+    found = model.coefficients({**GIVEN, "N": 1e6 * N * u.m**-3})
+    np.testing.assert_allclose(np.array(found), wanted, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"N.* is in m and takes cm\^-3"):
+        model.coefficients({**GIVEN, "N": N * u.m})
+    shared = {**GIVEN, "n_e": 1.0 * u.m**-3, "N": N * u.m}  # only its shape counts
+    assert np.all(np.isfinite(np.array(model.coefficients(shared))))
+    assert Tabulated(GAMMA, N * u.cm**-3) is not None
+
+
+def test_a_jitted_function_in_both_precisions(model):
+    call = jax.jit(lambda nu: model.coefficients({**GIVEN, "nu": nu}).j_I)
+    single = call(1e11)
+    with jax.enable_x64(True):
+        assert float(call(1e11)) == pytest.approx(float(single), rel=1e-4)
 
 
 BAD = [

@@ -103,8 +103,8 @@ def conversion(p: Point, frame: Frame) -> Conversion:
     """
     steps, grow = (rows_of(v, p.kappa) for v in (_NODES, np.log1p(np.exp(_NODES))))
     tail = p.kappa * p.w
-    cold = 1.0 / (tail[None] * jnp.exp(steps))
-    gamma = 1.0 + 1.0 / cold
+    reach = tail[None] * jnp.exp(steps)
+    gamma, cold = 1.0 + reach, reciprocal(reach)
     count = jnp.sqrt(1.0 + 2.0 * cold) * jnp.exp(3.0 * steps - (p.kappa + 1.0)[None] * grow)
     weight = count * (2.0 + cold * (4.0 + cold)) * jnp.exp(steps)
     log_x = 2.0 * (jnp.log(frame.gamma)[None] - jnp.log(gamma))

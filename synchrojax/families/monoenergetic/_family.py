@@ -65,7 +65,7 @@ class MonoenergeticFamily(PackagedFamily):
         return Point(physics.direction(s, theta), log_gamma)
 
     def coordinates(self, p: Point) -> dict[str, Points]:
-        s, sine, _ = p.direction
+        s, sine = p.direction.s, p.direction.sine
         x = jnp.exp(physics.electron(p.direction, p.log_gamma).log_x)
         never = jnp.zeros_like(s)
         return {
@@ -90,7 +90,7 @@ class MonoenergeticFamily(PackagedFamily):
         # as the kernel falls towards low x
         fourth = jnp.exp(4.0 / 3.0 * e.log_x)
         size = (2.0 * jnp.exp(p.log_gamma) - jnp.exp(-p.log_gamma)) * fourth / (1.0 + fourth)
-        return only_of_rho_q(FLOOR * jnp.abs(cold(*p.direction)[0]) * size)
+        return only_of_rho_q(FLOOR * jnp.abs(cold(*p.direction[:3])[0]) * size)
 
     # To learn from ---------------------------------------------------------------------------
 

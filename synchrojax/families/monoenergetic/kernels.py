@@ -35,11 +35,17 @@ _SMALL = 0.3  # q below which the series holds: 0.3^16 / 19
 
 
 class Direction(NamedTuple):
-    """s = nu / nu_c, sin(theta) > 0, cos(theta)."""
+    """s = nu / nu_c, sin(theta) and cos(theta).
+
+    ``aside``: sin(theta), where s sin(theta) is at least 1. Closer to B electrons that are not
+    quite aligned emit into the line of sight, and kernels that are averages over harmonics would
+    diverge or vanish.
+    """
 
     s: Points
     sine: Points
     cosine: Points
+    aside: Points
 
 
 class Electron(NamedTuple):
@@ -82,45 +88,54 @@ def electron(p: Direction, log_gamma: Points) -> Electron:
     """x and q at the saddle of the exponent s' (g' artanh(w / g') - w) over parallel momentum."""
     square = -jnp.expm1(-2.0 * log_gamma)  # beta^2
     slow, beta, gamma = 1.0 - square, square_root(square), jnp.exp(log_gamma)
-    across, along = gamma * p.sine, p.cosine * p.cosine
+    across, along = gamma * p.aside, p.cosine * p.cosine
     # a rough form of the saddle, chosen by hand: a Newton step follows, the rest is learned
     behind = 1.0 / 3.0 + 0.13 * reciprocal(1.0 + 4.0 * across)
     lag = 1.0 - beta * behind
+    # in units of gamma sin(theta), where that is large, for the range of float32: powers of q come
+    # in units of its inverse
+    unit = at_least(across, 1.0)
+    per_unit = reciprocal(unit)
+    share, less = across * per_unit, per_unit * per_unit
     # w and g' times gamma sin(theta), and 1 - q^2 = far * rest without cancellation
-    width = square_root(across * across + along * lag * lag)
-    energy = across * across + along * lag
+    width = square_root(share * share + along * lag * lag * less)
+    energy = share * share + along * lag * less
     over, per_width = reciprocal(energy), reciprocal(width)
-    q, far = width * over, (across * over) * across
-    forward = across * (1.0 - lag * slow)
-    rest = square * (1.0 - 2.0 * beta * behind - behind * behind * slow) + forward * forward
+    large, far = width * over, (share * over) * share
+    q = large * per_unit
+    forward = share * (1.0 - lag * slow)
+    rest = square * (1.0 - 2.0 * beta * behind - behind * behind * slow) * less + forward * forward
     rest = rest * over
     small = q < _SMALL
     near, distant = jnp.where(small, q, 0.0), jnp.where(small, 0.5, q)
     log_rest = jnp.log(jnp.where(small, 0.75, far * rest))
+    cube = jnp.where(small, 1.0, unit)
     grow = jnp.where(  # artanh(q) - q
         small,
-        near * near * near * horner(_SERIES, near * near),
-        jnp.log1p(distant) - 0.5 * log_rest - distant,
+        large * large * large * horner(_SERIES, near * near),
+        (jnp.log1p(distant) - 0.5 * log_rest - distant) * (cube * cube * cube),
     )
     # slope and curvature of the exponent with u', over far and far^2
-    slope = q * q * (beta * behind) * per_width - rest * grow
     turn = beta * behind * per_width
-    bend = 2.0 * q * along * (turn * turn) * over + (q * q * rest) * (
+    slope = large * large * turn - rest * grow
+    bend = 2.0 * large * along * (turn * turn) * (over * less) + (large * large * rest) * (
         (energy * per_width) * per_width * per_width
     )
     step = slope * reciprocal(bend)
-    least = energy * grow - 0.5 * along * slope * step
+    least = energy * grow - 0.5 * along * slope * step * less
     per_least = reciprocal(least)
-    x = 2.0 * (p.s * reciprocal(gamma)) * least
+    log_x = jnp.log(least * per_unit) + (jnp.log(p.s) - log_gamma) + float(np.log(2.0))
     per_rest = width * reciprocal(rest)
     return Electron(
         log_gamma,
         across,
-        jnp.log(at_least(x, 1e-36)),
+        log_x,
         q,
         lag + rest * step,
         (per_rest * bend) * (per_rest * per_least / 3.0),
-        0.5 * (energy * (q * q * q) * reciprocal(rest) - across * grow * across) * per_least,
+        0.5
+        * (energy * (large * large * large) * reciprocal(rest) - share * share * grow)
+        * per_least,
     )
 
 
@@ -136,8 +151,8 @@ def inputs(
     square = e.q * e.q
     fading = reciprocal(1.0 + jnp.exp(3.0 * near) / 3.0)
     emitted = square * (1.0 + jnp.exp(-2.0 * near))
-    low = at_most(jnp.exp((float(np.log(S_PERP)) - jnp.log(p.s * p.sine)) / 3.0), _LOWEST)
-    across = jnp.broadcast_to(2.0 * p.sine * p.sine - 1.0, m.shape)
+    low = at_most(jnp.exp((float(np.log(S_PERP)) - jnp.log(p.s * p.aside)) / 3.0), _LOWEST)
+    across = jnp.broadcast_to(2.0 * p.aside * p.aside - 1.0, m.shape)
     rows = [2.0 * m - 1.0, 2.0 * e.q - 1.0, across, jnp.broadcast_to(2.0 * low - 1.0, m.shape)]
     scales = [*[emitted] * 6, square * m * fading, emitted * fading]
     return stacked(rows), jnp.stack(scales)
@@ -146,15 +161,19 @@ def inputs(
 def limiting(p: Direction, e: Electron, limit: Limits) -> Smooth:
     """Without what is learned."""
     x, along = jnp.exp(e.log_x), p.cosine * p.cosine
-    square, tilt = e.across * e.across, along * e.lag * e.lag  # u'^2 is their ratio
-    log_across = e.log_gamma + jnp.log(p.sine)
+    log_across = e.log_gamma + jnp.log(p.aside)
+    log_unit = at_least(log_across, 0.0)
+    # (gamma sin(theta))^2 and cos(theta)^2 lag^2, whose ratio is u'^2, in units as above
+    square, tilt = jnp.exp(2.0 * (log_across - log_unit)), along * jnp.exp(-2.0 * log_unit)
+    tilt = tilt * e.lag * e.lag
     log_narrow = 0.5 * jnp.log(e.narrow)
     # V / |Q| where it radiates most is 2 u' sqrt(1 + u'^2)
-    log_circular = jnp.log(2.0 * e.lag) + 0.5 * jnp.log(square + tilt) - 2.0 * log_across
+    log_circular = jnp.log(2.0 * e.lag) + 0.5 * jnp.log(square + tilt)
+    log_circular = log_circular + log_unit - 2.0 * log_across
     log_circular = log_circular + log_narrow
     # d ln / d ln gamma / 2: of what stands before the exponential, as in the limit, and of that
     growth = jnp.exp(limit.absorption - limit.emission) - x + e.steep * x
-    log_wide: Points = jnp.log(square + 2.0 * tilt) - 2.0 * log_across
+    log_wide = jnp.log(square + 2.0 * tilt) + 2.0 * (log_unit - log_across)
     log_j = limit.emission - e.log_x - log_narrow + log_wide
     return Smooth(
         e.log_x,
@@ -196,7 +215,9 @@ def kernels(p: Direction, log_gamma: Shared, found: Smooth) -> Dimensionless:
         *polarization(p.cosine, found.log_alpha_q, found.log_alpha_v),
         (2.0 * gamma - per_gamma) * found.turn_q,
         (log_gamma + jnp.log1p(beta) + found.turn_v) * (per_gamma * per_gamma * reciprocal(beta)),
-        *p,
+        p.s,
+        p.sine,
+        p.cosine,
     )
 
 
@@ -214,4 +235,5 @@ def polarization(cosine: Shared, log_q: Points, log_v: Points) -> tuple[Points, 
 def direction(s: Points, theta: Points) -> Direction:
     """As seen at s = nu / nu_c and theta [rad]."""
     sine, cosine = sine_cosine(theta)
-    return Direction(s, at_least(sine, 1e-18), cosine)
+    least = at_most(reciprocal(at_least(s, 1.0)), 1.0)
+    return Direction(s, sine, cosine, at_least(sine, least))

@@ -29,18 +29,19 @@ from synchrojax.families.tabulated._sum import summed
 
 
 class Point(NamedTuple):
-    """A direction, the grid and N there."""
+    """A direction, the grid and ln(N) there, in any unit."""
 
     direction: physics.Direction
     gamma: Float[Arrays, " k"]
-    n: Float[Arrays, "k *points"]
+    log_n: Float[Arrays, "k *points"]
 
 
 @final
 class TabulatedFamily(PackagedFamily):
     """Isotropic electrons with dN/dgamma on a grid.
 
-    ``gamma`` [K] and ``N`` [K, ...] are its parameters; its tables are those of single electrons.
+    ``gamma`` [K] and ``N`` [K, ...] are its parameters, the latter by its logarithm; its tables are
+    those of single electrons.
     """
 
     name = "tabulated"
@@ -57,10 +58,10 @@ class TabulatedFamily(PackagedFamily):
     comparison = Comparison()
 
     def point(self, s: Points, theta: Points, own: Mapping[str, Any]) -> Point:
-        return Point(physics.direction(s, theta), own["gamma"], own["N"])
+        return Point(physics.direction(s, theta), own["gamma"], own["log_n"])
 
     def coordinates(self, p: Point) -> dict[str, Points]:
-        s, sine, _ = p.direction
+        s, sine = p.direction.s, p.direction.sine
         return {"s": s, "theta": jnp.zeros_like(s), "s_sin_theta": s * sine}
 
     def invalid(self, outside: Mapping[str, Masks], p: Point) -> tuple[Masks, Masks]:
@@ -68,7 +69,7 @@ class TabulatedFamily(PackagedFamily):
 
     def evaluate(self, networks: Networks, p: Point, *, clip: bool) -> Dimensionless:
         grid = grid_of(p.gamma)
-        return summed(networks["kernels"], p.direction, grid, spectrum_of(p.gamma, p.n))
+        return summed(networks["kernels"], p.direction, grid, spectrum_of(p.gamma, p.log_n))
 
     def error_scale(self, p: Point, truth: Eight) -> Eight:
         return only_of_rho_q(jnp.zeros_like(p.direction.s))

@@ -64,7 +64,8 @@ def _cardinal(position: Float[Array, " dense"]) -> Float[Array, "dense order"]:
 def grid_of(gamma: Float[Arrays, " k"]) -> Grid:
     """``Grid`` of increasing Lorentz factors from 1 up."""
     k = gamma.shape[0]
-    lowest = gamma[0]
+    # positions count from there, and stay where it moves
+    lowest = jax.lax.stop_gradient(gamma[0])
     scale = (lowest - 1.0) + _MILD
     # distances from the lowest gamma, so that narrow grids keep their digits
     ends = jnp.log1p((gamma - lowest) / scale)

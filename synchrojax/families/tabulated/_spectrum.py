@@ -28,9 +28,9 @@ class Spectrum(NamedTuple):
     end: Int[Array, "*points"]
 
 
-def spectrum_of(gamma: Float[Arrays, " k"], n: Float[Arrays, "k *points"]) -> Spectrum:
-    """Of N >= 0 at increasing Lorentz factors, above 0 at two neighbours at least."""
-    cells = cells_of(gamma, n)
+def spectrum_of(gamma: Float[Arrays, " k"], log_n: Float[Arrays, "k *points"]) -> Spectrum:
+    """Of ln(N) at increasing Lorentz factors, N > 0 at two neighbours at least."""
+    cells = cells_of(gamma, log_n)
     end = len(cells.full) - 1 - jnp.argmax(cells.full[::-1], axis=0)
     log_n = jnp.where(cells.full, cells.log_n - log_number(gamma, cells)[None], NOTHING)
     return Spectrum(log_n, cells.slope, end)

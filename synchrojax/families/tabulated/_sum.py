@@ -27,7 +27,7 @@ def _stokes(
 def _at(
     network: physics.Network, p: physics.Direction, log_gamma: Float[Array, "any *points"]
 ) -> physics.Smooth:
-    each = physics.Direction(*(jnp.broadcast_to(v[None], log_gamma.shape) for v in p))
+    each = jax.tree.map(lambda v: jnp.broadcast_to(v[None], log_gamma.shape), p)
     return physics.Smooth(*kept(list(physics.smooth(network, each, log_gamma))))
 
 
@@ -41,12 +41,12 @@ def summed(
     rows = _at(network, p, nodes)
     shape = (*grid.nodes.shape, *p.s.shape)
     found = physics.Smooth(*kept([interpolated(grid, v.reshape(shape)) for v in rows]))
-    shared = physics.Direction(*(v[None] for v in p))
+    shared = jax.tree.map(lambda v: v[None], p)
     c = physics.kernels(shared, log_gamma, found)
     log_number = at_nodes(spectrum, grid)
     # towards the end of the spectrum emission may rise by many orders in its last part
     top = jax.lax.stop_gradient(grid.top[spectrum.end])
-    steepness = 4.0 / 3.0 * jnp.exp(jnp.log(p.s) - jnp.log(p.sine) - 2.0 * top)
+    steepness = 4.0 / 3.0 * jnp.exp(jnp.log(p.s) - jnp.log(p.aside) - 2.0 * top)
     log_gamma, log_few = near_end(spectrum, grid, steepness)
     few = physics.kernels(shared, log_gamma, _at(network, p, log_gamma))
     log_rest = jnp.where(part == grid.last[spectrum.end][None], NOTHING, log_number)
@@ -70,5 +70,7 @@ def summed(
         ),
         jnp.sum(number * c.rho_q, 0),
         jnp.sum(number * c.rho_v, 0),
-        *p,
+        p.s,
+        p.sine,
+        p.cosine,
     )
