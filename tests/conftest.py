@@ -1,4 +1,6 @@
+import gc
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -62,6 +64,20 @@ def _restore_x64():
     before = jax.config.jax_enable_x64
     yield
     jax.config.update("jax_enable_x64", before)
+
+
+# a process may have 65,530 maps of memory on Linux, and ends where a program takes one more
+_MOST_MAPS = 25_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_programs():
+    """Compiled programs are let go after a file of tests, once they are many."""
+    yield
+    maps = pathlib.Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > _MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture

@@ -214,16 +214,15 @@ def test_slope_with_the_lowest_gamma(model, x64):
         np.testing.assert_allclose(slope / call(1.0), wanted / call(1.0), rtol=5e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("top", [1e4, 1e12])
-def test_second_derivatives_in_float32_whatever_the_top(model, top):
-    gamma = np.geomspace(10.0, top, 24)
-
-    def log_j(theta):
+def test_second_derivatives_in_float32_whatever_the_top(model):
+    def log_j(theta, gamma):
         params = {"nu": 2.3e11, "B": 30.0, "n_e": 1e6, "theta": theta, "gamma": gamma}
         return model.log_coefficients({**params, "N": gamma**-2.5}).log_j
 
-    both = [float(jax.jit(d)(1.2)) for d in (jax.grad(log_j), jax.grad(jax.grad(log_j)))]
-    assert both == pytest.approx([0.6795, -2.0122], rel=1e-3)
+    derivatives = [jax.jit(d) for d in (jax.grad(log_j), jax.grad(jax.grad(log_j)))]
+    for top in (1e4, 1e8, 1e12):
+        both = [float(d(1.2, jnp.geomspace(10.0, top, 24))) for d in derivatives]
+        assert both == pytest.approx([0.6795, -2.0122], rel=1e-3)
 
 
 # Input ----------------------------------------------------------------------------------------
@@ -266,7 +265,8 @@ def test_along_the_field(model, x64):
     assert np.all(np.asarray(model.flags({**POINT, "theta": theta, **electrons})) & 4)
     # s sin(theta) = 3, 1 and 0.5
     near = {**POINT, "theta": np.array([1e-3, 3.7e-4, 1.8e-4]), **electrons}
-    ratio = np.asarray(model.coefficients(near).j_I / exact.coefficients("tabulated", near).j_I)
+    truth = np.array([2.619425e-23, 8.979116e-24, 5.727616e-24])  # exact.coefficients there
+    ratio = np.asarray(model.coefficients(near).j_I) / truth
     assert np.all(np.abs(np.log(ratio)) < np.log(3.0))
     slope = jax.grad(lambda t: model.coefficients({**POINT, "theta": t, **electrons}).rho_V)(0.0)
     assert np.isfinite(slope)

@@ -81,7 +81,7 @@ class _Known(NamedTuple):
 
 
 def _known_at(clip: bool, p: Point) -> _Known:
-    reach = LOWEST_SUMMED, 1e18
+    reach = LOWEST_SUMMED, 1e14
     true = clamp(p, s=reach, theta_e=(1e-5, 1e6))
     inner = outer = true
     if clip:

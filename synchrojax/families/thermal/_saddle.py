@@ -93,5 +93,5 @@ def saddle(p: Point) -> Saddle:
     total = square_root(square + cold * cold)
     exponent = square * reciprocal(total + cold)
     # where nothing is left of the emission its slope would leave the range of float32
-    exponent = jnp.where(exponent < 1e9, exponent, jax.lax.stop_gradient(exponent))
+    exponent = jnp.where(exponent < 1e6, exponent, jax.lax.stop_gradient(exponent))
     return Saddle(sinh, exponent)
