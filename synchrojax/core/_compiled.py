@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from synchrojax.core._inputs import broadcast_shapes, is_traced
+from synchrojax.core._inputs import broadcast_shapes, in_dtype, is_traced
 from synchrojax.core._types import Arrays, Numbers, Shape
 
 # sizes up to the last are filled up to one of these, so that there are few to compile
@@ -95,9 +95,7 @@ def pointwise(
     program = _program(function, subject, dtype)
     size = 0 if is_traced(given) else math.prod(shape)
     if not 0 < size <= STEPS[-1] or elsewhere(given):
-        found = program(
-            {n: v if isinstance(v, jax.Array) else v.astype(dtype) for n, v in values.items()}
-        )
+        found = program(in_dtype(values, dtype))
         return jax.tree.map(np.asarray, found) if host and not is_traced(found) else found
     columns = pack(given, dtype, shape, steps)
     found = _packed(function, subject, tuple(values))(

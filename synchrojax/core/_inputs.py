@@ -266,6 +266,19 @@ def reals(
     return {n: array for n, (array, _) in found.items()}, dtype
 
 
+def in_dtype(values: Mapping[str, Numbers], dtype: np.dtype) -> dict[str, Numbers]:
+    """NumPy arrays in ``dtype``, as what is compiled inside someone's program has to be given them.
+
+    JAX would keep float64 ones as they are, and refuse the program where float64 is switched on
+    later. Its own arrays are left to the program.
+    """
+    with np.errstate(over="ignore"):
+        return {
+            n: v if isinstance(v, jax.Array) else np.asarray(v).astype(dtype)
+            for n, v in values.items()
+        }
+
+
 def broadcast_shapes(shapes: Sequence[Shape]) -> Shape:
     """The common shape, sizes that are symbols included. Raises ValueError."""
     if all(isinstance(n, int) for shape in shapes for n in shape):

@@ -62,6 +62,18 @@ def one_mapping(params: Any, named: Mapping[str, Any]) -> None:
         )
 
 
+def require_names(
+    given: Mapping[Any, Any], names: Iterable[str], optional: Iterable[str], where: str, takes: str
+) -> None:
+    """Raise ValueError for names that are missing or unknown, with what ``takes`` says."""
+    missing = [n for n in names if n not in given and n not in optional]
+    unknown = sorted(str(n) for n in given if n not in names)
+    if missing or unknown:
+        parts = [f"missing {', '.join(missing)}"] * bool(missing)
+        parts += [f"unknown {', '.join(unknown)}"] * bool(unknown)
+        raise ValueError(f"{where}: {' and '.join(parts)}; {takes}")
+
+
 def broadcast(
     params: Any,
     names: Sequence[str],
@@ -79,13 +91,7 @@ def broadcast(
     and labels that do not fit, and shapes that do not broadcast.
     """
     given = as_mapping(params, names)
-    missing = [n for n in names if n not in given and n not in defaults]
-    unknown = sorted(str(n) for n in given if n not in names)
-    if missing or unknown:
-        parts = [f"missing {', '.join(missing)}"] * bool(missing) + [
-            f"unknown {', '.join(unknown)}"
-        ] * bool(unknown)
-        raise ValueError(f"params: {' and '.join(parts)}; the model takes {describe(names)}")
+    require_names(given, names, defaults, "params", f"the model takes {describe(names)}")
 
     def what(n: str) -> str:
         return f"params[{n!r}] [{UNITS.get(n, 'dimensionless')}]"

@@ -127,9 +127,9 @@ def coefficients(
     <= s <= 1e8, s sin(theta) >= 5 (``tests/exact/test_exact.py``); for the others see
     ``tests/exact/test_distributions.py``. Concrete input runs on all cores; traced input (jit,
     grad, vmap) takes long to compile and runs one point after another. theta = 0 is taken as 1e-9.
-    Emission and absorption are for s sin(theta) >= 1, the cyclotron line: closer to B or below it
-    few resonances are left, which the rules of the integrals miss (``error=True`` estimates 1e-4 at
-    1, 5 % at 0.3 and 1 where nothing is right); there rho_V still holds.
+    Emission and absorption are for s sin(theta) >= 1, the cyclotron line: below it few resonances
+    are left, which the rules of the integrals miss more and more. ``error=True`` says so: below
+    1e-3 at 1, up to a tenth at 0.3, above a half at 0.03 (``pytest -m slow tests/exact -k line``).
     Unphysical nu, B, n_e and NaN give NaN, B = 0 or n_e = 0 gives zeros. ValueError for wrong names
     or shapes, for concrete parameters that break a condition of the distribution and for a user's f
     that is negative, not finite or not normalisable (a warning where it does not integrate to 1);

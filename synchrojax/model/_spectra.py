@@ -16,6 +16,7 @@ from synchrojax.core import (
     broadcast,
     broadcast_shapes,
     elsewhere,
+    in_dtype,
     is_traced,
     pack,
 )
@@ -46,13 +47,13 @@ def spectrawise(function: Callable, model: Any, params: Any, *, inline: bool) ->
             f"params: N of shape {np.shape(n)} does not broadcast with the others, of shape "
             f"{shape}: its last axis belongs to gamma"
         ) from None
-    own = _in_dtype({**values, **_logarithms(n, dtype), "gamma": gamma}, dtype)
+    own = in_dtype({**values, **_logarithms(n, dtype), "gamma": gamma}, dtype)
     if inline:
-        return function(model, _arranged(own))
+        return function(model, _arranged(own, dtype))
     given = [*values.values(), gamma, n]
     size = 0 if is_traced(given) or elsewhere(given) else math.prod(shape)
     if not 0 < size <= STEPS[-1]:
-        return _program(function, model)(own)
+        return _program(function, model, dtype)(own)
     # concrete and few: filled up to one of a few sizes
     rows = np.asarray(own.pop("log_n")).reshape(-1, np.shape(n)[-1])
     grid = np.asarray(own.pop("gamma"))
@@ -82,16 +83,9 @@ def _logarithms(n: Numbers, dtype: np.dtype) -> dict[str, Any]:
     return {"log_unit": largest[..., 0], "log_n": log_n}
 
 
-def _in_dtype(values: Mapping[str, Any], dtype: np.dtype) -> dict[str, Any]:
-    return {
-        k: v.astype(dtype) if isinstance(v, np.ndarray | np.generic) else jnp.asarray(v, dtype)
-        for k, v in values.items()
-    }
-
-
-def _arranged(values: Mapping[str, Any]) -> dict[str, Any]:
+def _arranged(values: Mapping[str, Numbers], dtype: np.dtype) -> dict[str, Any]:
     """What of ``values`` belongs to points in one shape, and the rows after each other."""
-    points = {k: jnp.asarray(v) for k, v in values.items()}
+    points = {k: jnp.asarray(v, dtype) for k, v in values.items()}
     gamma, log_n = points.pop("gamma"), points.pop("log_n")
     rows = log_n.reshape(-1, log_n.shape[-1])
     points["row"] = jnp.arange(rows.shape[0]).reshape(log_n.shape[:-1])
@@ -101,8 +95,8 @@ def _arranged(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=256)
-def _program(function: Callable, model: Hashable) -> Callable:
-    return jax.jit(lambda values: function(model, _arranged(values)))
+def _program(function: Callable, model: Hashable, dtype: np.dtype) -> Callable:
+    return jax.jit(lambda values: function(model, _arranged(values, dtype)))
 
 
 @functools.lru_cache(maxsize=256)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from synchrojax.core import PathLike, QuantityError, quantity, written_in_one
+from synchrojax.core import PathLike, QuantityError, quantity, read_text, written_in_one
 from synchrojax.spectra._data import STOKES, StokesSpectrum
 
 _FREQUENCIES = ("nu", "freq", "frequency")
@@ -18,6 +18,7 @@ _TOTALS = ("i", "flux", "flux_density", "fluxdensity", "f", "f_nu", "fnu", "s", 
 _UPPER = ("upper", "upper_limit", "upperlimit", "upperlimits", "ul")
 _ERROR_FORMS = ("{}_err", "{}_error", "err_{}", "error_{}", "e_{}", "{}err", "sigma_{}", "d{}")
 _HEADER = re.compile(r"\s*(.+?)\s*(?:\[(.*?)\]|\((.*?)\))?\s*$")
+_FORMS = {".ecsv": "ascii.ecsv", ".fits": "fits"}  # as astropy calls them
 _LEAST = 1e4  # Hz: lower numbers are meant in MHz or GHz
 
 
@@ -65,8 +66,7 @@ def write(data: StokesSpectrum, path: PathLike) -> None:
             table = _astropy_table(path)
             units = {n: unit for n, (_, unit) in columns.items() if unit}
             whole = table({n: column for n, (column, _) in columns.items()}, units=units)
-            form = "fits" if path.suffix == ".fits" else "ascii.ecsv"
-            whole.write(str(temporary), format=form, overwrite=True)
+            whole.write(str(temporary), format=_FORMS[path.suffix], overwrite=True)
 
 
 # Columns of each kind of file: {name: values}, NaN where there is nothing -------------------------
@@ -74,7 +74,7 @@ def write(data: StokesSpectrum, path: PathLike) -> None:
 
 def _from_csv(path: pathlib.Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"cannot be read ({error})") from None
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
@@ -119,6 +119,7 @@ def _in_base(column: Float[np.ndarray, " rows"], name: str, unit: str) -> Any:
     """The numbers in Hz or Jy, or a quantity of a unit that only astropy knows."""
     if not unit:
         return column
+    # prefixes are the same for both
     prefixed = unit[:-2] + "Hz" if unit.endswith("Jy") else unit
     try:
         return column * quantity(f"1{prefixed}", "nu")
@@ -151,9 +152,8 @@ def _from_npz(path: pathlib.Path) -> dict[str, Any]:
 
 def _from_astropy(path: pathlib.Path) -> dict[str, Any]:
     table = _astropy_table(path)
-    form = "fits" if path.suffix == ".fits" else "ascii.ecsv"
     try:
-        whole = table.read(str(path), format=form)
+        whole = table.read(str(path), format=_FORMS[path.suffix])
     except Exception as error:  # of many kinds, by what is wrong
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"cannot be read ({first})") from None

@@ -23,9 +23,11 @@ from synchrojax.core import (
     Shape,
     as_mapping,
     broadcast_shapes,
+    in_dtype,
     own_settings,
     pointwise,
     reals,
+    require_names,
     unit_of,
 )
 from synchrojax.model import Model, load
@@ -119,23 +121,19 @@ class Source:
         negative lengths, densities, distances. Raises ValueError for missing or unknown labels,
         units and shapes that do not fit.
         """
+        alone = np.ndim(nu) == 0
         values, dtype, shape = self._read(params, nu)
         if isinstance(self.function, _Uniform) and not set(_GRID) & set(values):
             subject, inline = self.function, self.function.model.is_traced
             found = pointwise(_at_points, subject, values, dtype, shape, inline=inline)
         else:
-            found = _compiled(self.function, dtype)(values)
-        return Stokes(*(v.reshape(shape) for v in found)) if np.ndim(nu) == 0 else Stokes(*found)
+            found = _compiled(self.function, dtype)(in_dtype(values, dtype))
+        return Stokes(*(v[..., 0] if alone else v for v in found))
 
     def _read(self, params: Any, nu: Any) -> tuple[dict[str, Numbers], np.dtype, Shape]:
-        """({label: array with an axis more, for nu}, dtype, shape of the result)."""
+        """({label: array with an axis more, for nu}, dtype, the shape of all with that axis)."""
         given = as_mapping(params, tuple(self.labels))
-        missing = [n for n in self.labels if n not in given and n not in self.defaults]
-        unknown = sorted(str(n) for n in given if n not in self.labels)
-        if missing or unknown:
-            parts = [f"missing {', '.join(missing)}"] * bool(missing)
-            parts += [f"unknown {', '.join(unknown)}"] * bool(unknown)
-            raise ValueError(f"source: {' and '.join(parts)}; it takes {self.described()}")
+        require_names(given, self.labels, self.defaults, "source", f"it takes {self.described()}")
         units = {**self.labels, "nu": "Hz"}
         every = {n: given.get(n, self.defaults.get(n)) for n in self.labels}
         values, dtype = reals(
@@ -143,12 +141,11 @@ class Source:
             lambda n: f"source: {n}",
             units.__getitem__,
         )
+        values["nu"] = values["nu"].reshape(np.shape(values["nu"]) or (1,))
         values = {n: v if n in ("nu", *_GRID) else v[..., None] for n, v in values.items()}
         if "N" in values:
             values["N"] = values["N"][..., None, :]
-        shapes = {n: v.shape for n, v in values.items() if n not in _GRID}
-        if "N" in values:
-            shapes["N"] = values["N"].shape[:-1]
+        shapes = _shapes(values)
         try:
             shape = broadcast_shapes(list(shapes.values()))
         except ValueError:
@@ -156,7 +153,13 @@ class Source:
             raise ValueError(
                 f"source: labels [...] and nu [..., n_nu] do not broadcast: {told}"
             ) from None
-        return values, dtype, shape if np.ndim(nu) else shape[:-1]
+        return values, dtype, shape
+
+
+def _shapes(values: Mapping[str, Numbers]) -> dict[str, Shape]:
+    """{name: shape} of what broadcasts: of N without its own axis, and not of gamma."""
+    shapes = {n: v.shape for n, v in values.items() if n not in _GRID}
+    return shapes | ({"N": values["N"].shape[:-1]} if "N" in values else {})
 
 
 @functools.lru_cache(maxsize=256)
@@ -165,9 +168,7 @@ def _compiled(function: Callable, dtype: np.dtype) -> Callable:
 
     def program(values: Mapping[str, Numbers]) -> tuple[Any, ...]:
         arrays = {n: jnp.asarray(v, dtype) for n, v in values.items()}
-        shapes = [v.shape for n, v in arrays.items() if n not in _GRID]
-        shapes += [arrays["N"].shape[:-1]] if "N" in arrays else []
-        shape = broadcast_shapes(shapes)
+        shape = broadcast_shapes(list(_shapes(arrays).values()))
         for n in set(arrays) - set(_GRID):  # of one rank
             arrays[n] = arrays[n].reshape((1,) * (len(shape) - arrays[n].ndim) + arrays[n].shape)
         nu = arrays.pop("nu")
@@ -254,8 +255,7 @@ def _cone_light(model: Model, params: Mapping[str, Any], nu: Any, psi: Any) -> t
     angle = sliced["base"] * jnp.exp(log_x) * sine / sliced["distance"]
     angle = angle * (radius / sliced["distance"]) * (1.0 + sliced["z"]) ** 4
     share = angle * whole * weights
-    total = jnp.sum(share, axis=-1)
-    return Stokes(*(jnp.sum(share * v, axis=-1) for v in light)), jnp.ones_like(total)
+    return Stokes(*(jnp.sum(share * v, axis=-1) for v in light)), 1.0
 
 
 def _source(
@@ -302,8 +302,9 @@ def cone(model: Any) -> Source:
     radius grows with it to the power ``slope_radius`` (1); B, n_e and ``radius`` [cm] are those at
     the base. ``viewing`` [rad]: between the axis and the line of sight as observed; theta, between
     line of sight and field in the frame of the jet, and psi are the same everywhere. Other labels
-    as in ``sphere``. A Gauss rule of 96 nodes in the logarithm of the distance gives I to
-    1e-5, the polarization to 5e-4 of I where Faraday rotation differs by turns between slices.
+    as in ``sphere``. Summed by a Gauss rule of 96 nodes in the logarithm of the distance, to
+    1e-3 of I where Faraday rotation differs by turns between slices, and better elsewhere
+    (``tests/spectra/test_sources.py``).
     """
     own = (
         "base",

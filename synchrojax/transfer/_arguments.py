@@ -12,6 +12,7 @@ from synchrojax.core import (
     Shape,
     SkyCoefficients,
     broadcast_shapes,
+    in_dtype,
     is_traced,
     reals,
     unit_of_coefficient,
@@ -144,5 +145,6 @@ def read_arguments(c: Any, ds: Any, psi: Any, g: Any, background: Any) -> Given:
     known = not is_traced(values.values())
     if known:
         _require_physical(values)
+    values = in_dtype(values, dtype)
     along, behind = ({n: values[n] for n in group} for group in (named, light))
     return Given(kind, along, behind, dtype, rays, cells, known)

@@ -2,7 +2,8 @@
 
 ``h`` is the share of the longest path to the observer that light from a point still has before it.
 In a cell all depths have the same weight, w = 1. Over the face of a sphere there are more short
-chords than long ones: w = 1 - h^2, which is the share of the face whose chords are longer.
+chords than long ones: w = 1 - h^2, which is the share of the face whose chords are longer. Across a
+cylinder that share is (1 - h^2)^(1/2).
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from synchrojax.transfer._arithmetic import Values
 class Mean(NamedTuple):
     """A weight w(h), as the three functions of it that a solution needs."""
 
+    # of (-M / unit)^n in exp(-tau - M) and in its mean, and that unit (``_cell_powers``)
     powers: Callable[[Values, int], tuple[Sequence[Values], Sequence[Values], Values]]
     decay: Callable[[Values], Values]  # int w exp(-x h) dh of a real x
     # real and imaginary part of int w exp(-(x + i y) h) dh, given cos and sin of y, too

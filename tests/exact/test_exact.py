@@ -51,6 +51,22 @@ def test_rotativities_below_the_cyclotron_line_overlap():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "own"), [("powerlaw", {"p": 2.5}), ("kappa", {"kappa": 4.0, "w": 10.0})]
+)
+def test_estimates_below_the_cyclotron_line(name, own, x64):
+    """Where few resonances are left the estimated error says that emission is not right."""
+    theta = np.arcsin(np.array([1.0, 0.3, 0.03]) / 3e3)
+    params = {"nu": 3e3 * GYRO * 30.0, "B": 30.0, "n_e": 1e6, "theta": theta, **own}
+    _, error = exact.coefficients(name, params, error=True)
+    for estimates in (error.j_I, error.alpha_I):
+        assert estimates[0] < 1e-3
+        assert 1e-2 < estimates[1] < 0.1
+        assert estimates[2] > 0.5
+    assert np.all(error.rho_V < 1e-6)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [4, 25])
 def test_reference_table_is_reproduced(index):
     s, theta, theta_e, harmonic = points()[index]

@@ -52,6 +52,9 @@ def test_slab_is_one_cell(slab, x64):
     np.testing.assert_allclose(several.Q[1, 2], wanted[1], rtol=1e-9)
     single = slab.stokes({**ELECTRONS, "length": 1e16, "solid_angle": 1e-16}, 1e10)
     assert single.I.shape == ()
+    lengths = {**ELECTRONS, "length": np.array([1e15, 1e16, 1e17]), "solid_angle": 1e-16}
+    alone, row = slab.stokes(lengths, 1e10), slab.stokes(lengths, [1e10])
+    np.testing.assert_array_equal(alone.U, row.U[:, 0])
 
 
 def test_slopes_of_the_spectrum(slab, x64):
@@ -204,6 +207,20 @@ def test_your_own(x64):
     np.testing.assert_allclose(
         jax.jit(own.stokes)({"flux": 1.0}, NU).I[2:3], (1e-9 * NU[2]) ** -0.7
     )
+
+
+def test_numpy_inside_of_a_jitted_function_of_either_precision():
+    own = spectra.Source(lambda p, nu: (p["a"] * nu,) * 4, ("a", "b"), ("Jy", ""))
+    gamma = np.geomspace(1.0, 1e4, 16)
+    grid = {"B": 1.0, "theta": 1.0, "gamma": gamma, "N": gamma**-2.0, "solid_angle": 1e-18}
+    for source, given, free in (
+        (own, {"a": np.array([1.0, 2.0])}, "b"),
+        (spectra.slab("tabulated"), grid, "length"),
+    ):
+        call = jax.jit(lambda x, s=source, g=given, f=free: s.stokes({**g, f: x}, NU[4:6]).I)
+        single = np.asarray(call(1e13))
+        with jax.enable_x64(True):
+            np.testing.assert_allclose(np.asarray(call(1e13)), single, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

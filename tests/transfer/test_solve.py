@@ -427,6 +427,19 @@ def test_gradients_of_huge_cells(named, precision):
 
 
 @pytest.mark.slow  # every run differentiates the same call in the README's example
+def test_numpy_inside_of_a_jitted_function_of_either_precision(model, point):
+    """JAX refused the program for float64 where NumPy arrays had come in for float32."""
+    c = type(model.coefficients(point))(
+        *(np.full(3, v, np.float64) for v in model.coefficients(point))
+    )
+    ds, psi = np.full(3, 1e12), np.zeros(3)
+    for use in (transfer.solve, transfer.depths, transfer.sphere):
+        call = jax.jit(lambda x, use=use: x * use(c, ds, psi=psi)[0])
+        single = np.asarray(call(1.0))
+        with jax.enable_x64(True):
+            np.testing.assert_allclose(np.asarray(call(1.0)), single, rtol=1e-5)
+
+
 def test_the_call_is_differentiable_from_parameters(model, point):
     """The ten lines of the README, and their slopes."""
 
