@@ -30,10 +30,9 @@ thousandth of its value without gamma_max.
 
 Errors of slopes d ln|c| / d ln(input), or d / d(input) for theta and k, are absolute, and
 relative where the slope exceeds one; the table gives the worst of the eight coefficients. Slopes
-of tabulated are not measured; those of another model whose part has no such table have not been
-measured since it was trained (`--no-slopes`). A published fit is
-shown where its authors state it to hold, next to the network at the same points: median and 99 %
-of the coefficient for which the fit is worst.
+of tabulated are not measured here. A published fit is shown where its authors state it to hold,
+next to the network at the same points: median and 99 % of the coefficient for which the fit is
+worst.
 
 Files are safetensors with a readable header; reading one executes no code.
 """
