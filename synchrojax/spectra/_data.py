@@ -70,7 +70,7 @@ class StokesSpectrum:
         if np.any(self.upper) and "I" not in self.values:
             raise ValueError("StokesSpectrum: upper limits are of I, which is missing")
         self.reset_mask()
-        self._check()
+        self.check()
 
     def _each(self, given: Any, what: str) -> Iterator[tuple[str, Any]]:
         """(Stokes parameter, what belongs to it) of a mapping, or of what is for all."""
@@ -102,7 +102,8 @@ class StokesSpectrum:
             )
         return np.broadcast_to(array, self.nu.shape).copy()
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise ValueError where a value that is used is not finite, or none is left."""
         for n, used in self.used.items():
             for what, row in (("", self.values[n]), ("error of ", self.errors[n])):
                 bad = used & ~np.isfinite(row)

@@ -24,6 +24,7 @@ from synchrojax.core import (
     as_mapping,
     broadcast_shapes,
     in_dtype,
+    low_and_high,
     own_settings,
     pointwise,
     reals,
@@ -55,7 +56,7 @@ class Source:
     against each other; it returns four arrays, or ``Stokes``, and works under jit. ``labels``:
     their names in order; ``units``: as many units, or a mapping; "" for what is dimensionless.
     ``defaults``: {label: value} of those that may be left out, None where the function goes without
-    them.
+    them. ``ranges``: {label: (low, high)} that the function holds for, which fits do not leave.
 
     ``slab``, ``sphere`` and ``cone`` make sources of every model.
     """
@@ -63,6 +64,7 @@ class Source:
     labels: Mapping[str, str]
     """name -> unit, in the order of the labels."""
     defaults: Mapping[str, float | None]
+    ranges: Mapping[str, tuple[float, float]]
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class Source:
         labels: Sequence[str],
         units: Any = None,
         defaults: Mapping[str, float | None] | None = None,
+        ranges: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         if not callable(function):
             raise ValueError(f"Source: function must be callable, got {type(function).__name__}")
@@ -80,11 +83,16 @@ class Source:
             units = [(units or {}).get(n, unit_of(n)) for n in names]
         if isinstance(units, str) or len(units) != len(names):
             raise ValueError(f"Source: {len(names)} labels need as many units, got {units!r}")
-        unknown = sorted(set(defaults or ()) - set(names))
-        if unknown:
-            raise ValueError(f"Source: defaults of unknown labels: {', '.join(unknown)}")
+        for what, given in (("defaults", defaults), ("ranges", ranges)):
+            unknown = sorted(set(given or ()) - set(names))
+            if unknown:
+                raise ValueError(f"Source: {what} of unknown labels: {', '.join(unknown)}")
         self.function, self.labels = function, dict(zip(names, units, strict=True))
         self.defaults = dict(defaults or {})
+        self.ranges = {
+            n: low_and_high(ends, f"Source: range of {n}", self.labels[n])
+            for n, ends in (ranges or {}).items()
+        }
 
     def __repr__(self) -> str:
         return f"Source({self.described()})"
@@ -97,7 +105,13 @@ class Source:
 
     @property
     def _identity(self) -> tuple[Hashable, ...]:
-        return self.function, tuple(self.labels.items()), tuple(self.defaults.items())
+        parts = (self.labels, self.defaults, self.ranges)
+        return self.function, *(tuple(part.items()) for part in parts)
+
+    @property
+    def turns(self) -> bool:
+        """Whether ``psi`` is known to turn Q + iU by twice its value, and nothing else."""
+        return isinstance(self.function, _Uniform)
 
     def described(self) -> str:
         """The labels with their units and defaults, in one line."""
