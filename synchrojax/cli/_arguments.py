@@ -5,7 +5,7 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from synchrojax.core import QuantityError, ends, quantity, quantity_or_range, whole_number
@@ -17,7 +17,11 @@ class Parser(argparse.ArgumentParser):
     A later option could give them another meaning.
     """
 
+    verbs: Mapping[str, Any]
+    """Name -> parser of the verbs below, none where there are only arguments."""
+
     def __init__(self, **kwargs: Any) -> None:
+        self.verbs = {}
         super().__init__(
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -8,56 +8,73 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from synchrojax import __version__
-from synchrojax.cli import _coefficients, _generate, _ray, _table, _train, _validate
+from synchrojax.cli import _coefficients, _generate, _ray, _spectra, _table, _train, _validate
 from synchrojax.cli._arguments import Parser, joined, nearest
 
 _GROUPS = (_coefficients, _generate, _table, _train, _validate, _ray)
 
 
-def _parser() -> tuple[Parser, dict[str, Any]]:
+def _parser() -> Parser:
     parser = Parser(
         prog="synchrojax",
         description="Polarized synchrotron coefficients: networks, exact integrals, training.",
         epilog="synchrojax VERB --help describes a verb, with an example.",
     )
     parser.add_argument("--version", action="version", version=f"synchrojax {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    verb = _verbs(parser)
+    for group in _GROUPS:
+        group.add(verb)
+    spectra = verb("spectra", None, "Stokes spectra of sources: fits of observed ones.")
+    _spectra.add(_verbs(spectra))
+    return parser
 
-    def verb(name: str, action: Callable, text: str, *examples: str) -> Any:
-        """The parser of a verb, run by ``action(options)``."""
+
+def _verbs(parser: Parser) -> Callable:
+    """What adds verbs to a parser."""
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    parser.verbs = verbs.choices
+
+    def verb(name: str, action: Callable | None, text: str, *examples: str) -> Any:
+        """The parser of a verb, run by ``action(options)``, or of a group of verbs."""
         listed = "\n  ".join(examples)
-        sub = verbs.add_parser(name, help=text, description=text, epilog=f"example:\n  {listed}")
+        further = f"{parser.prog} {name} VERB --help describes a verb, with an example."
+        epilog = f"example:\n  {listed}" if examples else further
+        sub = verbs.add_parser(name, help=text, description=text, epilog=epilog)
         sub.set_defaults(action=action)
         return sub
 
-    for group in _GROUPS:
-        group.add(verb)
-    return parser, verbs.choices
+    return verb
 
 
 def _options(words: list[str]) -> Any:
     """The parsed command line; None where help was all there was to say."""
-    parser, verbs = _parser()
+    parser = _parser()
     words = joined(words)
     if not words:
         parser.print_help()
         return None
+    _check(parser, words)
+    return parser.parse_args(words)
+
+
+def _check(parser: Parser, words: list[str]) -> None:
+    """Stop at unknown verbs and options, with the nearest known one."""
+    if not parser.verbs:
+        parser.refuse_unknown(words)
+        return
     chosen = next((w for w in words if not w.startswith("-")), None)
-    if chosen is not None and chosen not in verbs:
-        near = nearest(chosen, verbs)
+    if chosen is not None and chosen not in parser.verbs:
+        near = nearest(chosen, parser.verbs)
         hint = f"did you mean {near}? " * bool(near)
-        parser.error(f"invalid choice of a verb: {chosen!r}; {hint}verbs: {', '.join(verbs)}")
-    before, after = (
-        (words, [])
-        if chosen is None
-        else (words[: words.index(chosen)], words[words.index(chosen) + 1 :])
-    )
-    parser.refuse_unknown(before)
+        known = ", ".join(parser.verbs)
+        parser.error(f"invalid choice of a verb: {chosen!r}; {hint}verbs: {known}")
+    at = len(words) if chosen is None else words.index(chosen)
+    parser.refuse_unknown(words[:at])
     if chosen is None:
         parser.parse_args(words)
-        parser.error("needs a verb; see synchrojax --help")
-    verbs[chosen].refuse_unknown(after)
-    return parser.parse_args(words)
+        parser.error(f"needs a verb; see {parser.prog} --help")
+    else:
+        _check(parser.verbs[chosen], words[at + 1 :])
 
 
 def _run(words: list[str]) -> int:
@@ -65,7 +82,7 @@ def _run(words: list[str]) -> int:
     if options is None:
         return 0
     try:
-        options.action(options)
+        return options.action(options) or 0
     except BrokenPipeError:
         raise
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
@@ -76,13 +93,12 @@ def _run(words: list[str]) -> int:
             "synchrojax: stopped; generate and train resume with the same command", file=sys.stderr
         )
         return 130
-    return 0
 
 
 def main(arguments: Iterable[str] | None = None) -> int:
     """Entry point; returns the exit status.
 
-    0, 2 for an error, 130 when interrupted, 141 when nobody reads on.
+    0, 2 for an error, 3 for a fit that is not ok, 130 when interrupted, 141 when nobody reads on.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name in Greek must not die of the locale

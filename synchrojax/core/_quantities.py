@@ -12,6 +12,8 @@ _PREFIXES = {
     **{"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18},
 }
 _DEGREE = math.pi / 180.0
+_AU = 1.495978707e13  # cm
+_PARSEC = _AU * 648000.0 / math.pi
 
 
 def _prefixed(**units: float) -> dict[str, float]:
@@ -44,6 +46,21 @@ _KINDS = {
         "s with SI prefixes such as ms, min, h",
         {**_prefixed(s=1.0), "min": 60.0, "h": 3600.0},
     ),
+    "a length": (
+        "cm, m, km, au, pc, kpc, Mpc, Gpc",
+        {
+            **{"cm": 1.0, "m": 1e2, "km": 1e5, "au": _AU, "AU": _AU, "pc": _PARSEC},
+            **{"kpc": 1e3 * _PARSEC, "Mpc": 1e6 * _PARSEC, "Gpc": 1e9 * _PARSEC},
+        },
+    ),
+    "a solid angle": (
+        "sr, arcsec^2, mas^2, uas^2",
+        {
+            **{"sr": 1.0, "arcsec2": (_DEGREE / 3600.0) ** 2},
+            **{"mas2": (_DEGREE / 3.6e6) ** 2, "uas2": (_DEGREE / 3.6e9) ** 2},
+        },
+    ),
+    "a rotation measure": ("rad m^-2", {"radm-2": 1.0}),
 }
 _BASE = {
     "a frequency": "Hz",
@@ -51,6 +68,9 @@ _BASE = {
     "an angle": "rad",
     "a number density": "cm^-3",
     "a time": "s",
+    "a length": "cm",
+    "a solid angle": "sr",
+    "a rotation measure": "rad m^-2",
 }
 _KIND_OF = {
     **{
@@ -59,7 +79,9 @@ _KIND_OF = {
         "B": "a magnetic field",
         "n_e": "a number density",
     },
-    **{"theta": "an angle", "psi": "an angle", "timeout": "a time"},
+    **{"theta": "an angle", "psi": "an angle", "viewing": "an angle", "timeout": "a time"},
+    **dict.fromkeys(("length", "radius", "distance", "base"), "a length"),
+    **{"solid_angle": "a solid angle", "rotation_measure": "a rotation measure"},
 }
 _NUMBER = re.compile(
     r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*\*?\s*(\S.*?)\s*$", re.ASCII
@@ -118,7 +140,8 @@ def _split(text: str) -> tuple[float, str] | None:
 def quantity(text: str, name: str) -> float:
     """The value of ``text`` in the unit of the parameter ``name``.
 
-    nu, frequency [Hz], B [G], n_e [cm^-3], theta, psi [rad], timeout [s]; any other name is
+    nu, frequency [Hz], B [G], n_e [cm^-3], theta, psi, viewing [rad], timeout [s], length, radius,
+    distance, base [cm], solid_angle [sr], rotation_measure [rad m^-2]; any other name is
     dimensionless. Raises QuantityError.
     """
     found = _split(text)

@@ -80,6 +80,34 @@ class Fit:
         sigma = np.sqrt(np.diagonal(self.covariance))
         return self.covariance / sigma[:, None] / sigma[None]
 
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but the source and the residuals, as JSON takes it; null for NaN."""
+
+        def plain(v: float) -> float | None:
+            return float(v) if np.isfinite(v) else None
+
+        def named(row: Mapping[str, float]) -> dict[str, float | None]:
+            return {n: plain(v) for n, v in row.items()}
+
+        modes = [(m, named(m.values), named(m.errors)) for m in self.modes]
+        return {
+            "ok": self.ok,
+            "message": self.message,
+            "values": named(self.values),
+            "errors": named(self.errors),
+            "units": {n: self.source.labels[n] for n in self.names},
+            "params": {n: np.asarray(v).tolist() for n, v in self.params.items()},
+            "names": list(self.names),
+            "covariance": [[plain(v) for v in row] for row in self.covariance],
+            "correlation": [[plain(v) for v in row] for row in self.correlation],
+            **{n: plain(getattr(self, n)) for n in ("chi2", "reduced_chi2", "p_value")},
+            "dof": self.dof,
+            "converged": self.converged,
+            "at_bound": list(self.at_bound),
+            "degenerate": [list(names) for names in self.degenerate],
+            "modes": [{"values": v, "errors": e, "chi2": plain(m.chi2)} for m, v, e in modes],
+        }
+
     def __repr__(self) -> str:
         return f"Fit({self.table()})"
 

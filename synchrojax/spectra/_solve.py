@@ -22,6 +22,7 @@ _UNLIKELY = 0.05  # p-value below which one doubts
 _MORE = 4  # times the starts where one doubts
 _EFFORT = 8  # times the points of the box that are looked at, where one still doubts
 _LINES, _NEIGHBOURS = 2, 4
+_HOPS, _LOWER = 4, 0.5  # times that one looks beside the best end; in chi2, to look again
 _FAR = np.concatenate([-np.geomspace(40.0, 3.0, 32), np.geomspace(3.0, 40.0, 32)])
 _OUT = 2.0  # standard deviations from the minimum, where chi2 is looked at
 _SLOW = 0.4  # of the rise of chi2 there that the errors stand for: less, and they are too small
@@ -53,6 +54,18 @@ def solve(
         for k, more in zip(which, found, strict=True):
             ends[k].extend(more)
 
+    def hop(which: np.ndarray) -> None:
+        """Look for minima beside the best ends, and again beside those that are better still."""
+        for _ in range(_HOPS):
+            best = [_best(ends[k]) for k in which]
+            go(which, _around(space, _rows(problems, which), best, dtype))
+            lower = [
+                b.chi2 - _best(ends[k]).chi2 > _LOWER for k, b in zip(which, best, strict=True)
+            ]
+            which = which[lower]
+            if not len(which):
+                return
+
     def doubtful() -> np.ndarray:
         pairs = zip(map(_best, ends), dof, strict=True)
         return np.array([not b.converged or p_value(b.chi2, d) < _UNLIKELY for b, d in pairs])
@@ -62,15 +75,17 @@ def solve(
     else:
         places = starts_of(space, problems, _MORE * starts, seed, dtype, 1)
         go(every, places[:, :starts])
-        go(every, _around(space, problems, [_best(found) for found in ends], dtype))
+        hop(every)
         slow = np.min(_rise(residuals, problems, ends, dtype), axis=-1) < _NOT_QUITE
         more = np.flatnonzero(slow | doubtful())
         if len(more):
             go(more, places[more, starts:])
+            hop(more)
         again = np.flatnonzero(doubtful())
         if len(again):
             few = _rows(problems, again)
             go(again, starts_of(space, few, 2 * starts, seed + 1, dtype, _EFFORT))
+            hop(again)
     rise = _rise(residuals, problems, ends, dtype)
     modes = [distinct(found, space.periods) for found in ends]
     return [

@@ -1,5 +1,7 @@
 """Fits of a source in closed form, of a slab, and what is said about bad ones."""
 
+import json
+
 import astropy.units as u
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ from scipy.stats import norm
 from stokes_spectra import BOUNDS as SLAB_BOUNDS
 from stokes_spectra import FIXED, pulls, slabs
 
-from synchrojax import spectra
+from synchrojax import cli, spectra
 
 NU = np.geomspace(1e9, 1e11, 12)
 BOUNDS = {
@@ -432,10 +434,80 @@ def test_log_likelihood(rng, x64):
 # A slab of thermal electrons ----------------------------------------------------------------------
 
 
-def test_slabs(rng):
-    truth, data = slabs(12, rng)
-    fits = spectra.fit_many(spectra.slab("thermal"), data, SLAB_BOUNDS, fixed=FIXED)
-    near = np.all(np.abs(pulls(fits, truth)) < 5.0, axis=0)
-    assert np.all(near | ~fits.ok)
-    assert np.sum(near) >= 11
-    assert np.sum(fits.ok) >= 8
+@pytest.mark.usefixtures("x64")
+class TestSlabs:
+    """One program for all of it."""
+
+    def test_several(self, rng):
+        truth, data = slabs(12, rng)
+        fits = spectra.fit_many(spectra.slab("thermal"), data, SLAB_BOUNDS, fixed=FIXED)
+        near = np.all(np.abs(pulls(fits, truth)) < 5.0, axis=0)
+        assert np.all(near | ~fits.ok)
+        assert np.sum(near) >= 11
+        assert np.sum(fits.ok) >= 10
+
+    def test_command(self, rng, tmp_path, capsys):
+        truth, (data,) = slabs(1, rng)
+        spectra.write(data, tmp_path / "observed.csv")
+        words = ["spectra", "fit", str(tmp_path / "observed.csv"), "--model", "thermal"]
+        for n, ends in SLAB_BOUNDS.items():
+            words += ["--free", f"{n}={ends[0]!r}:{ends[1]!r}"]
+        words += ["--fixed", "length=1e13 cm", "--fixed", "solid_angle=1e-18"]
+        for out in ("fit.csv", "fit.json"):
+            assert cli.main([*words, "--out", str(tmp_path / out)]) == 0
+        assert "degrees of freedom\nok" in capsys.readouterr().out
+        found = json.loads((tmp_path / "fit.json").read_text())
+        wanted = spectra.fit(spectra.slab("thermal"), data, SLAB_BOUNDS, fixed=FIXED)
+        assert found == json.loads(json.dumps(wanted.as_dict()))
+        assert found["ok"]
+        assert found["units"]["B"] == "G"
+        assert found["params"]["length"] == 1e13
+        header, first, *_ = (tmp_path / "fit.csv").read_text().splitlines()
+        assert header == "label,value,error,unit"
+        assert first == f"B,{wanted.values['B']!r},{wanted.errors['B']!r},G"
+        # what is not ok has a status of its own, and is written all the same
+        words = [w.replace(f"B={1.0!r}:", f"B={float(2.0 * truth['B'][0])!r}:") for w in words]
+        assert cli.main([*words, "--json", "--out", str(tmp_path / "bad.json")]) == 3
+        assert json.loads(capsys.readouterr().out) == json.loads(
+            (tmp_path / "bad.json").read_text()
+        )
+        assert "lower bound" in json.loads((tmp_path / "bad.json").read_text())["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "needs a verb; see synchrojax spectra --help"),
+        (["fits"], "invalid choice of a verb: 'fits'; did you mean fit?"),
+        (["fit", "absent.csv", "--model", "thermal"], "absent.csv: no such file"),
+        (["fit", "absent.csv"], "required: --model"),
+        (
+            ["fit", "absent.csv", "--model", "thermal", "--free", "B=1"],
+            "'B=1' is not LABEL=LOW:HIGH",
+        ),
+        (["fit", "a.csv", "--model", "thermal", "--free", "B=1:5m"], "m measures a length"),
+        (["fit", "a.csv", "--model", "thermal", "--fixed", "B"], "'B' is not LABEL=VALUE"),
+        (["fit", "a.csv", "--model", "thermal", "--prior", "B=1"], "'B=1' is not LABEL=MEAN:SIGMA"),
+        (["fit", "a.csv", "--model", "thermal", "--out", "a.txt"], "written as .json or .csv"),
+        (["fit", "a.csv", "--model", "thermal", "--fre", "B=1:2"], "did you mean --free?"),
+    ],
+)
+def test_bad_commands(words, message, capsys):
+    try:
+        status = cli.main(["spectra", *words])
+    except SystemExit as stop:
+        status = stop.code
+    assert status == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_a_command_that_gives_a_label_twice(tmp_path, capsys, rng):
+    spectra.write(observed(TRUTH, rng)[0], tmp_path / "a.npz")
+    words = ["spectra", "fit", str(tmp_path / "a.npz"), "--model", "thermal"]
+    assert cli.main([*words, "--free", "B=1:2", "--free", "B=1:3"]) == 2
+    assert "--free gives B twice" in capsys.readouterr().err
+    assert cli.main([*words, "--free", "B=1:2", "--fixed", "B=1"]) == 2
+    assert "B is in bounds and in fixed" in capsys.readouterr().err
