@@ -1,9 +1,10 @@
 """Tables of exact coefficients, or of what a program prints, made by many workers.
 
-It may import families, exact, tables and what lies below them.
+``run_all`` and ``workers_of`` spread any jobs over executors. It may import families, exact, tables
+and what lies below them.
 """
 
-from synchrojax.generate._executors import GenerateError, dask_executor
+from synchrojax.generate._executors import GenerateError, dask_executor, run_all, workers_of
 from synchrojax.generate._tables import (
     FAILED,
     draw,
@@ -18,4 +19,6 @@ __all__ = [
     "draw",
     "generate",
     "generate_command",
+    "run_all",
+    "workers_of",
 ]

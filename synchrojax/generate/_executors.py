@@ -69,7 +69,7 @@ def run_all(
                     and "pickle" in str(error).lower()
                 ):
                     raise GenerateError(
-                        f"the distribution cannot be sent to other processes ({error}): define f "
+                        f"what is computed cannot be sent to other processes ({error}): define f "
                         "at the top of a module"
                     ) from None
                 if isinstance(error, ValueError | TypeError | KeyboardInterrupt):

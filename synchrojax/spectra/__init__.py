@@ -4,7 +4,7 @@
 of a function of your own: from labels (field, density, size, distance ...) to flux densities.
 ``StokesSpectrum`` is an observed spectrum, ``read`` and ``write`` have it in a file. ``fit`` and
 ``fit_many`` find labels with errors and say what speaks against them, ``log_likelihood`` is for
-samplers. It may import core, model and transfer.
+samplers. It may import core, model, transfer and generate.
 """
 
 from synchrojax.spectra._data import STOKES, StokesSpectrum

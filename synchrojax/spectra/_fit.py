@@ -1,15 +1,13 @@
 """Fits of sources to observed Stokes spectra."""
 
-import concurrent.futures
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
-from synchrojax.core import float64_is_on, real, whole_number
+from synchrojax.core import PathLike, float64_is_on, real, whole_number
+from synchrojax.spectra._chunks import solve_all
 from synchrojax.spectra._data import STOKES, StokesSpectrum
 from synchrojax.spectra._likelihood import Problem, Residuals, channels_of
 from synchrojax.spectra._results import (
@@ -21,11 +19,9 @@ from synchrojax.spectra._results import (
     degenerate_in,
     near_bounds,
 )
-from synchrojax.spectra._solve import Solution, solve
+from synchrojax.spectra._solve import Solution
 from synchrojax.spectra._sources import Source
 from synchrojax.spectra._space import Place, Space, space_of
-
-_CHUNK = 32  # spectra that one core works on
 
 
 def fit(
@@ -43,15 +39,17 @@ def fit(
     """Fit a source to an observed spectrum.
 
     ``bounds``: {label: (low, high)} of the free labels; ``fixed``: {label: value} of others; those
-    in neither keep their default. ``tied``: {label: another label, or a function of a mapping of
-    labels}. ``priors``: {free label: (mean, sigma)}, or ``Normal`` or ``LogNormal``. ``starts``:
-    how many, the best of many points of the box, or the labels of one or several starts as
-    mappings. ``least_p``: chi2 less likely than that speaks against the fit.
+    in neither keep their default, or are free in the range of the source if it has one. ``tied``:
+    {label: another label, or a function of a mapping of labels}. ``priors``: {free label: (mean,
+    sigma)}, or ``Normal`` or ``LogNormal``. ``starts``: how many, the best of many points of the
+    box, or the labels of one or several starts as mappings. ``least_p``: chi2 less likely than that
+    speaks against the fit.
 
     Levenberg and Marquardt's method with exact derivatives, between the bounds, from every start,
     in the float dtype that is switched on. The fit is ``ok`` if nothing speaks against it: that
     the best start did not converge, a bound within an error of its label, chi2, other minima nearly
-    as good, combinations of labels that the data do not constrain. Raises ValueError for labels,
+    as good, combinations of labels that the data do not constrain, errors that are too small for
+    how slowly chi2 rises. Raises ValueError for labels,
     bounds and data that do not fit together.
     """
     return fit_many(
@@ -64,6 +62,7 @@ def fit(
         starts=starts,
         seed=seed,
         least_p=least_p,
+        quiet=True,
     )[0]
 
 
@@ -78,13 +77,22 @@ def fit_many(
     starts: Any = 8,
     seed: int = 0,
     least_p: float = 1e-3,
+    out: PathLike | None = None,
+    executor: Any = None,
+    workers: int | None = None,
+    quiet: bool = False,
 ) -> Fits:
     """Fit a source to many spectra, side by side in one compiled program.
 
     As ``fit``; a fixed value may be an array with one number for each spectrum, as of distances.
+    Chunks of 32 spectra go to threads of this process, to ``workers`` processes, or to any
+    ``concurrent.futures.Executor``, as Dask makes them. ``out``: a directory that keeps what is
+    done, so that a stopped run resumes; ``quiet``: no progress on standard error.
     """
     spectra = list(data)
     _check_data(spectra)
+    if not 0.0 <= least_p < 1.0:
+        raise ValueError(f"fit: least_p is a probability below 1, got {least_p}")
     space, place = space_of(source, len(spectra), bounds, fixed, tied, priors)
     with_prior = int(np.sum(np.asarray(place.weight[0]) > 0.0))
     dof = [_values(s) + with_prior - len(space.names) for s in spectra]
@@ -98,27 +106,25 @@ def fit_many(
     residuals = Residuals(
         space, bool(np.any(problems.channels.upper)), bool(np.any(place.weight > 0.0))
     )
-    exact = float64_is_on()
-    dtype = np.dtype(np.float64 if exact else np.float32)
-    given, seed = _given_starts(space, problems, starts), whole_number(seed, 0)
-
-    def chunk(which: np.ndarray) -> list[Fit]:
-        own = given[which] if isinstance(given, np.ndarray) else given
-        few = jax.tree.map(lambda v: v[which], problems)
-        left = [dof[k] for k in which]
-        with jax.enable_x64(exact):  # other threads have settings of their own
-            found = solve(residuals, few, left, own, seed, dtype)
-        width = few.channels.nu.shape[-1]
-        return [
-            _fit_of(space, place.rows(k), spectra[k], dof[k], s, width, least_p)
-            for k, s in zip(which, found, strict=True)
+    found = solve_all(
+        residuals,
+        problems,
+        dof,
+        _given_starts(space, problems, starts),
+        whole_number(seed, 0),
+        float64_is_on(),
+        out=out,
+        executor=executor,
+        workers=None if workers is None else whole_number(workers, 1),
+        quiet=quiet,
+    )
+    width = problems.channels.nu.shape[-1]
+    return Fits(
+        [
+            _fit_of(space, place.rows(k), s, left, solution, width, least_p)
+            for k, (s, left, solution) in enumerate(zip(spectra, dof, found, strict=True))
         ]
-
-    workers = os.cpu_count() or 1
-    number = max(-(-len(spectra) // _CHUNK), min(workers, len(spectra)))
-    parts = np.array_split(np.arange(len(spectra)), number)
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        return Fits([found for part in pool.map(chunk, parts) for found in part])
+    )
 
 
 def _check_data(spectra: Sequence[Any]) -> None:

@@ -78,6 +78,11 @@ class Residuals:
     def __call__(self, u: Float[Arrays, " labels"], problem: Problem) -> Float[Array, " residuals"]:
         return self.of(light_of(self.space, u, problem.place, problem.channels.nu), u, problem)
 
+    def width(self, problem: Problem) -> int:
+        """How many there are, for one problem or each of several."""
+        priors = len(self.space.names) if self.priors else 0
+        return 4 * problem.channels.nu.shape[-1] + priors
+
     def of(
         self, light: Sequence[Numbers], u: Float[Arrays, " labels"], problem: Problem
     ) -> Float[Array, " residuals"]:

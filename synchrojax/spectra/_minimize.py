@@ -190,22 +190,20 @@ def minimize(
     problems: Any,
     which: Int[np.ndarray, " starts"],
     *,
+    width: int,
     periods: Float[np.ndarray, " labels"],
     batch: int,
     most: int,
-    report: Callable[[int], None] = lambda done: None,
 ) -> Minima:
     """Minimise |residuals(u, problem)|^2 over the unit cube from every start.
 
     ``problems``: a pytree of arrays whose first axis counts them; ``which``: the problem of each
-    start. ``periods``: of coordinates that go round, infinite for the others. ``batch``: how many
-    go on at a time; ``most``: steps of each; ``report``: told how many have ended.
+    start; ``width``: how many residuals each has. ``periods``: of coordinates that go round,
+    infinite for the others. ``batch``: how many go on at a time; ``most``: steps of each.
     """
     steps, count = _rounds(residuals), len(starts)
     # one size, whole blocks, for however many starts
     size = -(-batch // _BLOCK) * _BLOCK if batch > _BLOCK else batch
-    one = jax.tree.map(lambda v: v[0], problems)
-    width = jax.eval_shape(residuals, starts[0], one).shape[0]
     begin = _begun(starts, width)
     chi2, none = np.full(count, np.inf), np.zeros(count, bool)
     found = Minima(starts.copy(), chi2, np.asarray(begin.r), np.asarray(begin.rows), none)
@@ -233,5 +231,4 @@ def minimize(
         place = np.concatenate([place[~done], fresh])
         pairs = zip(state, _begun(starts[fresh], width), strict=True)
         state = State(*(np.concatenate([a[~done], b]) for a, b in pairs))
-        report(begun - len(place))
     return found

@@ -48,7 +48,8 @@ class Fit:
     dof: int
     """Values used but upper limits, and priors, less free labels."""
     residuals: Mapping[str, Float[np.ndarray, " nu"]]
-    """Stokes parameter -> (model - data) / error; NaN where a channel is not used."""
+    """Stokes parameter -> (model - data) / error, of upper limits what counts in chi2; NaN where a
+    channel is not used."""
     converged: bool
     at_bound: tuple[str, ...]
     """Labels with a bound within one standard error."""

@@ -144,6 +144,7 @@ def _ends(
         starts.reshape(-1, labels).astype(dtype),
         jax.tree.map(lambda v: lowered(v, dtype), problems),
         np.repeat(np.arange(number), each),
+        width=residuals.width(problems),
         periods=space.periods.astype(dtype),
         batch=int(np.clip(_AT_A_TIME // problems.channels.nu.shape[-1], 8, _MOST_AT_A_TIME)),
         most=_STEPS,

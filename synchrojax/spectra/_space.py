@@ -125,6 +125,8 @@ def space_of(
 ) -> tuple[Space, Place]:
     """The space of a fit and its numbers for ``count`` problems. Raises ValueError."""
     bounds, fixed, tied, priors = (dict(given or {}) for given in (bounds, fixed, tied, priors))
+    given = {*bounds, *fixed, *tied, *source.defaults}
+    bounds |= {n: ends for n, ends in source.ranges.items() if n not in given}
     _check_names(source, {"bounds": bounds, "fixed": fixed, "tied": tied}, priors)
     held = {n: source.defaults[n] for n in source.defaults if n not in {*bounds, *fixed, *tied}}
     fixed |= {n: v for n, v in held.items() if v is not None}

@@ -21,6 +21,7 @@ from synchrojax.spectra._results import around
 from synchrojax.spectra._space import Place, Space
 
 _BLOCK = 2**8  # points of the box that are looked at in one go
+_LARGEST = 2**21  # values of I that are held to begin with
 _SHARED, _OWN = 16, 2  # such blocks to begin with, where all problems share them and else
 _SOFT = (0.2, 0.07, 0.025)  # share of I that a point may miss beside the errors
 _STEPS = (0.06, 0.02)  # in the unit cube, between the looks
@@ -133,7 +134,8 @@ def starts_of(
     channels, place = problems
     number, labels = place.low.shape
     shared = all(np.all(v == v[:1]) for v in (channels.nu, *place[:2], *place.fixed.values()))
-    blocks = max(_SHARED if shared or number == 1 else _OWN, effort)
+    fits_in = 2 ** int(np.log2(max(_LARGEST // (_BLOCK * channels.nu.shape[-1]), 1)))
+    blocks = max(min(_SHARED, fits_in) if shared or number == 1 else _OWN, effort)
     first = qmc.Sobol(labels, seed=seed).random(_BLOCK * blocks)
     normal = qmc.MultivariateNormalQMC(np.zeros(labels), seed=seed).random(_BLOCK * effort)
 

@@ -1,6 +1,8 @@
 """Fits of a source in closed form, of a slab, and what is said about bad ones."""
 
+import concurrent.futures
 import json
+import pickle
 
 import astropy.units as u
 import jax
@@ -12,6 +14,7 @@ from stokes_spectra import BOUNDS as SLAB_BOUNDS
 from stokes_spectra import FIXED, pulls, slabs
 
 from synchrojax import cli, spectra
+from synchrojax.spectra import _chunks
 
 NU = np.geomspace(1e9, 1e11, 12)
 BOUNDS = {
@@ -351,6 +354,44 @@ def test_one_value_for_each_spectrum(rng):
     assert [fit.params["turnover"] for fit in fits] == truth["turnover"].tolist()
 
 
+def test_many_resume(rng, tmp_path, monkeypatch, capsys):
+    data = observed({n: np.full(70, v) for n, v in TRUTH.items()}, rng)
+    fits = spectra.fit_many(SOURCE, data, BOUNDS, out=tmp_path / "kept", starts=4)
+    assert "fit: 70/70 spectra" in capsys.readouterr().err
+    kept = sorted(p.name for p in (tmp_path / "kept").iterdir())
+    assert kept == ["fit.json", "part-00000.npz", "part-00001.npz", "part-00002.npz"]
+    (tmp_path / "kept" / "part-00001.npz").unlink()
+    worked = []
+    solve = _chunks.solve
+    monkeypatch.setattr(_chunks, "solve", lambda *a: worked.append(len(a[2])) or solve(*a))
+    again = spectra.fit_many(SOURCE, data, BOUNDS, out=tmp_path / "kept", starts=4, quiet=True)
+    assert capsys.readouterr().err == ""
+    assert worked == [23]
+    assert json.dumps([a.as_dict() for a in again]) == json.dumps([f.as_dict() for f in fits])
+    np.testing.assert_array_equal(again[40].residuals["Q"], fits[40].residuals["Q"])
+    # another fit has no business there
+    with pytest.raises(ValueError, match="of another fit"):
+        spectra.fit_many(SOURCE, data, BOUNDS, out=tmp_path / "kept", starts=4, seed=1)
+    with pytest.raises(ValueError, match="holds something else"):
+        spectra.fit_many(SOURCE, data, BOUNDS, out=tmp_path)
+    broken = tmp_path / "kept" / "part-00000.npz"
+    broken.write_bytes(broken.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"part-00000\.npz: cannot be read"):
+        spectra.fit_many(SOURCE, data, BOUNDS, out=tmp_path / "kept", starts=4)
+
+
+def test_executors(rng):
+    data = observed({n: np.full(40, v) for n, v in TRUTH.items()}, rng)
+    alone = spectra.fit_many(SOURCE, data, BOUNDS, starts=2)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        fits = spectra.fit_many(SOURCE, data, BOUNDS, starts=2, executor=pool)
+    np.testing.assert_array_equal(fits.chi2, alone.chi2)
+    # what other processes are given
+    assert pickle.loads(pickle.dumps(SOURCE)) == SOURCE
+    slab = spectra.slab("powerlaw")
+    assert pickle.loads(pickle.dumps(slab)) == slab
+
+
 def test_starts_of_the_user(rng):
     data = observed(TRUTH, rng)[0]
     near = spectra.fit(SOURCE, data, BOUNDS, starts=TRUTH)
@@ -381,6 +422,7 @@ def test_starts_of_the_user(rng):
         ({"priors": {"p": (2.0, -1.0)}}, "prior of p: .* positive deviation"),
         ({"priors": {"rotation": (2.0, 1.0)}}, "priors of unknown labels: rotation"),
         ({"starts": 0}, "0"),
+        ({"least_p": 2.0}, "least_p"),
         ({"starts": []}, "at least one start"),
     ],
 )
@@ -401,6 +443,17 @@ def test_bad_data(rng):
     limited = spectra.Source(absorbed, tuple(TRUTH), UNITS, ranges={"p": (2.0, 3.0)})
     with pytest.raises(ValueError, match=r"bounds of p, 1\.5 to 3\.5, leave .* 2 to 3"):
         spectra.fit(limited, observed(TRUTH, rng)[0], BOUNDS)
+
+
+def test_ranges_of_a_source_are_bounds(rng):
+    ranges = {n: ends for n, ends in BOUNDS.items() if n != "rotation_measure"}
+    limited = spectra.Source(absorbed, tuple(TRUTH), UNITS, {"rotation_measure": 0.0}, ranges)
+    data = observed({**TRUTH, "rotation_measure": 0.0}, rng)[0]
+    fit = spectra.fit(limited, data)
+    assert fit.ok
+    assert fit.names == tuple(ranges)
+    again = spectra.fit(limited, data, {"p": (2.0, 3.0)}, fixed={"psi": fit.values["psi"]})
+    assert again.names == ("flux", "turnover", "p")
 
 
 # The likelihood -----------------------------------------------------------------------------------
@@ -439,39 +492,42 @@ class TestSlabs:
     """One program for all of it."""
 
     def test_several(self, rng):
-        truth, data = slabs(12, rng)
-        fits = spectra.fit_many(spectra.slab("thermal"), data, SLAB_BOUNDS, fixed=FIXED)
+        truth, data = slabs(6, rng)
+        fits = spectra.fit_many(spectra.slab("thermal"), data, SLAB_BOUNDS, fixed=FIXED, starts=4)
         near = np.all(np.abs(pulls(fits, truth)) < 5.0, axis=0)
         assert np.all(near | ~fits.ok)
-        assert np.sum(near) >= 11
-        assert np.sum(fits.ok) >= 10
+        assert np.sum(near) >= 5
+        assert np.sum(fits.ok) >= 5
 
     def test_command(self, rng, tmp_path, capsys):
-        truth, (data,) = slabs(1, rng)
+        truth, data = slabs(6, rng)
+        truth, data = {n: float(v[0]) for n, v in truth.items()}, data[0]
         spectra.write(data, tmp_path / "observed.csv")
         words = ["spectra", "fit", str(tmp_path / "observed.csv"), "--model", "thermal"]
-        for n, ends in SLAB_BOUNDS.items():
-            words += ["--free", f"{n}={ends[0]!r}:{ends[1]!r}"]
-        words += ["--fixed", "length=1e13 cm", "--fixed", "solid_angle=1e-18"]
-        for out in ("fit.csv", "fit.json"):
-            assert cli.main([*words, "--out", str(tmp_path / out)]) == 0
+        words += ["--fixed", "length=1e13 cm", "--fixed", "solid_angle=1e-18", "--starts", "4"]
+
+        def free(bounds):
+            pairs = [f"{n}={low!r}:{high!r}" for n, (low, high) in bounds.items()]
+            return [word for pair in pairs for word in ("--free", pair)]
+
+        out = tmp_path / "fit.json"
+        assert cli.main([*words, *free(SLAB_BOUNDS), "--out", str(out)]) == 0
         assert "degrees of freedom\nok" in capsys.readouterr().out
-        found = json.loads((tmp_path / "fit.json").read_text())
-        wanted = spectra.fit(spectra.slab("thermal"), data, SLAB_BOUNDS, fixed=FIXED)
+        found = json.loads(out.read_text())
+        wanted = spectra.fit(spectra.slab("thermal"), data, SLAB_BOUNDS, fixed=FIXED, starts=4)
         assert found == json.loads(json.dumps(wanted.as_dict()))
         assert found["ok"]
         assert found["units"]["B"] == "G"
         assert found["params"]["length"] == 1e13
-        header, first, *_ = (tmp_path / "fit.csv").read_text().splitlines()
-        assert header == "label,value,error,unit"
-        assert first == f"B,{wanted.values['B']!r},{wanted.errors['B']!r},G"
         # what is not ok has a status of its own, and is written all the same
-        words = [w.replace(f"B={1.0!r}:", f"B={float(2.0 * truth['B'][0])!r}:") for w in words]
-        assert cli.main([*words, "--json", "--out", str(tmp_path / "bad.json")]) == 3
-        assert json.loads(capsys.readouterr().out) == json.loads(
-            (tmp_path / "bad.json").read_text()
-        )
-        assert "lower bound" in json.loads((tmp_path / "bad.json").read_text())["message"]
+        away = {**SLAB_BOUNDS, "n_e": (1e4, 0.5 * truth["n_e"])}
+        out = tmp_path / "bad.csv"
+        assert cli.main([*words, *free(away), "--json", "--out", str(out)]) == 3
+        bad = json.loads(capsys.readouterr().out)
+        assert "n_e is at its upper bound" in bad["message"]
+        header, first, *_ = out.read_text().splitlines()
+        assert header == "label,value,error,unit"
+        assert first == f"B,{bad['values']['B']!r},{bad['errors']['B']!r},G"
 
 
 @pytest.mark.parametrize(

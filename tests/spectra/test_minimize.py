@@ -22,7 +22,9 @@ def solved(a, starts, which, batch, dtype=np.float64):
     problems = np.asarray(a, dtype), np.full(len(a), 0.48, dtype)
     periods = ROUND.astype(dtype)
     starts = starts.astype(dtype)
-    return minimize(residuals, starts, problems, which, periods=periods, batch=batch, most=200)
+    return minimize(
+        residuals, starts, problems, which, width=4, periods=periods, batch=batch, most=200
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -65,6 +67,7 @@ def test_starts_without_a_value_end_at_once(x64):
         np.full((3, 1), 0.5),
         (np.ones(3),),
         np.arange(3),
+        width=2,
         periods=np.array([np.inf]),
         batch=2,
         most=50,
