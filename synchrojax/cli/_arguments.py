@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import os
+import pathlib
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,6 +28,25 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             **kwargs,
         )
+
+    def add_verbs(self) -> Callable:
+        """What adds verbs below this parser.
+
+        ``verb(name, action, text, *examples)`` gives the parser of one that ``action(options)``
+        runs, or, without examples, of a group of verbs.
+        """
+        verbs = self.add_subparsers(dest="verb", metavar="VERB")
+        self.verbs = verbs.choices
+
+        def verb(name: str, action: Callable | None, text: str, *examples: str) -> Any:
+            listed = "\n  ".join(examples)
+            further = f"{self.prog} {name} VERB --help describes a verb, with an example."
+            epilog = f"example:\n  {listed}" if examples else further
+            sub = verbs.add_parser(name, help=text, description=text, epilog=epilog)
+            sub.set_defaults(action=action)
+            return sub
+
+        return verb
 
     def error(self, message: str) -> NoReturn:
         print(f"{self.prog}: error: {' '.join(message.split())}", file=sys.stderr)
@@ -107,12 +127,38 @@ def value_or_range(name: str) -> Callable[[str], Any]:
     return _physical(quantity_or_range, name)
 
 
+def _split(text: str, form: str, parts: int | None = None) -> tuple[str, str]:
+    """(name, what it is) of NAME=WHAT, which has so many parts between colons."""
+    name, equals, rest = utf8(text).partition("=")
+    if not (equals and name.isidentifier()) or (parts and len(rest.split(":")) != parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {form}")
+    return name, rest
+
+
 def named(text: str) -> tuple[str, Any]:
     """NAME=X or NAME=LOW:HIGH:N."""
-    name, equals, rest = utf8(text).partition("=")
-    if not (equals and name.isidentifier()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=X or NAME=LOW:HIGH:N")
+    name, rest = _split(text, "NAME=X or NAME=LOW:HIGH:N")
     return name, value_or_range(name)(rest)
+
+
+def label(text: str) -> tuple[str, float]:
+    """LABEL=VALUE."""
+    name, rest = _split(text, "LABEL=VALUE")
+    return name, value(name)(rest)
+
+
+def bounds(text: str) -> tuple[str, tuple[float, float]]:
+    """LABEL=LOW:HIGH."""
+    name, rest = _split(text, "LABEL=LOW:HIGH", 2)
+    low, high = rest.split(":")
+    return name, _physical(lambda _, name: ends(low, high, name), name)(rest)
+
+
+def prior(text: str) -> tuple[str, tuple[float, float]]:
+    """LABEL=MEAN:SIGMA."""
+    name, rest = _split(text, "LABEL=MEAN:SIGMA", 2)
+    mean, sigma = map(value(name), rest.split(":"))
+    return name, (mean, sigma)
 
 
 def interval(text: str) -> tuple[str, tuple[str, float, float]]:
@@ -172,3 +218,9 @@ def _integer(text: str, least: int, what: str) -> int:
         return whole_number(int(text) if text.isdigit() else float(text), least)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not {what}") from None
+
+
+def require_directory(path: pathlib.Path | None) -> None:
+    """Refuse a file in a directory that is not there, before anything is computed for it."""
+    if path and not path.parent.is_dir():
+        raise ValueError(f"{path}: there is no directory {path.parent}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from synchrojax.cli._arguments import named, once, value_or_range
+from synchrojax.cli._arguments import named, once, require_directory, value_or_range
 from synchrojax.core import COMMON, UNITS, read_text, write_text
 from synchrojax.distributions import Spectra, checked_spectrum
 from synchrojax.tables.listing import Listing, as_csv, as_json, as_lines
@@ -127,8 +127,7 @@ def _check_files(options: Any, given: dict[str, Any]) -> None:
     if options.out and options.out.suffix.lower() != ".csv":
         raise ValueError(f"--out {options.out}: a table of coefficients ends in .csv")
     for path in (options.out, options.plot):
-        if path and not path.parent.is_dir():
-            raise ValueError(f"{path}: there is no directory {path.parent}")
+        require_directory(path)
     if options.plot:
         from synchrojax.validate.report import check_picture
 
@@ -308,6 +307,6 @@ def _add_models(verb: Callable) -> None:
 
 
 def add(verb: Callable) -> None:
-    """Add the arguments; ``verb``: see ``_main``."""
+    """Add the arguments; ``verb``: see ``Parser.add_verbs``."""
     _add_coefficients(verb)
     _add_models(verb)

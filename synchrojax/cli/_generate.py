@@ -48,7 +48,7 @@ def _generate(options: Any) -> None:
 
 
 def add(verb: Callable) -> None:
-    """Add the arguments; ``verb``: see ``_main``."""
+    """Add the arguments; ``verb``: see ``Parser.add_verbs``."""
     sub = verb(
         "generate",
         _generate,

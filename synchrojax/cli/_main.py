@@ -4,14 +4,14 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from synchrojax import __version__
 from synchrojax.cli import _coefficients, _generate, _ray, _spectra, _table, _train, _validate
 from synchrojax.cli._arguments import Parser, joined, nearest
 
-_GROUPS = (_coefficients, _generate, _table, _train, _validate, _ray)
+_GROUPS = (_coefficients, _generate, _table, _train, _validate, _ray, _spectra)
 
 
 def _parser() -> Parser:
@@ -21,29 +21,10 @@ def _parser() -> Parser:
         epilog="synchrojax VERB --help describes a verb, with an example.",
     )
     parser.add_argument("--version", action="version", version=f"synchrojax {__version__}")
-    verb = _verbs(parser)
+    verb = parser.add_verbs()
     for group in _GROUPS:
         group.add(verb)
-    spectra = verb("spectra", None, "Stokes spectra of sources: fits of observed ones.")
-    _spectra.add(_verbs(spectra))
     return parser
-
-
-def _verbs(parser: Parser) -> Callable:
-    """What adds verbs to a parser."""
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    parser.verbs = verbs.choices
-
-    def verb(name: str, action: Callable | None, text: str, *examples: str) -> Any:
-        """The parser of a verb, run by ``action(options)``, or of a group of verbs."""
-        listed = "\n  ".join(examples)
-        further = f"{parser.prog} {name} VERB --help describes a verb, with an example."
-        epilog = f"example:\n  {listed}" if examples else further
-        sub = verbs.add_parser(name, help=text, description=text, epilog=epilog)
-        sub.set_defaults(action=action)
-        return sub
-
-    return verb
 
 
 def _options(words: list[str]) -> Any:

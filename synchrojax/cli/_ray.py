@@ -46,7 +46,7 @@ def _test_ray(options: Any) -> None:
 
 
 def add(verb: Callable) -> None:
-    """Add the arguments; ``verb``: see ``_main``."""
+    """Add the arguments; ``verb``: see ``Parser.add_verbs``."""
     sub = verb(
         "test-ray",
         _test_ray,

@@ -1,6 +1,5 @@
 """The verbs of ``spectra``: ``fit``."""
 
-import argparse
 import csv
 import io
 import json
@@ -8,40 +7,10 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from synchrojax.cli._arguments import once, positive, seed, utf8, value
-from synchrojax.core import QuantityError, ends, existing_place, write_text
+from synchrojax.cli._arguments import bounds, label, once, positive, prior, require_directory, seed
+from synchrojax.core import write_text
 
 _SOURCES = ("slab", "sphere", "cone")
-
-
-def _bounds(text: str) -> tuple[str, tuple[float, float]]:
-    """LABEL=LOW:HIGH."""
-    name, equals, rest = utf8(text).partition("=")
-    pair = rest.split(":")
-    if not (equals and name.isidentifier() and len(pair) == 2):
-        raise argparse.ArgumentTypeError(f"{text!r} is not LABEL=LOW:HIGH")
-    try:
-        return name, ends(pair[0], pair[1], name)
-    except QuantityError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _fixed(text: str) -> tuple[str, float]:
-    """LABEL=VALUE."""
-    name, equals, rest = utf8(text).partition("=")
-    if not (equals and name.isidentifier()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not LABEL=VALUE")
-    return name, value(name)(rest)
-
-
-def _prior(text: str) -> tuple[str, tuple[float, float]]:
-    """LABEL=MEAN:SIGMA."""
-    name, equals, rest = utf8(text).partition("=")
-    pair = rest.split(":")
-    if not (equals and name.isidentifier() and len(pair) == 2):
-        raise argparse.ArgumentTypeError(f"{text!r} is not LABEL=MEAN:SIGMA")
-    mean, sigma = (value(name)(v) for v in pair)
-    return name, (mean, sigma)
 
 
 def _fit(options: Any) -> int:
@@ -54,7 +23,7 @@ def _fit(options: Any) -> int:
     if options.out is not None:
         if options.out.suffix not in (".json", ".csv"):
             raise ValueError(f"--out {options.out}: results are written as .json or .csv")
-        existing_place(options.out)
+        require_directory(options.out)
     data = spectra.read(options.data)
     source = getattr(spectra, options.source)(synchrojax.load(options.model))
     fit = spectra.fit(
@@ -84,8 +53,9 @@ def _csv(fit: Any) -> str:
 
 
 def add(verb: Callable) -> None:
-    """Add the arguments; ``verb``: see ``_main``."""
-    sub = verb(
+    """Add the arguments; ``verb``: see ``Parser.add_verbs``."""
+    group = verb("spectra", None, "Stokes spectra of sources: fits of observed ones.")
+    sub = group.add_verbs()(
         "fit",
         _fit,
         "Fit a source to an observed Stokes spectrum: labels with errors, chi2, and what speaks "
@@ -103,30 +73,19 @@ def add(verb: Callable) -> None:
     )
     sub.add_argument("--source", choices=_SOURCES, default="slab", help="(default: slab)")
     sub.add_argument("--model", required=True, help="packaged model or path: the electrons")
-    sub.add_argument(
-        "--free",
-        type=_bounds,
-        action="append",
-        default=[],
-        metavar="LABEL=LOW:HIGH",
-        help="bounds of a free label, once for each",
-    )
-    sub.add_argument(
-        "--fixed",
-        type=_fixed,
-        action="append",
-        default=[],
-        metavar="LABEL=VALUE",
-        help="a label that is known, once for each",
-    )
-    sub.add_argument(
-        "--prior",
-        type=_prior,
-        action="append",
-        default=[],
-        metavar="LABEL=MEAN:SIGMA",
-        help="a normal prior of a free label, once for each",
-    )
+    for option, kind, form, text in (
+        ("--free", bounds, "LABEL=LOW:HIGH", "bounds of a free label"),
+        ("--fixed", label, "LABEL=VALUE", "a label that is known"),
+        ("--prior", prior, "LABEL=MEAN:SIGMA", "a normal prior of a free label"),
+    ):
+        sub.add_argument(
+            option,
+            type=kind,
+            action="append",
+            default=[],
+            metavar=form,
+            help=f"{text}, once for each",
+        )
     sub.add_argument("--starts", type=positive, default=32, metavar="N", help="(default: 32)")
     sub.add_argument("--seed", type=seed, default=0, help="of the starts (default: 0)")
     sub.add_argument(

@@ -194,7 +194,7 @@ def _add_lock(verb: Callable) -> None:
 
 
 def add(verb: Callable) -> None:
-    """Add the arguments; ``verb``: see ``_main``."""
+    """Add the arguments; ``verb``: see ``Parser.add_verbs``."""
     _add_import_neurosynchro(verb)
     _add_init(verb)
     _add_summarize(verb)

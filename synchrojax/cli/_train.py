@@ -94,7 +94,7 @@ def _train(options: Any) -> None:
 
 
 def add(verb: Callable) -> None:
-    """Add the arguments; ``verb``: see ``_main``."""
+    """Add the arguments; ``verb``: see ``Parser.add_verbs``."""
     sub = verb(
         "train",
         _train,

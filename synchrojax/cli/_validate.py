@@ -139,7 +139,7 @@ def _validate(options: Any) -> None:
 
 
 def add(verb: Callable) -> None:
-    """Add the arguments; ``verb``: see ``_main``."""
+    """Add the arguments; ``verb``: see ``Parser.add_verbs``."""
     sub = verb(
         "validate",
         _validate,

@@ -27,6 +27,7 @@ from synchrojax.generate import run_all, workers_of
 from synchrojax.spectra._likelihood import Problem, Residuals
 from synchrojax.spectra._results import End
 from synchrojax.spectra._solve import Solution, solve
+from synchrojax.spectra._space import rows_at
 
 _CHUNK = 32  # spectra that one worker has at a time
 _SETTINGS = "fit.json"
@@ -52,7 +53,7 @@ def solve_all(
 
     def job(which: np.ndarray) -> tuple[Any, ...]:
         own = starts[which] if isinstance(starts, np.ndarray) else starts
-        few = jax.tree.map(lambda v: v[which], problems)
+        few = rows_at(problems, which)
         return residuals, few, [dof[k] for k in which], own, seed, exact
 
     found: dict[int, list[Solution]] = {}
@@ -62,9 +63,9 @@ def solve_all(
             if _path(place, i).exists():
                 found[i] = _read(_path(place, i))
     if len(parts) == 1 and executor is None and not workers:
-        # in the thread of the caller, with all that holds there
-        found = found or {0: _chunk(*job(parts[0]))}
-        _keep(place, 0, found[0])
+        if not found:  # in the thread of the caller, with all that holds there
+            found[0] = _chunk(*job(parts[0]))
+            _keep(place, 0, found[0])
         return found[0]
     threads = (concurrent.futures.ThreadPoolExecutor, cores)
     make, width = workers_of(executor, workers, threads)

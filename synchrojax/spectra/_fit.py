@@ -21,7 +21,7 @@ from synchrojax.spectra._results import (
 )
 from synchrojax.spectra._solve import Solution
 from synchrojax.spectra._sources import Source
-from synchrojax.spectra._space import Place, Space, space_of
+from synchrojax.spectra._space import Place, Space, rows_at, space_of
 
 
 def fit(
@@ -121,7 +121,7 @@ def fit_many(
     width = problems.channels.nu.shape[-1]
     return Fits(
         [
-            _fit_of(space, place.rows(k), s, left, solution, width, least_p)
+            _fit_of(space, rows_at(place, k), s, left, solution, width, least_p)
             for k, (s, left, solution) in enumerate(zip(spectra, dof, found, strict=True))
         ]
     )
@@ -153,7 +153,7 @@ def _given_starts(
         raise ValueError("fit: starts must be a number, or labels of at least one start")
     rows = np.array([_start(space, start) for start in given])
     number = len(problems.place.low)
-    return np.array([space.points(rows, problems.place.rows(k)) for k in range(number)])
+    return np.array([space.points(rows, rows_at(problems.place, k)) for k in range(number)])
 
 
 def _start(space: Space, start: Any) -> list[float]:
@@ -204,11 +204,8 @@ def _errors(space: Space, covariance: Float[np.ndarray, "labels labels"]) -> dic
 
 
 def _params(space: Space, values: Float[np.ndarray, " labels"], place: Place) -> dict[str, Any]:
-    found: dict[str, Any] = {n: v if v.ndim else float(v) for n, v in place.fixed.items()}
-    found |= dict(zip(space.names, map(float, values), strict=True))
-    for name, by in space.tied:
-        found[name] = found[by] if isinstance(by, str) else float(by(found))
-    return found
+    fixed = {n: v if v.ndim else float(v) for n, v in place.fixed.items()}
+    return space.completed({**fixed, **_by_name(space, values)}, float)
 
 
 def _residuals(r: Float[np.ndarray, "4 nu"], data: StokesSpectrum) -> dict[str, np.ndarray]:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import log_ndtr
@@ -13,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from synchrojax.core import Arrays, Numbers, own_settings
 from synchrojax.spectra._data import StokesSpectrum
 from synchrojax.spectra._sources import Source
-from synchrojax.spectra._space import Place, Space
+from synchrojax.spectra._space import Place, Space, rows_at
 
 
 class Channels(NamedTuple):
@@ -121,8 +120,7 @@ def log_likelihood(source: Source, data: StokesSpectrum) -> Callable[[Mapping[st
     [...]; the result is [...]. It works under jit, vmap and grad, as numpyro (``factor``) and
     blackjax want it, and takes labels that are not physical: there it is -inf.
     """
-    channels = channels_of([data])
-    channels = jax.tree.map(lambda v: v[0], channels)
+    channels = rows_at(channels_of([data]), 0)
     detected = (channels.weights > 0.0) & ~(channels.upper & (np.arange(4) == 0)[:, None])
     constant = np.sum(np.log(channels.weights[detected] / np.sqrt(2.0 * np.pi)))
     limits = bool(np.any(data.upper))

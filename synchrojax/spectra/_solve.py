@@ -13,7 +13,7 @@ from synchrojax.core import Arrays
 from synchrojax.spectra._likelihood import Problem, Residuals
 from synchrojax.spectra._minimize import minimize
 from synchrojax.spectra._results import End, combination, distinct, end_of, p_value
-from synchrojax.spectra._space import Space
+from synchrojax.spectra._space import Space, rows_at
 from synchrojax.spectra._starts import in_blocks, lowered, nearest_psi, spectra_at, starts_of
 
 _STEPS = 60  # of each start
@@ -50,7 +50,7 @@ def solve(
     ends: list[list[End]] = [[] for _ in dof]
 
     def go(which: np.ndarray, begun: Float[np.ndarray, "problems starts labels"]) -> None:
-        found = _ends(residuals, _rows(problems, which), begun, dtype)
+        found = _ends(residuals, rows_at(problems, which), begun, dtype)
         for k, more in zip(which, found, strict=True):
             ends[k].extend(more)
 
@@ -58,7 +58,7 @@ def solve(
         """Look for minima beside the best ends, and again beside those that are better still."""
         for _ in range(_HOPS):
             best = [_best(ends[k]) for k in which]
-            go(which, _around(space, _rows(problems, which), best, dtype))
+            go(which, _around(space, rows_at(problems, which), best, dtype))
             lower = [
                 b.chi2 - _best(ends[k]).chi2 > _LOWER for k, b in zip(which, best, strict=True)
             ]
@@ -83,7 +83,7 @@ def solve(
             hop(more)
         again = np.flatnonzero(doubtful())
         if len(again):
-            few = _rows(problems, again)
+            few = rows_at(problems, again)
             go(again, starts_of(space, few, 2 * starts, seed + 1, dtype, _EFFORT))
             hop(again)
     rise = _rise(residuals, problems, ends, dtype)
@@ -117,7 +117,7 @@ def _around(
     light = spectra_at(space, u.reshape(-1, u.shape[-1]), problems, which, dtype)
     found = []
     for k, there in enumerate(light.reshape(*u.shape[:2], *light.shape[1:])):
-        channels = jax.tree.map(lambda v, k=k: v[k], problems.channels)
+        channels = rows_at(problems.channels, k)
         points, rank = nearest_psi(space, channels, u[k], there, 0.0)
         rank = rank.reshape(-1, len(_FAR))
         beside = np.pad(rank, ((0, 0), (1, 1)), constant_values=np.inf)
@@ -125,10 +125,6 @@ def _around(
         order = np.argsort(np.where(lowest, rank, np.inf).ravel(), kind="stable")
         found.append(points[order[:_NEIGHBOURS]])
     return np.array(found)
-
-
-def _rows(problems: Problem, which: Any) -> Problem:
-    return jax.tree.map(lambda v: v[which], problems)
 
 
 def _ends(
@@ -150,7 +146,7 @@ def _ends(
         most=_STEPS,
     )
     ends = [
-        end_of(space, problems.place.rows(i // each), *row)
+        end_of(space, rows_at(problems.place, i // each), *row)
         for i, row in enumerate(zip(*found, strict=True))
     ]
     return [ends[i * each : (i + 1) * each] for i in range(number)]
@@ -177,7 +173,7 @@ def _rise(
     u = np.where(space.round, np.mod(u, 1.0), np.clip(u, 0.0, 1.0)).reshape(-1, u.shape[-1])
     which = np.repeat(np.arange(len(best)), outside[0].size)
     light = spectra_at(space, u, problems, which, dtype)
-    chi2 = in_blocks(_chi2(residuals), (light, u, _rows(problems, which)), dtype)
+    chi2 = in_blocks(_chi2(residuals), (light, u, rows_at(problems, which)), dtype)
     rise = chi2.reshape(outside.shape) - np.array([b.chi2 for b in best])[:, None, None]
     wide = np.array([b.widths > _BOX for b in best])[:, :, None]
     # nothing is known beyond a bound, and of what is not constrained it is said anyway

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -44,12 +45,10 @@ class Place(NamedTuple):
     centre: Float[Arrays, "*problems labels"]  # of the priors, or its logarithm
     weight: Float[Arrays, "*problems labels"]  # 1 / sigma of the priors, 0 where there are none
 
-    def rows(self, which: Any) -> "Place":
-        """The problems at ``which``."""
-        fixed = {n: v[which] for n, v in self.fixed.items()}
-        return Place(
-            self.low[which], self.span[which], fixed, self.centre[which], self.weight[which]
-        )
+
+def rows_at(many: Any, which: Any) -> Any:
+    """What belongs to the problems, or the one, at ``which`` of arrays whose first axis counts."""
+    return jax.tree.map(lambda v: v[which], many)
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,6 @@ class Space:
         """Of coordinates that go round, in the unit cube; infinite for the others."""
         return np.where(self.round, 1.0, np.inf)
 
-    @property
-    def turns(self) -> bool:
-        """Whether ``psi`` turns Q + iU by twice its value, and does nothing else."""
-        return self.source.turns
-
     def free(self, u: Float[Arrays, " labels"], place: Place) -> Float[Array, " labels"]:
         """Free labels at one point of the cube."""
         grown = place.low * jnp.exp(jnp.where(jnp.asarray(self.logarithmic), u * place.span, 0.0))
@@ -81,8 +75,12 @@ class Space:
     def labels(self, u: Float[Arrays, " labels"], place: Place) -> dict[str, Arrays]:
         """All labels at one point of the cube."""
         values = dict(place.fixed) | dict(zip(self.names, self.free(u, place), strict=True))
+        return self.completed(values, lambda v: jnp.asarray(v, u.dtype))
+
+    def completed(self, values: dict[str, Any], number: Callable[[Any], Any]) -> dict[str, Any]:
+        """The labels with those that are tied to them; ``number``: makes one of what ties give."""
         for name, by in self.tied:
-            values[name] = values[by] if isinstance(by, str) else jnp.asarray(by(values), u.dtype)
+            values[name] = values[by] if isinstance(by, str) else number(by(values))
         return values
 
     def penalties(self, u: Float[Arrays, " labels"], place: Place) -> Float[Array, " labels"]:
@@ -190,8 +188,8 @@ def _ends(source: Source, name: str, given: Any) -> tuple[float, float]:
     slack = 1e-9 * (abs(low) + abs(high))
     if low < limits[0] - slack or high > limits[1] + slack:
         raise ValueError(
-            f"fit: bounds of {name}, {low:g} to {high:g}, leave what the emulator was trained "
-            f"for, {limits[0]:g} to {limits[1]:g}"
+            f"fit: bounds of {name}, {low:g} to {high:g}, leave the range of the source, "
+            f"{limits[0]:g} to {limits[1]:g}"
         )
     return low, high
 

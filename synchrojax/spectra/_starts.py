@@ -18,7 +18,7 @@ from scipy.stats import qmc
 from synchrojax.core import Arrays
 from synchrojax.spectra._likelihood import Channels, Problem, light_of
 from synchrojax.spectra._results import around
-from synchrojax.spectra._space import Place, Space
+from synchrojax.spectra._space import Place, Space, rows_at
 
 _BLOCK = 2**8  # points of the box that are looked at in one go
 _LARGEST = 2**21  # values of I that are held to begin with
@@ -63,7 +63,7 @@ def spectra_at(
 ) -> Float[np.ndarray, "n 4 nu"]:
     """Stokes I, Q, U, V at points of the cube, of the problem ``which`` of each."""
     which = np.broadcast_to(which, len(u))
-    rows = u, problems.place.rows(which), problems.channels.nu[which]
+    rows = u, *rows_at((problems.place, problems.channels.nu), which)
     return in_blocks(_spectra(space), rows, dtype)
 
 
@@ -146,7 +146,7 @@ def starts_of(
     for k in range(number):
         if light is None or not shared:
             light = light_at(first, k)
-        rank = _Ranking(jax.tree.map(lambda v, k=k: v[k], channels))
+        rank = _Ranking(rows_at(channels, k))
         found[k] = _search(space, rank, first, light, normal, lambda u, k=k: light_at(u, k), count)
     return found
 
@@ -160,17 +160,29 @@ def _search(
     light_at: Callable,
     count: int,
 ) -> Float[np.ndarray, "count labels"]:
-    for soft, step in zip(_SOFT, (*_STEPS, 0.0), strict=True):
-        u, light = _psi_found(space, rank, u, light)
-        order = np.argsort(rank(light, soft), kind="stable")[: 4 * max(_PARENTS, count)]
-        u, light = u[order], light[order]
-        if not step:
-            return u[_apart(u, count, space.periods, _APART)]
+    most = 4 * max(_PARENTS, count)
+    for soft, step in zip(_SOFT[:-1], _STEPS, strict=True):
+        u, light = _nearest(space, rank, u, light, soft, most)
         parents = u[_apart(u, _PARENTS, space.periods, 0.5 * step)]
         fresh = np.resize(parents, normal.shape) + step * normal
         fresh = np.where(space.round, np.mod(fresh, 1.0), np.clip(fresh, 0.0, 1.0))
         u, light = np.concatenate([u, fresh]), np.concatenate([light, light_at(fresh)])
-    raise AssertionError("unreachable")
+    u, _ = _nearest(space, rank, u, light, _SOFT[-1], most)
+    return u[_apart(u, count, space.periods, _APART)]
+
+
+def _nearest(
+    space: Space,
+    rank: _Ranking,
+    u: Float[np.ndarray, "n labels"],
+    light: Float[np.ndarray, "n 4 nu"],
+    soft: float,
+    most: int,
+) -> tuple[Float[np.ndarray, "most labels"], Float[np.ndarray, "most 4 nu"]]:
+    """The points, with their best ``psi``, and the light that are nearest, the first ahead."""
+    u, light = _psi_found(space, rank, u, light)
+    order = np.argsort(rank(light, soft), kind="stable")[:most]
+    return u[order], light[order]
 
 
 def _psi_found(
@@ -180,7 +192,7 @@ def _psi_found(
     light: Float[np.ndarray, "n 4 nu"],
 ) -> tuple[Float[np.ndarray, "n labels"], Float[np.ndarray, "n 4 nu"]]:
     """The points and their light, each with its best ``psi`` where that turns the source."""
-    if not (space.turns and np.any(space.round) and np.any(rank.used[1:3])):
+    if not (space.source.turns and np.any(space.round) and np.any(rank.used[1:3])):
         return u, light
     angle, k = rank.turned(light), space.round.index(True)
     u, light = u.copy(), light.copy()

@@ -297,8 +297,7 @@ def test_transformations(model, point):
         assert np.allclose(mapped, looped, rtol=1e-12)
         scanned = jax.lax.scan(lambda carry, t: (carry, intensity(model, t)), 0.0, temperatures)[1]
         assert np.allclose(scanned, looped, rtol=1e-12)
-        check_grads(lambda t: intensity(model, t), (10.0,), 2, modes=("fwd",), rtol=1e-5)
-        check_grads(lambda t: intensity(model, t), (10.0,), 1, modes=("rev",), rtol=1e-5)
+        check_grads(lambda t: intensity(model, t), (10.0,), 2, rtol=1e-5)
         weights = jax.grad(intensity)(model, 10.0)
         assert max(float(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(weights)) > 0
 

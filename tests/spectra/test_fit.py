@@ -545,6 +545,7 @@ class TestSlabs:
         (["fit", "a.csv", "--model", "thermal", "--fixed", "B"], "'B' is not LABEL=VALUE"),
         (["fit", "a.csv", "--model", "thermal", "--prior", "B=1"], "'B=1' is not LABEL=MEAN:SIGMA"),
         (["fit", "a.csv", "--model", "thermal", "--out", "a.txt"], "written as .json or .csv"),
+        (["fit", "a.csv", "--model", "thermal", "--out", "none/a.csv"], "no directory none"),
         (["fit", "a.csv", "--model", "thermal", "--fre", "B=1:2"], "did you mean --free?"),
     ],
 )
